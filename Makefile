@@ -1,0 +1,52 @@
+# make         explains the targets
+# make demo    runs the demonstration            make demo ARGS="--json --seconds 30"
+# make test    passes the tests                  make test ARGS="-k contract"
+
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+ARGS   ?=
+STAMP  := $(VENV)/.installed
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo test lint bench chaos clean
+
+help:  ## Explain the targets
+	@echo "Streamgauge: finds and repairs faults in an online shop's events as they pass through Kafka."
+	@echo
+	@grep -E '^[a-z-]+:.*?## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
+	@echo
+	@echo 'Options go through ARGS:  make demo ARGS="--seconds 30 --json"'
+
+install: $(STAMP)  ## Make .venv and install what is missing
+
+# uv comes from PyPI where the machine has none: it installs in seconds what takes pip over a minute.
+$(STAMP): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || \
+	  { echo "Streamgauge needs Python 3.11, 3.12 or 3.13; name one with: make PYTHON=python3.12 ..." >&2; exit 1; }
+	@echo "Installing into $(VENV) (6 GB with torch; seconds once cached) ..."
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@command -v uv >/dev/null || test -x $(BIN)/uv || $(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+	@UV=$$(command -v uv || echo $(BIN)/uv); VIRTUAL_ENV="$(CURDIR)/$(VENV)" $$UV pip install \
+	  --constraint constraints.txt --editable '.[test,lint]'
+	@touch $(STAMP)
+
+demo: install  ## Run the demonstration: an embedded Kafka, a simulated marketplace, the monitor
+	@$(BIN)/streamgauge demo $(ARGS)
+
+test: install  ## Pass the tests
+	@$(BIN)/python -m pytest $(ARGS)
+
+lint: install  ## Check style and types
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+
+bench: install  ## Measure throughput and latency; writes build/bench.json
+	@$(BIN)/python -m tests.benchmarks.bench $(ARGS)
+
+chaos: install  ## Kill workers and brokers under load; writes build/chaos.json
+	@$(BIN)/python -m tests.benchmarks.chaos $(ARGS)
+
+clean:  ## Remove .venv and build
+	rm -rf $(VENV) build

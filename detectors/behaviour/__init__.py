@@ -1,0 +1,1 @@
+"""Detectors for behaviour events: repeats, unknown products, prices, times."""

@@ -1,0 +1,1 @@
+"""Everything that needs torch: encoders, the anomaly classifier, their training and artefacts."""

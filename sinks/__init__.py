@@ -1,0 +1,1 @@
+"""Where results go: topics, dead letters, metrics, files."""

@@ -1,0 +1,1 @@
+"""The stream: the Faust app, its agents and topics, the command line, the embedded Kafka, the marketplace."""

@@ -1,0 +1,33 @@
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from streams.settings import Settings
+
+
+def test_environment_overrides_file_and_secret_is_masked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "s.toml"
+    file.write_text(
+        'app_id = "from-file"\nbatch_records = 7\n[kafka]\nbootstrap_servers = "b:9"\n[products]\np = "c.yaml"\n'
+    )
+    monkeypatch.setenv("STREAMGAUGE_APP_ID", "from-env")
+    monkeypatch.setenv("STREAMGAUGE_KAFKA__SASL_PASSWORD", "geheim")
+    settings = Settings.from_file(file)
+    assert (settings.app_id, settings.batch_records, settings.kafka.bootstrap_servers) == ("from-env", 7, "b:9")
+    assert settings.products == {"p": Path("c.yaml")}
+    assert "geheim" not in repr(settings)
+    assert settings.kafka.sasl_password is not None
+    assert settings.kafka.sasl_password.get_secret_value() == "geheim"
+
+
+def test_sasl_without_password_is_refused() -> None:
+    with pytest.raises(ValidationError, match="needs sasl_username and sasl_password"):
+        Settings(kafka={"security_protocol": "SASL_SSL"})  # type: ignore[arg-type]
+
+
+def test_unknown_setting_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "s.toml"
+    file.write_text("batch_record = 7\n")
+    with pytest.raises(ValidationError, match="batch_record"):
+        Settings.from_file(file)
