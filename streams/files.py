@@ -1,0 +1,218 @@
+"""Records out of files: CSV, JSON lines, Parquet, or standard input."""
+
+from __future__ import annotations
+
+import csv
+import sys
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date, datetime, time
+from decimal import Decimal
+from enum import StrEnum
+from pathlib import Path
+from typing import IO, Any
+
+import orjson
+
+__all__ = ["FileError", "FileFormat", "Row", "format_of", "read_rows"]
+
+_MAX_FIELD = 16 * 1024 * 1024  # characters; the csv module's own limit of 131,072 is below what shops write
+_MAX_QUOTED_LINES = 1_000  # a quoted field over more lines than this is a quote that was never closed
+_BOM = b"\xef\xbb\xbf"
+
+
+class FileError(Exception):
+    """A file cannot be read; the message says why and what to do."""
+
+
+class FileFormat(StrEnum):
+    """How the rows of a file are written."""
+
+    CSV = "csv"
+    JSONL = "jsonl"
+    PARQUET = "parquet"
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One row of a file.
+
+    number: 1 for the first row (of CSV: after the header; empty lines do not count).
+    fields: the row by column; None where it does not fit its header, or is not a JSON object.
+    text: the row as the file has it, without the line's end; of Parquet, the row as JSON.
+    value: what is sent: of CSV the fields as JSON where the row fits, everywhere else the text as it is.
+    """
+
+    number: int
+    fields: dict[str, Any] | None
+    text: bytes
+    value: bytes
+
+
+def format_of(path: Path) -> FileFormat:
+    """The format that a file's name tells; JSON lines for standard input. Raises `FileError` where it tells none."""
+    if str(path) == "-":
+        return FileFormat.JSONL
+    match path.suffix.lower():
+        case ".csv" | ".tsv" | ".txt":
+            return FileFormat.CSV
+        case ".jsonl" | ".ndjson" | ".json":
+            return FileFormat.JSONL
+        case ".parquet" | ".pq":
+            return FileFormat.PARQUET
+    raise FileError(f"The name {path.name} does not tell the format: add --format csv, jsonl or parquet.")
+
+
+def read_rows(path: Path, delimiter: str | None = None, format: FileFormat | None = None) -> Iterator[Row]:  # noqa: A002 -- the option's name
+    """The rows of a file, in its order, without holding the file in memory. The path `-` is standard input.
+
+    delimiter: of CSV; None is a tab for `.tsv` and a comma for all else. format: None goes by the file's name.
+    Raises: FileError.
+    """
+    format = format or format_of(path)  # noqa: A001 -- the option's name
+    if str(path) != "-" and not path.is_file():
+        raise FileError(f"There is no file {path}: check the path.")
+    if format is FileFormat.PARQUET:
+        yield from _parquet(path)
+        return
+    delimiter = delimiter or ("\t" if path.suffix.lower() == ".tsv" else ",")
+    if len(delimiter) != 1:
+        raise FileError(f"The delimiter {delimiter!r} is not one character: name one, such as ',' or '#'.")
+    with _opened(path) as file:
+        yield from _csv(file, path, delimiter) if format is FileFormat.CSV else _json_lines(file)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[IO[bytes]]:
+    if str(path) == "-":
+        yield sys.stdin.buffer
+        return
+    try:
+        file = path.open("rb")
+    except OSError as error:
+        raise FileError(f"Cannot read {path}: {error.strerror}. Check its permissions.") from error
+    with file:
+        yield file
+
+
+def _json_lines(file: IO[bytes]) -> Iterator[Row]:
+    number = 0
+    for line in file:
+        if number == 0:
+            line = line.removeprefix(_BOM)
+        text = line.rstrip(b"\r\n")
+        if not text.strip():
+            continue
+        number += 1
+        try:
+            parsed = orjson.loads(text)
+        except orjson.JSONDecodeError:
+            parsed = None
+        yield Row(number, parsed if isinstance(parsed, dict) else None, text, text)
+
+
+class _Lines:
+    """The lines of a file for `csv.reader`; knows which of them the row at hand was made of, and takes them back."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+        self._waiting: deque[bytes] = deque()
+        self.taken: list[bytes] = []
+
+    def __iter__(self) -> _Lines:
+        return self
+
+    def __next__(self) -> str:
+        if len(self.taken) > _MAX_QUOTED_LINES:
+            raise csv.Error("a quoted field does not end")
+        line = self._waiting.popleft() if self._waiting else next(self._file)
+        self.taken.append(line)
+        return line.decode("utf-8", "surrogateescape")
+
+    def give_back_all_but_first(self) -> bytes:
+        first, *rest = self.taken
+        self._waiting.extendleft(reversed(rest))
+        self.taken = []
+        return first
+
+
+def _csv(file: IO[bytes], path: Path, delimiter: str) -> Iterator[Row]:
+    csv.field_size_limit(_MAX_FIELD)
+    lines = _Lines(file)
+    header = _header(lines, path, delimiter)
+    number = 0
+    reader = csv.reader(lines, delimiter=delimiter, strict=True)
+    while True:
+        lines.taken = []
+        try:
+            values = next(reader)
+            raw = b"".join(lines.taken)
+        except StopIteration:
+            return
+        except csv.Error:
+            # Only its first line is given up: what follows an unclosed quote may be sound.
+            values = []
+            raw = lines.give_back_all_but_first()
+            reader = csv.reader(lines, delimiter=delimiter, strict=True)
+        text = raw.rstrip(b"\r\n")
+        if not text.strip():
+            continue
+        number += 1
+        fields: dict[str, Any] | None = None
+        value = text
+        if len(values) == len(header):
+            fields = dict(zip(header, values, strict=True))
+            try:
+                value = orjson.dumps(fields)
+            except orjson.JSONEncodeError:  # bytes that are no UTF-8
+                fields = None
+        yield Row(number, fields, text, value)
+
+
+def _header(lines: _Lines, path: Path, delimiter: str) -> list[str]:
+    try:
+        header = next(csv.reader(lines, delimiter=delimiter))
+    except (StopIteration, csv.Error):
+        raise FileError(f"{path} has no header: its first line must name the columns.") from None
+    header = [name.removeprefix("\ufeff").strip() for name in header]
+    twice = next((name for i, name in enumerate(header) if name in header[:i]), None)
+    if twice is not None:
+        raise FileError(f"The header of {path} names {twice!r} twice: rename one of the two columns.")
+    if any("\udc80" <= c <= "\udcff" for name in header for c in name):
+        raise FileError(f"{path} is not UTF-8: convert it first, for example with iconv.")
+    return header
+
+
+def _parquet(path: Path) -> Iterator[Row]:
+    import pyarrow  # type: ignore[import-untyped]  # pyarrow ships no types
+    import pyarrow.parquet  # type: ignore[import-untyped]  # the same
+
+    number = 0
+    try:
+        file = pyarrow.parquet.ParquetFile(sys.stdin.buffer if str(path) == "-" else path)
+        for batch in file.iter_batches(batch_size=1024):
+            for fields in batch.to_pylist():
+                number += 1
+                fields = {name: _plain(value) for name, value in fields.items()}
+                value = orjson.dumps(fields)
+                yield Row(number, fields, value, value)
+    except (pyarrow.ArrowException, OSError) as error:
+        raise FileError(f"Cannot read {path} as Parquet: {error}. Check the file or name its --format.") from error
+
+
+def _plain(value: Any) -> Any:
+    """A Parquet value as JSON has it; exact decimals as text."""
+    match value:
+        case datetime() | date() | time():
+            return value.isoformat()
+        case Decimal():
+            return str(value)
+        case bytes():
+            return value.decode("utf-8", "replace")
+        case list():
+            return [_plain(v) for v in value]
+        case dict():
+            return {str(k): _plain(v) for k, v in value.items()}
+    return value
