@@ -1,0 +1,75 @@
+import orjson
+
+from detectors.records import (
+    Correction,
+    Dimension,
+    Evidence,
+    Finding,
+    Neighbour,
+    Record,
+    Rule,
+    Severity,
+    StoredRecord,
+    Suggestion,
+    Version,
+)
+from sinks.wire import Versions, corrected_record, finding_id, finding_message, quality_score
+
+RULE = Rule("price.scale", Dimension.ACCURACY, Severity.ERROR, "a price off by a power of ten")
+SOURCE = StoredRecord("products", 2, 41, 1_700_000_000_000, b"s/1", b'{"price": 2100}')
+RECORD = Record(SOURCE, "s/1", {"price": 2100}, {"price": 2100}, 1_700_000_000_000, Version(0, 41))
+FINDING = Finding(
+    0, RULE, "price", 2100, 0.9, Evidence("five cost 21", (Neighbour("t/9", 0.91, 21.0),)), Suggestion(21)
+)
+VERSIONS = Versions("sample", "1.0.0", "static-1")
+
+
+def test_the_same_finding_has_the_same_id_and_others_do_not() -> None:
+    one = finding_id("products", 2, 41, "price.scale", "price", 0)
+    assert one == finding_id("products", 2, 41, "price.scale", "price", 0)
+    assert len(one) == 32
+    others = {
+        finding_id("products", 2, 42, "price.scale", "price", 0),
+        finding_id("products", 24, 1, "price.scale", "price", 0),
+        finding_id("products", 2, 41, "price.scale", None, 0),
+        finding_id("products", 2, 41, "price.scale", "price", 1),
+    }
+    assert len(others | {one}) == 5
+
+
+def test_finding_message_says_what_where_and_why() -> None:
+    body = orjson.loads(finding_message(RECORD, FINDING, "abc", VERSIONS, 5))
+    assert body["rule"] == "price.scale"
+    assert (body["topic"], body["partition"], body["offset"], body["identity"]) == ("products", 2, 41, "s/1")
+    assert (body["observed"], body["suggested"], body["confidence"]) == (2100, 21, 0.9)
+    assert body["evidence"] == {
+        "reason": "five cost 21",
+        "neighbours": [{"identity": "t/9", "score": 0.91, "value": 21.0}],
+    }
+
+
+def test_corrected_record_gives_the_original_back() -> None:
+    correction = Correction(0, "price", 2100, 21, 0.99, "price.scale", "five cost 21")
+    body = orjson.loads(
+        corrected_record(
+            RECORD, {"price": 21}, [("abc", FINDING)], [correction], "a/1", VERSIONS, 5, keep_original=True
+        )
+    )
+    quality = body.pop("_quality")
+    for change in reversed(quality["corrections"]):
+        body[change["field"]] = change["before"]
+    assert body == RECORD.original
+    assert quality["version"] == [0, 41]
+    assert quality["canonical"] == "a/1"
+    assert quality["original"] == "eyJwcmljZSI6IDIxMDB9"
+
+
+def test_score_falls_with_severity_and_confidence() -> None:
+    assert quality_score([]) == 1.0
+    assert quality_score([FINDING]) == round(1 - 0.3 * 0.9, 4)
+
+
+def test_what_orjson_cannot_write_goes_out_as_text() -> None:
+    record = Record(SOURCE, "s/1", {}, {"n": 10**30, "s": "\ud800", "nested": [{"n": -(10**25)}]}, 0)
+    body = orjson.loads(corrected_record(record, record.values, [], [], None, VERSIONS, 5))
+    assert (body["n"], body["s"], body["nested"]) == (str(10**30), "?", [{"n": str(-(10**25))}])
