@@ -1,0 +1,342 @@
+"""A price against the prices of the nearest products."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from detectors.contract.model import Role
+from detectors.money import RATES, number, rescale, show
+from detectors.neighbourhood import codes, same_product, softmax_weights, source_of, text
+from detectors.records import (
+    Batch,
+    Dimension,
+    Evidence,
+    Facts,
+    Finding,
+    Neighbour,
+    Neighbours,
+    Rule,
+    Severity,
+    Suggestion,
+)
+
+__all__ = ["CURRENCY", "NEIGHBOURS", "PLACEHOLDER", "SCALE", "PriceDetector"]
+
+SCALE: Final = Rule(
+    "price.scale",
+    Dimension.ACCURACY,
+    Severity.ERROR,
+    "The price is a power of ten away from the prices of the nearest products: a decimal point went astray.",
+)
+CURRENCY: Final = Rule(
+    "price.currency",
+    Dimension.ACCURACY,
+    Severity.ERROR,
+    "The price fits the nearest products' prices only in another currency than the one it is labelled with.",
+)
+PLACEHOLDER: Final = Rule(
+    "price.placeholder",
+    Dimension.ACCURACY,
+    Severity.ERROR,
+    "The price is a number that people type where they have no price, far from the nearest products' prices.",
+)
+NEIGHBOURS: Final = Rule(
+    "price.neighbours",
+    Dimension.ACCURACY,
+    Severity.WARNING,
+    "The price is far from the prices of the nearest products, for no known reason.",
+)
+
+MODEL: Final = "price-bayes/1"
+
+_FACTORS: Final = (Decimal(100), Decimal("0.01"), Decimal(10), Decimal("0.1"))
+"""What the true price may have been multiplied with."""
+_SHIFTS: Final = tuple(math.log(f) for f in _FACTORS)
+_PRIOR_SCALE: Final = (0.003, 0.003, 0.001, 0.001)
+_PRIOR_CURRENCY: Final = 0.005
+_PRIOR_PLACEHOLDER: Final = 0.003
+_PRIOR_OTHER: Final = 0.001
+_WIDTH: Final = 16.0
+"""All prices there are, in units of the natural log."""
+_GRID: Final = 0.03
+"""How far apart neighbouring price points are, in units of the natural log: makes a mass of a density."""
+
+_PLACEHOLDERS: Final = frozenset(
+    [0.01, 0.1, 0.11, 1.0, 1.11, 11.11, 111.0, 111.11, 1111.0, 11111.0, 123.0, 1234.0, 12345.0, 123456.0, 1234567.0]
+    + [float(10**n - 1) for n in range(4, 10)]
+    + [10**n - 0.01 for n in range(4, 9)]
+)
+
+_OFFERS_WEIGHT: Final = 20.0
+"""How much more an offer of the same product says than a merely similar product with the same similarity."""
+_MAX_CURRENCIES: Final = 12
+_AGREE: Final = 0.4
+"""Offers of the same product agree on a price that is within this of theirs, in units of the natural log."""
+_CAP_OFFERS: Final = 0.99
+_CAP_SIMILAR: Final = 0.9
+"""What a scale found against merely similar products can be worth at most: not enough to be applied unseen."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Table:
+    """Neighbours' prices as arrays, each (n, k): natural log of the price in US dollars, who counts, same product."""
+
+    logs: NDArray[np.float64]
+    usable: NDArray[np.bool_]
+    same: NDArray[np.bool_]
+    weights: NDArray[np.float64]
+    widths: NDArray[np.float64]
+
+
+class PriceDetector:
+    """Bayes over the known ways in which a price goes wrong, against what the nearest products cost.
+
+    The price p of a record, as x = ln(p / rate) in one currency, is held against a mixture over its neighbours,
+    f(x) = sum_j w_j t3((x - x_j) / h_j) / h_j, where w_j = softmax(similarity / .07), t3 is Student's t with three
+    degrees of freedom and h_j narrows with the similarity (prices of real catalogues: half of the pairs at similarity
+    .15 differ by more than e^.9, at .5 by e^.4, at .85 by e^.08). Other offers of the same product (equal GTIN, maker's
+    number or model number) weigh 20 times as much and are narrower still. The record's own price is never among them.
+
+    Hypotheses: clean f(x); a scale of 10^s, f(x - ln 10^s); another label c, f(ln(p / rate_c)) for every currency among
+    the neighbours; a placeholder; anything else, spread evenly over all prices. Scales and labels are weighed by how
+    often the neighbours' prices end on the same decimal place (19.99 ends at -2, 1,900 at 2): 1999 among prices in
+    .99 is more likely 19.99 than among whole ones.
+
+    Silent where price or currency is unknown or fewer than `min_neighbours` priced neighbours (two offers of the same
+    product) are close enough.
+
+    min_score: similarity below which a neighbour does not count.
+    alarm: the posterior of "clean" below which there is a finding.
+    """
+
+    rules: tuple[Rule, ...] = (SCALE, CURRENCY, PLACEHOLDER, NEIGHBOURS)
+
+    def __init__(self, *, min_neighbours: int = 4, min_score: float = 0.25, alarm: float = 0.3) -> None:
+        if min_neighbours < 2:
+            raise ValueError(f"min_neighbours is {min_neighbours}; at least 2 are needed to agree")
+        self.min_neighbours = min_neighbours
+        self.min_score = min_score
+        self.alarm = alarm
+
+    def detect(self, batch: Batch) -> list[Finding]:
+        """Findings of this batch, ordered by row."""
+        column = batch.contract.column_of(Role.PRICE)
+        if batch.neighbours is None or column is None or not len(batch):
+            return []
+        labels = [label if isinstance(label, str) and label else None for label in batch.column(Role.CURRENCY)]
+        prices = [number(value) for value in batch.column(Role.PRICE)]
+        logs = np.array([_log(price, label) for price, label in zip(prices, labels, strict=True)])
+        table = self._table(batch, labels, logs)
+        enough = (table.usable.sum(axis=1) >= self.min_neighbours) | (table.same.sum(axis=1) >= 2)
+        rows = np.flatnonzero(enough & ~np.isnan(logs))
+        if not len(rows):
+            return []
+        suspects = rows[self._suspicious(logs[rows], _take(table, rows))]
+        findings = (self._judge(batch, int(row), prices, labels, table) for row in suspects)
+        return [finding for finding in findings if finding is not None]
+
+    def _table(self, batch: Batch, labels: Sequence[str | None], logs: NDArray[np.float64]) -> _Table:
+        assert batch.neighbours is not None
+        neighbours: Neighbours = batch.neighbours
+        shape = neighbours.scores.shape
+        prices = np.full(shape, np.nan)
+        same = np.zeros(shape, np.bool_)
+        titles, gtins, mpns = batch.column(Role.TITLE), batch.column(Role.GTIN), batch.column(Role.MPN)
+        scores = neighbours.scores.tolist()
+        for row, facts in enumerate(neighbours.facts):
+            if logs[row] != logs[row]:
+                continue
+            labelled = labels[row] is not None
+            own = codes(text(titles[row]))
+            gtin, mpn, row_scores = gtins[row], mpns[row], scores[row]
+            for j, other in enumerate(facts[: shape[1]]):
+                if other.price is None or (other.currency is not None) is not labelled:
+                    continue
+                prices[row, j] = _log(number(other.price), other.currency)
+                if gtin or mpn or row_scores[j] > 0.8:
+                    same[row, j] = same_product(own, gtin, mpn, row_scores[j], other)
+        usable = ~np.isnan(prices) & ((neighbours.scores >= self.min_score) | same)
+        same &= usable
+        similarity = np.clip(neighbours.scores.astype(np.float64), 0, 1)
+        weights = softmax_weights(neighbours.scores, usable) * np.where(same, _OFFERS_WEIGHT, 1.0)
+        total = weights.sum(axis=1, keepdims=True)
+        weights = np.divide(weights, total, out=np.zeros_like(weights), where=total > 0)
+        widths = np.where(same, 0.15, 0.12 + 0.65 * (1 - similarity))
+        return _Table(np.nan_to_num(prices), usable, same, weights, widths)
+
+    def _suspicious(self, logs: NDArray[np.float64], table: _Table) -> NDArray[np.bool_]:
+        """Rows where "clean" may not be the obvious answer; errs on the side of looking closer."""
+        density: NDArray[np.float64] = _mixture(logs, table)
+        suspicious: NDArray[np.bool_] = density < 0.08
+        return suspicious
+
+    def _judge(
+        self,
+        batch: Batch,
+        row: int,
+        prices: Sequence[float | None],
+        labels: Sequence[str | None],
+        table: _Table,
+    ) -> Finding | None:
+        assert batch.neighbours is not None
+        price, label = prices[row], labels[row]
+        assert price is not None
+        facts = batch.neighbours.facts[row]
+        used = [j for j in np.flatnonzero(table.usable[row]).tolist() if j < len(facts)]
+        one = _take(table, np.array([row]))
+        x = _log(price, label)
+
+        def density(at: float) -> float:
+            return float(_mixture(np.array([at]), one)[0])
+
+        endings = [_ending(number(facts[j].price) or 1.0) for j in used if facts[j].currency == label]
+        own_ending = _ending(price)
+        clean = density(x) * _share(own_ending, endings)
+        hypotheses: list[tuple[float, Rule, Any]] = []
+        for factor, shift, prior in zip(_FACTORS, _SHIFTS, _PRIOR_SCALE, strict=True):
+            ending = _share(own_ending - (factor.adjusted()), endings)
+            hypotheses.append((prior * density(x - shift) * ending, SCALE, factor))
+        hypotheses.extend(self._labels(batch, row, price, label, used, density, own_ending))
+        if price in _PLACEHOLDERS:
+            mass = _PRIOR_PLACEHOLDER / (len(_PLACEHOLDERS) * _GRID)
+            hypotheses.append((mass * 0.5, PLACEHOLDER, None))
+        hypotheses.append((_PRIOR_OTHER / _WIDTH * 0.5, NEIGHBOURS, None))
+        total = clean + sum(h[0] for h in hypotheses)
+        if clean > self.alarm * total:
+            return None
+        mass, rule, value = max(hypotheses, key=lambda h: h[0])
+        return self._finding(batch, row, rule, value, mass / total, clean / total, table, used)
+
+    def _labels(
+        self,
+        batch: Batch,
+        row: int,
+        price: float,
+        label: str | None,
+        used: list[int],
+        density: Any,
+        own_ending: int,
+    ) -> list[tuple[float, Rule, Any]]:
+        """The hypothesis "another label" for the currencies among the neighbours."""
+        assert batch.neighbours is not None
+        if label is None:
+            return []
+        facts = batch.neighbours.facts[row]
+        source = source_of(batch.records[row].identity)
+        # What the same source writes is a better guess at what this record should say than what others write.
+        seen: Counter[str] = Counter()
+        for j in used:
+            currency = facts[j].currency
+            if currency is not None and currency != label:
+                seen[currency] += 3 if source_of(facts[j].identity) == source else 1
+        total = seen.total()
+        found: list[tuple[float, Rule, Any]] = []
+        for currency, count in seen.most_common(_MAX_CURRENCIES):
+            endings = [_ending(number(facts[j].price) or 1.0) for j in used if facts[j].currency == currency]
+            likelihood = density(_log(price, currency)) * _share(own_ending, endings)
+            found.append((_PRIOR_CURRENCY * count / total * likelihood, CURRENCY, currency))
+        return found
+
+    def _finding(
+        self,
+        batch: Batch,
+        row: int,
+        rule: Rule,
+        value: Any,
+        posterior: float,
+        clean: float,
+        table: _Table,
+        used: Sequence[int],
+    ) -> Finding:
+        assert batch.neighbours is not None
+        column = batch.contract.column_of(Role.PRICE)
+        labels = batch.column(Role.CURRENCY)
+        observed, label = batch.column(Role.PRICE)[row], labels[row] or ""
+        facts, scores = batch.neighbours.facts[row], batch.neighbours.scores[row]
+        offers = [j for j in used if table.same[row, j]]
+        shown = (offers if len(offers) >= 2 else sorted(used, key=lambda j: -table.weights[row, j]))[:5]
+        who = _who(facts, shown, same=len(offers) >= 2)
+        says = f"this one says {show(number(observed) or 0.0)} {label}".rstrip()
+        confidence, suggestion = posterior, None
+        if rule is SCALE:
+            repaired = rescale(observed, 1 / value)
+            suggestion = Suggestion(repaired)
+            x = _log(number(repaired), label or None)
+            agree = [j for j in offers if abs(table.logs[row, j] - x) < _AGREE]
+            confidence = min(posterior, _CAP_OFFERS if len(agree) >= 2 and len(agree) == len(offers) else _CAP_SIMILAR)
+            reason = f"{who}; {says}, and {show(number(repaired) or 0.0)} {label}".rstrip() + " would fit."
+        elif rule is CURRENCY:
+            column, observed, suggestion = batch.contract.column_of(Role.CURRENCY), label, Suggestion(value)
+            reason = f"{who}; {says}, which fits as {value}."
+        elif rule is PLACEHOLDER:
+            reason = f"{who}; {says}, which is what people type where they have no price."
+        else:
+            reason = f"{who}; {says}."
+        return Finding(
+            row=row,
+            rule=rule,
+            column=column,
+            observed=observed,
+            confidence=round(min(confidence, 1 - clean, 0.999), 4),
+            evidence=Evidence(
+                reason,
+                tuple(Neighbour(facts[j].identity, _unit(scores[j]), facts[j].price) for j in shown),
+                {"posterior": round(posterior, 6), "posterior_clean": round(clean, 6), "offers": float(len(offers))},
+            ),
+            suggestion=suggestion,
+            model=MODEL,
+        )
+
+
+def _who(facts: Sequence[Facts], shown: Sequence[int], *, same: bool) -> str:
+    """These products and what they cost, in words: `5 offers of the same product cost 199-219 USD`."""
+    ranges = []
+    for currency in dict.fromkeys(facts[j].currency for j in shown):
+        found = [facts[j].price or 0.0 for j in shown if facts[j].currency == currency]
+        low, high = show(min(found)), show(max(found))
+        ranges.append(f"{low if low == high else f'{low}-{high}'} {currency or ''}".rstrip())
+    kind = "offers of the same product" if same else "of the most similar products"
+    return f"{len(shown)} {kind} cost {' and '.join(ranges)}"
+
+
+def _unit(score: Any) -> float:
+    return round(min(max(float(score), 0.0), 1.0), 4)
+
+
+def _take(table: _Table, rows: NDArray[Any]) -> _Table:
+    return _Table(table.logs[rows], table.usable[rows], table.same[rows], table.weights[rows], table.widths[rows])
+
+
+def _log(price: float | None, currency: str | None) -> float:
+    """Natural log of the price in US dollars (in its own unit where no currency is known); NaN where unknown."""
+    rate = 1.0 if currency is None else RATES.get(currency)
+    return math.nan if price is None or rate is None else math.log(price / rate)
+
+
+def _mixture(x: NDArray[np.float64], table: _Table) -> NDArray[np.float64]:
+    """The density of the neighbours' prices at x. x: (n,). Returns (n,)."""
+    z = (x[:, None] - table.logs) / table.widths
+    # Student's t with three degrees of freedom: 2 / (pi sqrt 3) (1 + z^2 / 3)^-2
+    kernel = 0.36755259694786135 / (1 + z * z / 3) ** 2 / table.widths
+    result: NDArray[np.float64] = (kernel * table.weights).sum(axis=1)
+    return result
+
+
+def _ending(price: float) -> int:
+    """The decimal place on which a price ends: -2 of 19.99, 0 of 1999, 2 of 1900; between -4 and 6."""
+    exponent = Decimal(repr(price)).normalize().as_tuple().exponent
+    assert isinstance(exponent, int)
+    return max(-4, min(6, exponent))
+
+
+def _share(ending: int, endings: Sequence[int]) -> float:
+    """How often prices end here, with half a vote for each of the eleven places that an ending can have."""
+    return (endings.count(ending) + 0.5) / (len(endings) + 5.5)
