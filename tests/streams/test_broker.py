@@ -143,16 +143,19 @@ def test_an_installation_is_used_instead(tmp_path: Path, kafka: EmbeddedKafka) -
         assert make_topic(broker.bootstrap_servers, "there") == "there"
 
 
-def test_without_network_and_cache_one_sentence_says_what_to_do(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("M2_REPO", str(tmp_path / "empty"))
-    for variable in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"):
-        monkeypatch.setenv(variable, "http://127.0.0.1:9")
-    monkeypatch.setenv("no_proxy", "")
-    with pytest.raises(BrokerError, match="not on this machine yet and the network cannot be reached") as caught:
-        EmbeddedKafka().start()
-    assert "STREAMGAUGE_KAFKA_HOME" in caught.value.hint
+def test_without_network_and_cache_one_sentence_says_what_to_do(tmp_path: Path) -> None:
+    proxies = dict.fromkeys(("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"), "http://127.0.0.1:9")
+    code = (
+        "from streams.broker import EmbeddedKafka\n"
+        "from streams.errors import BrokerError\n"
+        "try:\n    EmbeddedKafka().start()\n"
+        "except BrokerError as error:\n    print(error.message); print(error.hint)\n"
+    )
+    environment = {**os.environ, **proxies, "no_proxy": "", "M2_REPO": str(tmp_path / "empty")}
+    run = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    message, hint = run.stdout.splitlines()
+    assert message.startswith(f"Apache Kafka {KAFKA_VERSION} is not on this machine yet and the network cannot")
+    assert "STREAMGAUGE_KAFKA_HOME" in hint
     assert list((tmp_path / "empty").iterdir()) == []
 
 
