@@ -1,0 +1,27 @@
+"""Folding for comparison: simplified and traditional Chinese, full width, case. Never for the record itself."""
+
+from __future__ import annotations
+
+import unicodedata
+from functools import cache, lru_cache
+
+from opencc import OpenCC
+
+__all__ = ["fold"]
+
+
+@cache
+def _to_simplified() -> OpenCC:
+    return OpenCC("t2s")
+
+
+@lru_cache(maxsize=65_536)
+def fold(text: str) -> str:
+    """The text as two texts are compared: NFKC, lower case, simplified Chinese. ASCII is only lowered."""
+    if text.isascii():
+        return text.lower()
+    folded = unicodedata.normalize("NFKC", text).lower()
+    try:
+        return str(_to_simplified().convert(folded))
+    except UnicodeEncodeError:  # a lone surrogate
+        return folded

@@ -1,0 +1,88 @@
+"""What standardising one value comes to, before it is tied to a row and a column."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from detectors.records import Dimension, Rule, Severity, Suggestion
+
+__all__ = ["RULES", "Fault", "Outcome", "Step"]
+
+
+class Step(NamedTuple):
+    """One change of a value; the value before it is the one that the step before left."""
+
+    after: Any
+    rule: str
+    reason: str
+    confidence: float = 1.0
+
+
+class Fault(NamedTuple):
+    """Damage in a value.
+
+    repaired: the steps beside it repair the damage, so the value they end in is the suggestion.
+    suggestion: a repair that is proposed and not made.
+    """
+
+    rule: Rule
+    reason: str
+    confidence: float
+    repaired: bool = False
+    suggestion: Suggestion | None = None
+
+
+class Outcome(NamedTuple):
+    """Changes in the order in which they were made, and the damage that was seen."""
+
+    steps: tuple[Step, ...] = ()
+    faults: tuple[Fault, ...] = ()
+
+
+def _rule(name: str, dimension: Dimension, severity: Severity, description: str) -> Rule:
+    return Rule(name, dimension, severity, description)
+
+
+MOJIBAKE = _rule(
+    "text.mojibake",
+    Dimension.CONFORMITY,
+    Severity.ERROR,
+    "Text was read in the wrong encoding, or lost characters in one",
+)
+HTML = _rule("text.html", Dimension.CONFORMITY, Severity.WARNING, "HTML tags or entities in a title or brand")
+CONTROL_CHARACTERS = _rule(
+    "text.control_characters", Dimension.CONFORMITY, Severity.WARNING, "Control characters in a text"
+)
+REPEATED_PHRASE = _rule(
+    "text.repeated_phrase", Dimension.CONFORMITY, Severity.WARNING, "The same phrase twice in a row in a title"
+)
+PRICE_UNPARSEABLE = _rule(
+    "price.unparseable", Dimension.CONFORMITY, Severity.ERROR, "The price is not one amount of money"
+)
+PRICE_NEGATIVE = _rule("price.negative", Dimension.ACCURACY, Severity.ERROR, "The price is below zero")
+PRICE_CURRENCY_CONFLICT = _rule(
+    "price.currency_conflict",
+    Dimension.CONSISTENCY,
+    Severity.WARNING,
+    "The price names another currency than the currency column",
+)
+TIME_UNPARSEABLE = _rule("time.unparseable", Dimension.CONFORMITY, Severity.ERROR, "The time cannot be read")
+GTIN_CHECK_DIGIT = _rule(
+    "gtin.check_digit", Dimension.ACCURACY, Severity.WARNING, "The check digit of the article number is wrong"
+)
+GTIN_FORMAT = _rule(
+    "gtin.format", Dimension.CONFORMITY, Severity.WARNING, "The article number is no GTIN of 8, 12, 13 or 14 digits"
+)
+
+RULES: tuple[Rule, ...] = (
+    MOJIBAKE,
+    HTML,
+    CONTROL_CHARACTERS,
+    REPEATED_PHRASE,
+    PRICE_UNPARSEABLE,
+    PRICE_NEGATIVE,
+    PRICE_CURRENCY_CONFLICT,
+    TIME_UNPARSEABLE,
+    GTIN_CHECK_DIGIT,
+    GTIN_FORMAT,
+)

@@ -1,0 +1,336 @@
+"""Prices written as text: the amount as a decimal and the currency as an ISO 4217 code.
+
+Documented choices:
+
+- A lone separator with three digits behind it ("1.299", "1,299") separates thousands, as on a price tag. A bare
+  "1.299" without any currency is machine notation instead, a decimal, unless the record's currency is one that is
+  written with a decimal comma.
+- ¥ and ￥ are CNY or JPY, $ is the dollar or peso of the record's own currency; without one see `resolve_currency`.
+- A price "from" (1299元起) counts as that price. A range (99-129) is no price.
+- A percentage, a measure (100 ml), or a text with words that say nothing of money is no price.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from decimal import Decimal
+from functools import cache, lru_cache
+
+from babel import Locale
+from babel.numbers import get_currency_precision, list_currencies
+from price_parser import Price
+
+from detectors.standardise.text import ordinary_characters
+
+__all__ = ["Money", "NoPrice", "currency_code", "parse_price", "resolve_currency"]
+
+
+@dataclass(frozen=True, slots=True)
+class Money:
+    """A price that was read from a text.
+
+    amount: signed. currencies: ISO codes that the text's own sign can mean, likeliest first; empty: it names none.
+    certain: whether the first of `currencies` may be taken without a context. confidence: 0-1, in the amount.
+    """
+
+    amount: Decimal
+    currencies: tuple[str, ...] = ()
+    certain: bool = False
+    confidence: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class NoPrice:
+    """Why a text is no price: the end of a sentence that starts with "the price"."""
+
+    reason: str
+
+
+_DOLLARS = (
+    *("USD", "AUD", "CAD", "HKD", "TWD", "SGD", "NZD", "MXN", "CLP", "COP", "ARS", "BRL", "UYU", "DOP", "CUP", "XCD"),
+    *("BBD", "BMD", "BND", "BSD", "BZD", "FJD", "GYD", "JMD", "KYD", "LRD", "NAD", "SBD", "SRD", "TTD", "MOP"),
+)
+_YUAN = ("CNY", "JPY")
+_UNCERTAIN = ("kr", "kr.", "rs", "rs.", "₨")  # no currency is likelier than the others
+_SIGNS: dict[str, tuple[str, ...]] = {
+    "$": _DOLLARS,
+    "¥": _YUAN,
+    "£": ("GBP", "EGP", "LBP", "SYP", "GIP", "FKP"),
+    **dict.fromkeys(("元", "圆", "圓"), ("CNY", "TWD", "HKD", "MOP")),
+    **dict.fromkeys(("块", "块钱", "人民币", "人民幣", "rmb", "cn¥", "cn￥"), ("CNY",)),
+    **dict.fromkeys(("円", "日圓", "日円"), ("JPY",)),
+    **dict.fromkeys(("kr", "kr."), ("SEK", "NOK", "DKK", "ISK")),
+    **dict.fromkeys(("rs", "rs.", "₨"), ("INR", "PKR", "LKR", "NPR", "MUR")),
+    **dict.fromkeys(("us$", "u$s", "$us", "美金", "美刀", "dollar", "dollars"), ("USD",)),
+    **dict.fromkeys(("hk$", "港币", "港幣", "港纸"), ("HKD",)),
+    **dict.fromkeys(("nt$", "nt", "台币", "臺幣", "台幣", "新台幣"), ("TWD",)),
+    **dict.fromkeys(("a$", "au$"), ("AUD",)),
+    **dict.fromkeys(("c$", "ca$"), ("CAD",)),
+    **dict.fromkeys(("s$", "sg$"), ("SGD",)),
+    **dict.fromkeys(("mx$", "mex$"), ("MXN",)),
+    **dict.fromkeys(("fr.", "sfr", "sfr."), ("CHF",)),
+    **dict.fromkeys(("€", "euro", "euros"), ("EUR",)),
+    **dict.fromkeys(("rp", "rp."), ("IDR",)),
+    **dict.fromkeys(("s/", "s/."), ("PEN",)),
+    **dict.fromkeys(("zł", "zl", "zł."), ("PLN",)),
+    **dict.fromkeys(("kč", "kč."), ("CZK",)),
+    **dict.fromkeys(("lei", "leu"), ("RON", "MDL")),
+    **dict.fromkeys(("лв", "лв."), ("BGN",)),
+    **dict.fromkeys(("₽", "руб", "руб.", "р.", "рублей"), ("RUB",)),
+    **dict.fromkeys(("₴", "грн", "грн."), ("UAH",)),
+    **dict.fromkeys(("₺", "tl"), ("TRY",)),
+    **dict.fromkeys(("₩", "원"), ("KRW",)),
+    **dict.fromkeys(("₫", "đ", "vnđ"), ("VND",)),
+    **dict.fromkeys(("฿", "บาท"), ("THB",)),
+    "rm": ("MYR",),
+    "r": ("ZAR",),
+    "ft": ("HUF",),
+    "₱": ("PHP",),
+    "₹": ("INR",),
+    "₪": ("ILS",),
+    "nz$": ("NZD",),
+    "r$": ("BRL",),
+    "cl$": ("CLP",),
+    "clp$": ("CLP",),
+    "co$": ("COP",),
+    "ar$": ("ARS",),
+    "mop$": ("MOP",),
+}
+
+_DECIMAL_COMMA = frozenset(
+    [
+        "EUR",
+        "IDR",
+        "BRL",
+        "TRY",
+        "VND",
+        "PLN",
+        "CZK",
+        "HUF",
+        "RON",
+        "RUB",
+        "UAH",
+        "SEK",
+        "NOK",
+        "DKK",
+        "ISK",
+        "BGN",
+        "ARS",
+        "CLP",
+        "COP",
+        "UYU",
+        "PYG",
+        "RSD",
+        "BYN",
+        "KZT",
+    ]
+)
+
+# What a price tag says beside the amount without changing it.
+_FILLERS = (
+    *("from", "only", "just", "now", "price", "each", "per", "ea", "piece", "pc", "unit", "approx", "about", "sale"),
+    *("incl", "including", "inc", "vat", "tax", "ab", "nur", "preis", "desde", "precio", "prix", "à", "partir", "de"),
+    *("des", "mulai", "dari", "harga", "od", "cena"),
+    *("起", "约", "約", "仅", "仅需", "僅", "只要", "价格", "價格", "售价", "售價", "现价", "特价", "特價", "原价"),
+    *("到手价", "券后", "含税", "包邮", "每", "件", "个", "個", "台", "套", "只", "瓶", "盒", "包", "支", "条", "双"),
+    *("整", "左右"),
+)
+_FREE = frozenset({"free", "for free", "gratis", "kostenlos", "免费", "免費", "无料", "無料"})
+_MULTIPLIERS = {
+    "万": 10_000,
+    "萬": 10_000,
+    "w": 10_000,
+    "千": 1_000,
+    "百万": 1_000_000,
+    "亿": 100_000_000,
+    "億": 100_000_000,
+    "k": 1_000,
+    "rb": 1_000,
+    "ribu": 1_000,
+    "jt": 1_000_000,
+    "juta": 1_000_000,
+}
+
+_NUMBER = re.compile(
+    r"(?<![0-9.,])(?:"
+    r"[0-9]{1,3}(?:[ '’\u00a0\u202f\u2009][0-9]{3})+(?:[.,][0-9]{1,2})?(?![0-9])"  # 1 299,00
+    r"|[0-9]+(?:[.,'’][0-9]+)*"
+    r"|[.,][0-9]+)"
+)
+_CENTS = re.compile(r"(?<=[0-9])\s?€\s?(?=[0-9]{2}$)")
+_NO_CENTS = re.compile(r"(?<=[0-9])[.,][-–—]{1,2}(?![0-9])")
+_RANGE = re.compile(r"[-–—~～〜至到]|to|bis|hasta")
+_PLAIN = re.compile(r"[0-9]{1,15}(?:\.[0-9]{1,6})?")
+_LETTER = re.compile(r"[^\W_]|[%‰]")
+_KANA = re.compile("[\u3040-\u30ff]")
+_MAX_LENGTH = 80
+
+
+@cache
+def _vocabulary() -> tuple[dict[str, tuple[str, ...]], re.Pattern[str], frozenset[str]]:
+    """Signs, names and codes of currencies, lower case, to ISO codes; a pattern that finds them; all the ISO codes."""
+    codes = frozenset(list_currencies())
+    english, simplified, traditional = (Locale.parse(name) for name in ("en", "zh_Hans", "zh_Hant"))
+    words: dict[str, tuple[str, ...]] = {}
+    for code in sorted(codes):
+        for locale in (english, simplified, traditional):
+            name = locale.currencies.get(code)
+            if name and not any(c.isdigit() or c == "(" for c in name):
+                words.setdefault(name.lower(), (code,))
+        symbol = english.currency_symbols.get(code)
+        if symbol:
+            words.setdefault(symbol.lower(), (code,))
+    words.update({code.lower(): (code,) for code in codes})
+    words.update(_SIGNS)
+    return words, _any_of(words), codes
+
+
+def _any_of(words: object) -> re.Pattern[str]:
+    """Any of the words, the longest first; Latin and Cyrillic words only where no letter touches them."""
+
+    def bounded(word: str) -> str:
+        before = r"(?<![^\W\d_])" if word[0].isalpha() and ord(word[0]) < 0x2E80 else ""
+        after = r"(?![^\W\d_])" if word[-1].isalpha() and ord(word[-1]) < 0x2E80 else ""
+        return before + re.escape(word) + after
+
+    ordered = sorted(words, key=lambda w: (-len(w), w))  # type: ignore[call-overload]  # any iterable of texts
+    return re.compile("|".join(map(bounded, ordered)))
+
+
+_FILLER = _any_of(_FILLERS)
+_MULTIPLIER = re.compile(
+    r"\s?(?:(百万|万|萬|千|亿|億)|(w|k|rb|ribu|jt|juta)(?![^\W\d_]))", re.IGNORECASE
+)  # directly behind the number
+
+
+@lru_cache(maxsize=16_384)
+def parse_price(text: str, currency: str | None = None) -> Money | NoPrice:
+    """The price that a text names.
+
+    currency: the record's own ISO code where known; it decides between 1.299 as thousands and as a decimal.
+    """
+    if _PLAIN.fullmatch(text):
+        amount, confidence = _amount(text, bare=True, currencies=(currency,) if currency else ())
+        return Money(amount, confidence=confidence) if amount is not None else NoPrice("is not a number")
+    if len(text) > _MAX_LENGTH:
+        return NoPrice(f"is a text of {len(text)} characters")
+    words, pattern, _ = _vocabulary()
+    line = " ".join(ordinary_characters(text).lower().replace("−", "-").split())
+    if line in _FREE:
+        return Money(Decimal(0), confidence=0.9)
+    line = _NO_CENTS.sub("", line)
+    euro_cents = _CENTS.search(line)
+    if euro_cents and line.count("€") == 1:
+        line = _CENTS.sub(".", line) + " €"
+
+    numbers = list(_NUMBER.finditer(line))
+    if not numbers:
+        return NoPrice("holds no number")
+    if len(numbers) > 1 and len({n.group() for n in numbers}) > 1:
+        between = line[numbers[0].end() : numbers[1].start()]
+        if len(numbers) == 2 and _RANGE.search(between):
+            return NoPrice(f"is a range, from {numbers[0].group()} to {numbers[1].group()}")
+        return NoPrice(f"holds {len(numbers)} numbers")
+
+    number = numbers[-1]
+    multiplier = _MULTIPLIER.match(line, number.end())
+    head, tail = line[: numbers[0].start()], line[multiplier.end() if multiplier else number.end() :]
+    rest = f"{head}\x00{tail}"
+    named = [words[found.group()] for found in pattern.finditer(rest)]
+    rest = _FILLER.sub(" ", pattern.sub(" ", rest))
+    if "%" in rest or "‰" in rest:
+        return NoPrice("is a percentage")
+    if _LETTER.search(rest):
+        return NoPrice("holds words that are no currency")
+    currencies = _agreed(named)
+    if currencies is None:
+        return NoPrice("names two currencies")
+
+    amount, confidence = _amount(
+        number.group(), bare=False, currencies=currencies or ((currency,) if currency else ()), whole=bool(multiplier)
+    )
+    if amount is None:
+        return NoPrice(f"holds “{number.group()}”, which is not a number")
+    if multiplier:
+        amount *= _MULTIPLIERS[(multiplier.group(1) or multiplier.group(2)).lower()]
+        confidence = min(confidence, 0.9)
+    if "起" in line or "from" in line or "ab " in line or "约" in line or "左右" in line:
+        confidence = min(confidence, 0.9)
+    minus = "-" in head or (head.rstrip().endswith("(") and tail.lstrip().startswith(")"))
+    if minus and len(numbers) == 1:
+        amount = -amount
+    certain = bool(currencies) and not any(w in _UNCERTAIN for w in pattern.findall(f"{head}\x00{tail}"))
+    return Money(amount, currencies, certain, confidence)
+
+
+def _agreed(named: list[tuple[str, ...]]) -> tuple[str, ...] | None:
+    """What all signs in a text can mean together; None where they contradict each other."""
+    if not named:
+        return ()
+    agreed = named[0]
+    for other in named[1:]:
+        agreed = tuple(code for code in agreed if code in other)
+    return agreed or None
+
+
+def _amount(
+    number: str, *, bare: bool, currencies: tuple[str, ...], whole: bool = False
+) -> tuple[Decimal | None, float]:
+    """The number, and how sure its notation is. whole: it is followed by a multiplier, so that it is no price tag."""
+    digits = number.replace("'", "").replace("’", "")
+    digits = "".join(digits.split())
+    dots, commas = digits.count("."), digits.count(",")
+    confidence = 1.0
+    separator: str | None = None
+    if dots and commas:
+        separator = max(".,", key=digits.rfind)
+        if digits.count(separator) > 1:
+            return None, 0.0
+    elif dots + commas == 1:
+        mark = "." if dots else ","
+        before, _, after = digits.partition(mark)
+        other = "," if mark == "." else "."
+        if len(after) != 3 or not 1 <= len(before) <= 3 or before == "0" or whole:
+            separator = mark
+        else:
+            comma = bool(currencies) and currencies[0] in _DECIMAL_COMMA
+            three = bool(currencies) and get_currency_precision(currencies[0]) == 3
+            if mark == "." and (three or (bare and not comma)):
+                separator, confidence = mark, 0.9
+            else:
+                separator, confidence = other, 0.95 if (comma if mark == "." else not comma) else 0.75
+    elif dots + commas > 1:
+        mark = "." if dots else ","
+        head, *groups = digits.split(mark)
+        if not head or not all(len(group) == 3 for group in groups[-1:]) or not all(2 <= len(g) <= 3 for g in groups):
+            return None, 0.0
+        separator = "," if mark == "." else "."
+    return Price.fromstring(digits, decimal_separator=separator).amount, confidence
+
+
+def resolve_currency(money: Money, column: str | None, beside: str) -> tuple[str | None, float]:
+    """The currency of a price, as an ISO code or None, and how sure that is.
+
+    column: the code in the record's currency column, which decides where the sign can mean it. beside: a text of the
+    record. ¥ with kana beside it is JPY; with decimals, or else, it is CNY. kr and Rs stay unknown without a column.
+    """
+    if not money.currencies:
+        return None, 0.0
+    if column is not None and column in money.currencies:
+        return column, 1.0
+    if len(money.currencies) == 1:
+        return money.currencies[0], 0.98
+    if money.currencies == _YUAN and _KANA.search(beside) and money.amount == money.amount.to_integral_value():
+        return "JPY", 0.9
+    return (money.currencies[0], 0.85) if money.certain else (None, 0.0)
+
+
+@lru_cache(maxsize=1024)
+def currency_code(text: str) -> str | None:
+    """The ISO code that a currency column means by a code, a sign or a name; None where that is not clear."""
+    words, _, codes = _vocabulary()
+    if text in codes:
+        return text
+    found = words.get(ordinary_characters(text).strip().lower())
+    return found[0] if found is not None and len(found) == 1 else None

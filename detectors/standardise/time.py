@@ -1,0 +1,276 @@
+"""Times in any common notation as ISO 8601 in UTC: `2019-10-01T00:00:00Z`.
+
+Documented choices:
+
+- A time without a zone is UTC. A date without a time is its midnight, UTC.
+- Where day and month cannot be told apart, dots and hyphens mean day first (01.10.2019 is 1 October) and slashes mean
+  month first (01/10/2019 is 10 January), at a confidence of 0.6.
+- Epoch numbers are seconds, milliseconds, microseconds or nanoseconds by their size, from 1973 (1e8 s) on; smaller
+  numbers are no times, except dates written 20191001.
+- Fractions of a second are kept to the microsecond.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta, timezone
+from email.utils import parsedate_to_datetime
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+from dateutil import parser as dateutil_parser
+
+from detectors.standardise.outcome import TIME_UNPARSEABLE, Fault, Outcome, Step
+from detectors.standardise.text import ordinary_characters
+
+__all__ = ["all_standard", "standardise_date", "standardise_time", "to_millis"]
+
+_DAY = (  # a day that exists, but for 29 February
+    r"[0-9]{4}-(?:(?:0[1-9]|1[0-2])-(?:0[1-9]|1[0-9]|2[0-8])|(?:0[13-9]|1[0-2])-(?:29|30)|(?:0[13578]|1[02])-31)"
+)
+_CLOCK = r"(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]"
+_STANDARD = rf"(?!0000){_DAY}T{_CLOCK}(?:\.[0-9]{{1,6}})?Z"
+_ALL_STANDARD = re.compile(rf"{_STANDARD}(?:\n{_STANDARD})*")
+_ONE_STANDARD = re.compile(_STANDARD)
+_SPACED_UTC = re.compile(rf"(?!0000)({_DAY})[ T]({_CLOCK})(?: ?UTC| ?GMT|\+00:?00)")
+
+_ISO_LIKE = re.compile(
+    r"(\d{4})[-/.](\d{1,2})[-/.](\d{1,2})"
+    r"(?:(?:\s*T\s*|\s+)(\d{1,2}):(\d{2})(?::(\d{2})(?:[.,](\d{1,9}))?)?)?"
+    r"\s*(Z|UTC|GMT|[+-]\d{2}(?::?\d{2})?)?",
+    re.IGNORECASE | re.ASCII,
+)
+_DAY_OR_MONTH_FIRST = re.compile(
+    r"(\d{1,2})([-/.])(\d{1,2})\2(\d{4})"
+    r"(?:(?:\s*T\s*|,?\s+)(\d{1,2}):(\d{2})(?::(\d{2})(?:[.,](\d{1,9}))?)?(?:\s*([AP])\.?M\.?)?)?"
+    r"\s*(Z|UTC|GMT|[+-]\d{2}(?::?\d{2})?)?",
+    re.IGNORECASE | re.ASCII,
+)
+_HAN = re.compile(
+    r"(\d{4})\s*年\s*(\d{1,2})\s*月\s*(\d{1,2})\s*[日号號]?"
+    r"(?:\s*(上午|下午|晚上|中午|凌晨)?\s*(\d{1,2})\s*[:时時点點]\s*(?:(\d{1,2})\s*[:分]?\s*(?:(\d{1,2})\s*秒?)?)?)?",
+    re.ASCII,
+)
+_COMPACT = re.compile(r"(\d{4})(\d{2})(\d{2})(?:T?(\d{2})(\d{2})(\d{2})Z?)?", re.ASCII)
+_EPOCH = re.compile(r"(\d{9,20})(?:\.(\d{1,9}))?", re.ASCII)
+_MONTH_NAME = re.compile(r"\b(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)", re.IGNORECASE)
+_RFC_2822 = re.compile(
+    r"(?:[A-Za-z]{3}, ?)?\d{1,2} [A-Za-z]{3} \d{4} \d{2}:\d{2}(?::\d{2})? [+-]\d{4}(?: \([A-Z]+\))?|"
+    r"(?:[A-Za-z]{3}, ?)?\d{1,2} [A-Za-z]{3} \d{4} \d{2}:\d{2}(?::\d{2})? (?:GMT|UTC?)",
+    re.ASCII,
+)
+_FOUR_DIGITS = re.compile(r"(?<!\d)(?:1[89]|2[01])\d{2}(?!\d)", re.ASCII)
+_WRITTEN_OUT = re.compile(r"[A-Za-z0-9 ,.:+()-]{8,60}")
+_MAX_LENGTH = 80
+_EPOCH_START = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class _Moment(NamedTuple):
+    at: datetime  # with a zone
+    confidence: float
+    notation: str
+
+
+def all_standard(texts: Sequence[str]) -> bool:
+    """Whether every text is in standard form; said of a whole column at once. May say no of 29 February."""
+    return bool(texts) and _ALL_STANDARD.fullmatch("\n".join(texts)) is not None
+
+
+@lru_cache(maxsize=65_536)
+def to_millis(text: str) -> int | None:
+    """Milliseconds since 1970 of a time in any notation that this module reads, None where it cannot."""
+    if _ONE_STANDARD.fullmatch(text):
+        return _millis(datetime.fromisoformat(text))
+    moment = _read_text(text)
+    return None if moment is None else _millis(moment.at)
+
+
+def _millis(at: datetime) -> int:
+    return (at - _EPOCH_START) // timedelta(milliseconds=1)
+
+
+def standardise_time(value: Any) -> Outcome | None:
+    """A time as ISO 8601 text in UTC; None where it is that already. Any JSON value is fine."""
+    if isinstance(value, str):
+        return _standardise_text(value)
+    moment = _read_number(value)
+    if moment is None:
+        return _unreadable(str(type(value).__name__) if not isinstance(value, int | float) else f"{value!r:.40}")
+    return _changed(value, _iso(moment.at), moment, "time.notation")
+
+
+def standardise_date(value: Any) -> Outcome | None:
+    """A date as `2019-10-01`; None where it is that already, or no date: the contract's type check says so."""
+    if not isinstance(value, str) or re.fullmatch(_DAY, value):
+        return None
+    moment = _read_text(value)
+    if moment is None:
+        return None
+    after = moment.at.date().isoformat()
+    if (moment.at.hour, moment.at.minute, moment.at.second, moment.at.microsecond) != (0, 0, 0, 0):
+        return None  # a time of day would be lost
+    return _changed(value, after, moment, "date.notation")
+
+
+@lru_cache(maxsize=65_536)
+def _standardise_text(text: str) -> Outcome | None:
+    if _ONE_STANDARD.fullmatch(text):
+        return None
+    spaced = _SPACED_UTC.fullmatch(text)
+    if spaced:
+        after = f"{spaced.group(1)}T{spaced.group(2)}Z"
+        return Outcome((Step(after, "time.notation", "time in another notation, written as ISO 8601 UTC"),))
+    moment = _read_text(text)
+    if moment is None:
+        return _unreadable(f"“{text:.40}”")
+    return _changed(text, _iso(moment.at), moment, "time.notation")
+
+
+def _changed(before: Any, after: str, moment: _Moment, rule: str) -> Outcome | None:
+    if before == after:
+        return None
+    return Outcome((Step(after, rule, f"{moment.notation}, written as ISO 8601 UTC", moment.confidence),))
+
+
+def _unreadable(what: str) -> Outcome:
+    return Outcome(faults=(Fault(TIME_UNPARSEABLE, f"{what} cannot be read as a time", 0.99),))
+
+
+def _iso(at: datetime) -> str:
+    precision = "auto" if at.microsecond % 1000 else "milliseconds" if at.microsecond else "seconds"
+    return at.astimezone(UTC).isoformat(timespec=precision).replace("+00:00", "Z")
+
+
+def _read_number(value: Any) -> _Moment | None:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1e20:
+        return None
+    whole = int(value)
+    fraction = 0 if isinstance(value, int) else round((value - whole) * 1e9)
+    return _read_compact(str(whole)) or _epoch(whole, fraction)
+
+
+def _read_compact(digits: str) -> _Moment | None:
+    found = _COMPACT.fullmatch(digits)
+    if found is None or not 1900 <= int(found.group(1)) < 2200:
+        return None
+    return _moment(found.groups(), None, "date written without separators", 0.9)
+
+
+def _epoch(number: int, nanoseconds: int = 0) -> _Moment | None:
+    """Seconds, milliseconds, microseconds or nanoseconds since 1970. nanoseconds: of the fraction, for seconds only."""
+    for limit, per_second, name in (
+        (10**11, 1, "seconds"),
+        (10**14, 10**3, "milliseconds"),
+        (10**17, 10**6, "microseconds"),
+        (10**20, 10**9, "nanoseconds"),
+    ):
+        if number < limit:
+            if number < 10**8 * per_second:
+                return None
+            micros = number * 10**6 // per_second + (nanoseconds // 1000 if per_second == 1 else 0)
+            try:
+                at = _EPOCH_START + timedelta(microseconds=micros)
+            except OverflowError:
+                return None
+            return _Moment(at, 0.98, f"{name} since 1970")
+    return None
+
+
+def _read_text(text: str) -> _Moment | None:
+    if len(text) > _MAX_LENGTH:
+        return None
+    line = " ".join(ordinary_characters(text).split())
+    found = _ISO_LIKE.fullmatch(line)
+    if found:
+        *parts, zone = found.groups()
+        return _moment(parts, zone, "time in another notation", 1.0 if zone else 0.95)
+    epoch = _EPOCH.fullmatch(line)
+    if epoch:
+        compact = _read_compact(epoch.group(1)) if epoch.group(2) is None else None
+        return compact or _epoch(int(epoch.group(1)), int((epoch.group(2) or "0").ljust(9, "0")))
+    if _COMPACT.fullmatch(line):
+        return _read_compact(line.rstrip("Z").replace("T", ""))
+    found = _DAY_OR_MONTH_FIRST.fullmatch(line)
+    if found:
+        return _day_or_month_first(found)
+    found = _HAN.fullmatch(line)
+    if found:
+        year, month, day, half, hour, minute, second = found.groups()
+        return _moment((year, month, day, hour, minute, second), None, "date in Chinese notation", 0.95, half)
+    return _read_written_out(line)
+
+
+def _day_or_month_first(found: re.Match[str]) -> _Moment | None:
+    first, mark, second, year, hour, minute, seconds, fraction, half, zone = found.groups()
+    day_first = mark != "/"
+    if int(first) > 12:
+        day_first, clear = True, True
+    elif int(second) > 12:
+        day_first, clear = False, True
+    else:
+        clear = first == second
+    day, month = (first, second) if day_first else (second, first)
+    order = "day" if day_first else "month"
+    notation = f"date with the {order} first" if clear else f"date taken with the {order} first"
+    parts = (year, month, day, hour, minute, seconds, fraction)
+    meridiem = {"A": "上午", "P": "下午", None: None}[half.upper() if half else None]
+    return _moment(parts, zone, notation, 0.95 if clear else 0.6, meridiem)
+
+
+def _moment(
+    parts: Sequence[str | None], zone: str | None, notation: str, confidence: float, half: str | None = None
+) -> _Moment | None:
+    """parts: year, month, day, hour, minute, second, fraction; the last may lack. half: of the day, in Chinese."""
+    year, month, day, hour, minute, second, fraction = (*parts, *(None,) * 7)[:7]
+    hours = int(hour or 0)
+    if (half in ("下午", "晚上") and 1 <= hours < 12) or (half == "中午" and 1 <= hours <= 2):
+        hours += 12
+    elif half in ("上午", "凌晨") and hours == 12:
+        hours = 0
+    micros = int((fraction or "0").ljust(6, "0")[:6])
+    try:
+        at = datetime(
+            int(year or 0),
+            int(month or 0),
+            int(day or 0),
+            hours,
+            int(minute or 0),
+            int(second or 0),
+            micros,
+            _zone(zone),
+        )
+        at.astimezone(UTC)
+    except (ValueError, OverflowError):  # OverflowError: the first or last year, moved out of the calendar by its zone
+        return None
+    return _Moment(at, confidence, notation)
+
+
+def _zone(zone: str | None) -> timezone:
+    if zone is None or zone.upper() in ("Z", "UTC", "GMT"):
+        return UTC
+    sign = -1 if zone[0] == "-" else 1
+    digits = zone[1:].replace(":", "").ljust(4, "0")
+    return timezone(sign * timedelta(hours=int(digits[:2]), minutes=int(digits[2:])))
+
+
+def _unknown_zone(name: str | None, offset: int | None) -> timezone:
+    if offset is None and name not in (None, "UTC", "GMT", "Z"):
+        raise ValueError(f"unknown time zone {name}")
+    return timezone(timedelta(seconds=offset or 0))
+
+
+def _read_written_out(line: str) -> _Moment | None:
+    """RFC 2822, and dates with the month in English words."""
+    if not (_WRITTEN_OUT.fullmatch(line) and _MONTH_NAME.search(line) and _FOUR_DIGITS.search(line)):
+        return None
+    try:
+        if _RFC_2822.fullmatch(line):
+            at = parsedate_to_datetime(line)
+            at = at.replace(tzinfo=UTC) if at.tzinfo is None else at
+            return _Moment(at.astimezone(UTC), 0.98, "time in RFC 2822 notation")
+        at = dateutil_parser.parse(line, default=datetime(1, 1, 1), tzinfos=_unknown_zone)  # noqa: DTZ001 -- zone below
+        at = at.replace(tzinfo=UTC) if at.tzinfo is None else at
+        return _Moment(at.astimezone(UTC), 0.9, "date written out in words")
+    except (ValueError, TypeError, OverflowError, AttributeError):
+        return None
