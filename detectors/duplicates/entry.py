@@ -1,0 +1,224 @@
+"""A product as the catalogue topic carries it, and its bytes.
+
+An entry is a fixed head, the encoder's vector in 8 bits and the facts as JSON; one numpy view decodes the heads of a
+whole fetch. A deleted product is a null value with its version in a header. What does not decode is reported and
+skipped: one bad entry must not stop every worker.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields, replace
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import orjson
+from numpy.typing import NDArray
+
+from detectors.duplicates.epoch import EPOCH_KEY, EpochChunk
+from detectors.records import Facts, SourceRecord, Version
+
+__all__ = ["Decoded", "Entry", "EntryError", "Skipped", "decode_entries", "encode_entry", "quantise"]
+
+_FORMAT = 1
+_MAX_DIM = 4096
+_MAX_BYTES = 900_000
+TITLE_CHARS = 1_000
+DESCRIPTION_CHARS = 2_000
+_VERSION_HEADER = "version"
+_HEAD = np.dtype(
+    [
+        ("format", "u1"),
+        ("dim", "<u2"),
+        ("partition", "<i4"),
+        ("generation", "<i8"),
+        ("offset", "<i8"),
+        ("revision", "<i4"),
+        ("match_generation", "<i8"),
+        ("match_offset", "<i8"),
+        ("match_price", "<f8"),
+    ]
+)
+_NO_VERSION = Version(0, 0)
+_NO_VECTOR: NDArray[np.int8] = np.zeros(0, np.int8)
+_FACTS_FIELDS = frozenset(f.name for f in fields(Facts))
+_TEXTS = ("title", "description", "identity")
+_OPTIONAL_TEXTS = ("brand", "category", "currency", "gtin", "mpn")
+
+
+class EntryError(ValueError):
+    """An entry that must not be published."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One version of one product.
+
+    topic, partition, version: where it came from; `version.offset` is the source offset.
+    revision: rises when a repair changed a fact of the same version. A revision changes brand, category, price or
+    currency, never what matching reads (title, description, gtin, mpn).
+    match_version: the version at which title, description, brand, gtin or mpn last changed.
+    match_price: the price at `match_version`, in `facts.currency`; matching reads this one, so that a later price
+    neither makes nor cuts a link.
+    encoder: who made `vector`; vectors of two encoders are never compared.
+    vector: (d,) int8, see `quantise`.
+    """
+
+    identity: str
+    topic: str
+    partition: int
+    version: Version
+    revision: int = 0
+    match_version: Version = _NO_VERSION
+    match_price: float | None = None
+    encoder: str = ""
+    vector: NDArray[np.int8] = field(default_factory=lambda: _NO_VECTOR)
+    facts: Facts = field(default_factory=lambda: Facts(""))
+    deleted: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Skipped:
+    """A record of the catalogue topic that does not decode."""
+
+    offset: int
+    key: bytes | None
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """What a fetch held, with the catalogue offset of each; `position` is the offset after the last record."""
+
+    items: Sequence[tuple[int, Entry | EpochChunk]]
+    skipped: Sequence[Skipped]
+    position: int
+
+
+def quantise(vectors: NDArray[np.floating[Any]]) -> NDArray[np.int8]:
+    """(n, d) vectors -> (n, d) int8: each row divided by its largest component and rounded to 127 steps.
+
+    A row's length is lost and not needed: whoever compares rows divides by their integer norms, which are exact.
+    """
+    x = np.asarray(vectors, np.float64)
+    largest = np.abs(x).max(axis=1, keepdims=True, initial=0.0)
+    quantised: NDArray[np.int8] = np.rint(x * (127.0 / np.where(largest > 0, largest, 1.0))).astype(np.int8)
+    return quantised
+
+
+def encode_entry(entry: Entry) -> tuple[bytes, bytes | None, list[tuple[str, bytes]]]:
+    """(key, value, headers) of an entry, for the catalogue topic. Title and description are cut to what is kept.
+
+    Raises: EntryError.
+    """
+    if not entry.identity or entry.identity.encode(errors="replace").startswith(EPOCH_KEY):
+        raise EntryError("A catalogue entry needs an identity.")
+    try:
+        key = entry.identity.encode()
+        if entry.deleted:
+            version = orjson.dumps([entry.topic, entry.partition, *entry.version, entry.revision])
+            return key, None, [(_VERSION_HEADER, version)]
+        facts = entry.facts
+        if facts.identity != entry.identity:
+            raise EntryError("The facts of a catalogue entry are of another product.")
+        if len(facts.title) > TITLE_CHARS or len(facts.description) > DESCRIPTION_CHARS:
+            facts = replace(facts, title=facts.title[:TITLE_CHARS], description=facts.description[:DESCRIPTION_CHARS])
+        vector = entry.vector
+        if vector.dtype != np.int8 or vector.ndim != 1 or not 0 < len(vector) <= _MAX_DIM:
+            raise EntryError(f"A catalogue entry needs an int8 vector; this one is {vector.dtype} {vector.shape}.")
+        head = np.zeros((), _HEAD)
+        head[()] = (
+            _FORMAT,
+            len(vector),
+            entry.partition,
+            *entry.version,
+            entry.revision,
+            *entry.match_version,
+            np.nan if entry.match_price is None else entry.match_price,
+        )
+        body = orjson.dumps({"topic": entry.topic, "encoder": entry.encoder, "facts": facts})
+    except (TypeError, OverflowError, UnicodeEncodeError) as error:
+        raise EntryError(f"The catalogue entry cannot be written: {error}.") from error
+    value = b"".join((head.tobytes(), vector.tobytes(), body))
+    if len(value) > _MAX_BYTES:
+        raise EntryError(f"The catalogue entry has {len(value):,} bytes; at most {_MAX_BYTES:,} are allowed.")
+    return key, value, []
+
+
+def decode_entries(records: Sequence[SourceRecord]) -> Decoded:
+    """Entries and parts of epochs of a fetch, in log order. Never raises; what does not decode is in `skipped`."""
+    items: list[tuple[int, Entry | EpochChunk]] = []
+    skipped: list[Skipped] = []
+    size = _HEAD.itemsize
+    whole = [r.value[:size] for r in records if r.value and len(r.value) > size and r.value[0] == _FORMAT]
+    heads = iter(np.frombuffer(b"".join(whole), _HEAD).tolist())
+    for record in records:
+        key, value = record.key, record.value
+        head = next(heads) if value and len(value) > size and value[0] == _FORMAT else None
+        try:
+            if not key:
+                raise ValueError("no key")
+            if key.startswith(EPOCH_KEY):
+                if value is not None:
+                    items.append((record.offset, EpochChunk.decode(value)))
+                continue
+            if value is None:
+                items.append((record.offset, _decode_delete(key.decode(), record.headers)))
+            elif head is not None:
+                items.append((record.offset, _decode_live(key.decode(), head, value, size)))
+            else:
+                raise ValueError("neither an entry nor a part of an epoch")
+        except (ValueError, TypeError, KeyError) as error:
+            skipped.append(Skipped(record.offset, key, str(error) or type(error).__name__))
+    return Decoded(items, skipped, records[-1].offset + 1 if records else 0)
+
+
+@lru_cache(maxsize=1024)
+def _shared(text: str) -> str:
+    """One object for a name that every entry repeats."""
+    return text
+
+
+def _decode_live(identity: str, head: tuple[Any, ...], value: bytes, size: int) -> Entry:
+    _, dim, partition, generation, offset, revision, match_generation, match_offset, match_price = head
+    if not 0 < dim <= _MAX_DIM or len(value) < size + dim:
+        raise ValueError("the vector is cut off")
+    body = orjson.loads(memoryview(value)[size + dim :])
+    raw = body["facts"]
+    facts = Facts(**raw) if raw.keys() == _FACTS_FIELDS else Facts(**{k: raw[k] for k in raw.keys() & _FACTS_FIELDS})
+    if facts.identity != identity:
+        raise ValueError("the facts are of another product than the key")
+    if not all(isinstance(getattr(facts, name), str) for name in _TEXTS) or not all(
+        isinstance(getattr(facts, name), str | None) for name in _OPTIONAL_TEXTS
+    ):
+        raise ValueError("a text among the facts is none")
+    if not isinstance(facts.price, int | float | None) or not isinstance(facts.first_seen, int):
+        raise ValueError("a number among the facts is none")
+    topic, encoder = body["topic"], body["encoder"]
+    if not isinstance(topic, str) or not isinstance(encoder, str):
+        raise ValueError("topic or encoder is no text")
+    return Entry(
+        identity,
+        _shared(topic),
+        partition,
+        Version(generation, offset),
+        revision,
+        Version(match_generation, match_offset),
+        None if math.isnan(match_price) else match_price,
+        _shared(encoder),
+        np.frombuffer(value, np.int8, dim, size),
+        facts,
+    )
+
+
+def _decode_delete(identity: str, headers: Sequence[tuple[str, bytes]]) -> Entry:
+    raw = next((v for k, v in reversed(headers or ()) if k == _VERSION_HEADER), None)
+    if raw is None:
+        raise ValueError("a deletion without its version")
+    topic, partition, generation, offset, revision = orjson.loads(raw)
+    if not isinstance(topic, str) or not all(type(n) is int for n in (partition, generation, offset, revision)):
+        raise ValueError("a deletion whose version does not read")
+    version = Version(generation, offset)
+    return Entry(identity, topic, partition, version, revision, version, deleted=True)

@@ -1,0 +1,111 @@
+"""Epochs: the weights of the sketch, the same for every worker from the same place of the catalogue on.
+
+A sketch weighs a character gram by how rare it is among the titles. How rare it is changes as the catalogue grows;
+if every worker counted for itself, two workers would score one pair differently. So the owner of links counts once at
+each growth, publishes the weights into the catalogue topic, and every view switches at the same offset.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import zlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+import orjson
+from numpy.typing import NDArray
+
+__all__ = ["EPOCH_KEY", "Epoch", "EpochChunk", "EpochPolicy", "epoch_chunks", "join_chunks"]
+
+EPOCH_KEY = b"\x00epoch/"  # no identity begins with it: a source is printable
+CHUNK_BYTES = 400_000
+MAX_WEIGHT = 255
+
+
+@dataclass(frozen=True, slots=True)
+class Epoch:
+    """The weights of the sketch from one offset of the catalogue on.
+
+    number: 1, 2, 3 ...; 0 is the time before the first, when all weights are equal.
+    switch_at: the catalogue offset from which it holds (an epoch whose last part comes later holds from there).
+    n: products counted.
+    weights: (buckets,) uint8, sixteenths of the inverse document frequency log((n + 20) / (df + 1)), at least 1.
+    """
+
+    number: int
+    switch_at: int
+    n: int
+    weights: NDArray[np.uint8]
+
+
+@dataclass(frozen=True, slots=True)
+class EpochChunk:
+    """A part of an epoch that fits into one record. `token` names the epoch's content: parts of two never mix."""
+
+    number: int
+    token: str
+    part: int
+    parts: int
+    switch_at: int
+    n: int
+    data: bytes
+
+    def encode(self) -> tuple[bytes, bytes]:
+        """(key, value) for the catalogue topic."""
+        head = [self.number, self.token, self.part, self.parts, self.switch_at, self.n]
+        return EPOCH_KEY + b"%d/%d" % (self.number, self.part), orjson.dumps(head) + b"\n" + self.data
+
+    @classmethod
+    def decode(cls, value: bytes) -> EpochChunk:
+        """The part that `encode` wrote. Raises: ValueError."""
+        head, _, data = value.partition(b"\n")
+        number, token, part, parts, switch_at, n = orjson.loads(head)
+        numbers = (number, part, parts, switch_at, n)
+        if not isinstance(token, str) or not all(type(x) is int and x >= 0 for x in numbers) or not part < parts <= 64:
+            raise ValueError("a part of an epoch that does not read")
+        return cls(number, token, part, parts, switch_at, n, data)
+
+
+def epoch_chunks(epoch: Epoch) -> list[EpochChunk]:
+    """An epoch in parts."""
+    packed = zlib.compress(epoch.weights.tobytes(), 6)
+    token = hashlib.blake2b(packed, digest_size=8).hexdigest()
+    pieces = [packed[i : i + CHUNK_BYTES] for i in range(0, len(packed), CHUNK_BYTES)] or [b""]
+    return [
+        EpochChunk(epoch.number, token, i, len(pieces), epoch.switch_at, epoch.n, piece)
+        for i, piece in enumerate(pieces)
+    ]
+
+
+def join_chunks(chunks: Iterable[EpochChunk], buckets: int) -> Epoch | None:
+    """The epoch of these parts; None when a part is missing or the content is none."""
+    parts = sorted(chunks, key=lambda c: c.part)
+    if not parts or [c.part for c in parts] != list(range(parts[0].parts)):
+        return None
+    try:
+        unpacker = zlib.decompressobj()
+        weights = np.frombuffer(unpacker.decompress(b"".join(c.data for c in parts), buckets + 1), np.uint8)
+    except zlib.error:
+        return None
+    if len(weights) != buckets or not weights.all():
+        return None
+    return Epoch(parts[0].number, parts[0].switch_at, parts[0].n, weights)
+
+
+@dataclass(frozen=True, slots=True)
+class EpochPolicy:
+    """When a new epoch is due: at `first` products and at each growth by `growth`.
+
+    Growth is twofold up to `early` products, where frequencies still change much and counting is cheap.
+    """
+
+    first: int = 64
+    growth: int = 4
+    early: int = 4096
+
+    def due(self, products: int, counted: int) -> bool:
+        """Whether a catalogue of `products` needs an epoch, when the newest one counted `counted`."""
+        if counted == 0:
+            return products >= self.first
+        return products >= counted * (2 if counted < self.early else self.growth)

@@ -1,0 +1,314 @@
+"""What the decision needs to know of a product, parsed once and kept in arrays, one row a product.
+
+Model codes, amounts with their units, the price and the text without separators. A batch's products are compared with
+all their candidates at once.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from detectors.money import RATES, number
+from detectors.records import Facts
+
+__all__ = ["Comparison", "EvidenceRows", "codes_of", "compounds", "measures", "measures_in_words"]
+
+_CODES, _UNITS = 4, 6  # kept of one product
+_INSIDE_CHARS = 5  # a code this long counts when it stands inside the other's text
+_DESCRIPTION_CHARS = 400
+_RARE = 8  # a code or GTIN that more products share names no product
+
+_FOREIGN_SLACK = 0.2  # of |ln price ratio| between two currencies: rates move, and countries differ
+
+_U = np.uint64
+
+# Factor to the base unit, by kind. A kind is what makes two amounts comparable.
+_KINDS: tuple[dict[str, float], ...] = (
+    {"mb": 1, "gb": 1e3, "tb": 1e6},
+    {"g": 1, "gr": 1, "kg": 1e3, "oz": 28.35, "克": 1, "千克": 1e3, "公斤": 1e3, "斤": 500},
+    {"ml": 1, "l": 1e3, "毫升": 1, "升": 1e3},
+    {
+        "mm": 1,
+        "cm": 10,
+        "m": 1e3,
+        "inch": 25.4,
+        "in": 25.4,
+        '"': 25.4,
+        "ft": 304.8,
+        "毫米": 1,
+        "厘米": 10,
+        "米": 1e3,
+        "英寸": 25.4,
+        "寸": 25.4,
+    },
+    {"w": 1, "watt": 1, "watts": 1, "瓦": 1},
+    {"hz": 1, "mhz": 1, "ghz": 1e3},
+    {"mp": 1, "megapixel": 1, "万像素": 0.01},
+    {"pack": 1, "pk": 1},
+    {"user": 1, "users": 1},
+    {"port": 1},
+    {"v": 1, "volt": 1, "伏": 1},
+    {"x": 1},
+    {"cu": 1},
+    {"btu": 1},
+    {"k": 1},
+    {"rpm": 1},
+    {"mah": 1, "毫安": 1},
+)
+UNIT = {unit: (kind, factor) for kind, units in enumerate(_KINDS) for unit, factor in units.items()}
+_WORD = re.compile(r"[a-z0-9]+(?:[-/._][a-z0-9]+)*")
+_CJK_UNITS = "|".join(sorted((u for u in UNIT if ord(u[0]) > 127), key=len, reverse=True))
+_MEASURE = re.compile(rf'(\d+(?:\.\d+)?)[ \t-]*("|[a-z]+|{_CJK_UNITS})')
+_NO_CODE = re.compile(
+    r"\d+(\.\d+)?(gb|g|kg|mb|tb|ml|l|oz|inch|in|ft|mm|cm|m|w|watt|hz|mhz|ghz|mp|pack|pk|v|x|k|rpm|mah|users?|pcs?|bit"
+    r"|st|nd|rd|th|d|p|i|port|ch|way|channel|pages?|s)"
+)
+_SEPARATORS = re.compile(r"[-/._]")
+_DOTTED_NUMBER = re.compile(r"\d+(\.\d+)+")
+_NO_ALNUM = bytes(i for i in range(256) if not (48 <= i <= 57 or 97 <= i <= 122))
+
+
+@lru_cache(maxsize=1 << 16)
+def _hash(text: str) -> int:
+    return int.from_bytes(hashlib.blake2b(text.encode("utf-8", "replace"), digest_size=8).digest(), "little") | 1
+
+
+def _has_digit(text: str) -> bool:
+    return any("0" <= c <= "9" for c in text)
+
+
+def _has_letter(text: str) -> bool:
+    return any("a" <= c <= "z" for c in text)
+
+
+@lru_cache(maxsize=1 << 16)
+def _word(word: str) -> tuple[str, tuple[str, ...]]:
+    """A word -> (the compound without its separators, or ""; the model codes in it)."""
+    if not _has_digit(word):
+        return "", ()
+    parts = _SEPARATORS.split(word)
+    joined = "".join(parts)
+    compound = joined if len(parts) > 1 and len(joined) <= 20 and not _DOTTED_NUMBER.fullmatch(word) else ""
+    codes: dict[str, None] = {}
+    for piece in re.split(r"[._]", word):
+        code = piece.replace("-", "").replace("/", "")
+        letters = _has_letter(code)
+        if not _has_digit(code) or _NO_CODE.fullmatch(code):
+            continue
+        if (letters and 4 <= len(code) <= 18) or (not letters and 5 <= len(code) <= 14 and "/" not in piece):
+            codes[code] = None
+        elif letters and len(code) > 18:
+            for part in re.split(r"[-/]", piece):
+                if len(part) >= 4 and _has_digit(part) and _has_letter(part):
+                    codes[part] = None
+    return compound, tuple(codes)
+
+
+def compounds(text: str) -> list[str]:
+    """Words such as `ps-lx350h` without their separators: they join the sketch, so that both spellings meet."""
+    return [joined for word in _WORD.findall(text) if (joined := _word(word)[0])]
+
+
+def codes_of(text: str, mpn: str | None = None) -> tuple[str, ...]:
+    """The model codes of a folded title, the manufacturer's part number first; at most four.
+
+    A code mixes letters and digits (4-18 characters) or is a run of 5-14 digits; amounts with a unit are none.
+    """
+    found: dict[str, None] = {}
+    if mpn and 4 <= len(joined := "".join(re.findall(r"[a-z0-9]+", mpn.lower()))) <= 20 and _has_digit(joined):
+        found[joined] = None
+    for word in _WORD.findall(text):
+        for code in _word(word)[1]:
+            found[code] = None
+    return tuple(found)[:_CODES]
+
+
+@lru_cache(maxsize=1 << 16)
+def _measure(value: str, unit: str) -> int:
+    """An amount in 32 bits: a hash of kind and value, the kind in the low 5 bits; 0 where the unit is none."""
+    kind, factor = UNIT.get(unit, (-1, 0.0))
+    if kind < 0 or len(value) > 12:
+        return 0
+    return (_hash(f"{kind}:{round(float(value) * factor, 2)}") & 0xFFFFFFE0) | kind
+
+
+def measures(text: str) -> tuple[int, ...]:
+    """The amounts of a folded text, at most six, each as in `_measure`."""
+    found = dict.fromkeys(_measure(value, unit) for value, unit in _MEASURE.findall(text))
+    found.pop(0, None)
+    return tuple(found)[:_UNITS]
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Products against their candidates, each (b, k).
+
+    code_in: a model code is shared, or a longer one stands inside the other's text. code_conflict: both have codes,
+    none agrees. units: kinds of unit that both state with no common amount. price: |ln price ratio|, 0 where a price or
+    an exchange rate is missing. gtin: 1 the same GTIN, -1 different ones, 0 where one has none.
+    same_text: the titles are the same but for case, spaces and signs.
+    """
+
+    code_in: NDArray[np.bool_]
+    code_conflict: NDArray[np.bool_]
+    units: NDArray[np.float32]
+    price: NDArray[np.float32]
+    gtin: NDArray[np.int8]
+    same_text: NDArray[np.bool_]
+
+
+class EvidenceRows:
+    """Evidence of products by row number."""
+
+    def __init__(self) -> None:
+        self._n = 0
+        self._codes = np.zeros((0, _CODES), _U)
+        self._units = np.zeros((0, _UNITS), np.uint32)
+        self._kinds = np.zeros(0, np.uint32)
+        self._gtin = np.zeros(0, _U)
+        self._text = np.zeros(0, _U)
+        self._price = np.zeros(0)  # logarithms
+        self._rate = np.zeros(0)  # logarithms, NaN for a currency without a rate
+        self._currency = np.zeros(0, _U)
+        self._names: list[tuple[bytes, ...]] = []  # the long codes
+        self._squashed: list[bytes] = []
+        self._keys: list[tuple[int, ...]] = []
+        self._by_key: dict[int, dict[int, None]] = {}  # hash of a code or GTIN -> rows, in the order they came
+
+    def _room(self, rows: int) -> None:
+        if rows <= self._n:
+            return
+        size = max(1024, 2 * rows)
+        for name in ("_codes", "_units", "_kinds", "_gtin", "_text", "_price", "_rate", "_currency"):
+            old = getattr(self, name)
+            new = np.zeros((size, *old.shape[1:]), old.dtype)
+            new[: self._n] = old
+            setattr(self, name, new)
+        self._names += [()] * (size - self._n)
+        self._squashed += [b""] * (size - self._n)
+        self._keys += [()] * (size - self._n)
+        self._n = size
+
+    def put(
+        self, rows: Sequence[int], folded: Sequence[str], facts: Sequence[Facts], prices: Sequence[float | None]
+    ) -> None:
+        """Parse these products into these rows. folded: the titles as `fold` leaves them."""
+        if not rows:
+            return
+        self._room(max(rows) + 1)
+        n = len(rows)
+        codes = np.zeros((n, _CODES), _U)
+        units = np.zeros((n, _UNITS), np.uint32)
+        gtins, texts, currencies = [0] * n, [0] * n, [0] * n
+        for i, (row, text, fact) in enumerate(zip(rows, folded, facts, strict=True)):
+            self._forget(row)
+            found = codes_of(text, fact.mpn)
+            hashes = [_hash(code) for code in found]
+            codes[i, : len(found)] = hashes
+            amounts = measures(text)
+            units[i, : len(amounts)] = amounts
+            self._names[row] = tuple(code.encode() for code in found if len(code) >= _INSIDE_CHARS)
+            description = fact.description[:_DESCRIPTION_CHARS].lower()
+            self._squashed[row] = (text + " " + description).encode("ascii", "ignore").translate(None, _NO_ALNUM)
+            if fact.gtin:
+                gtins[i] = _hash("gtin:" + fact.gtin.lstrip("0"))
+                hashes.append(gtins[i])
+            texts[i] = hash_text(text)
+            currencies[i] = _hash(fact.currency) if fact.currency else 0
+            self._keys[row] = tuple(hashes)
+            for key in hashes:
+                self._by_key.setdefault(key, {})[row] = None
+        index = np.asarray(rows)
+        self._codes[index], self._units[index] = codes, units
+        kinds = np.where(units != 0, np.uint32(1) << (units & np.uint32(31)), np.uint32(0))
+        self._kinds[index] = np.bitwise_or.reduce(kinds, axis=1)
+        self._gtin[index], self._text[index], self._currency[index] = gtins, texts, currencies
+        self._price[index] = np.log([number(price) or math.nan for price in prices])
+        self._rate[index] = np.log([RATES.get(fact.currency or "", math.nan) for fact in facts])
+
+    def drop(self, row: int) -> None:
+        """Forget the product of this row."""
+        self._forget(row)
+        self._codes[row], self._units[row], self._kinds[row] = 0, 0, 0
+        self._gtin[row], self._text[row], self._price[row], self._currency[row] = 0, 0, np.nan, 0
+        self._names[row], self._squashed[row] = (), b""
+
+    def _forget(self, row: int) -> None:
+        for key in self._keys[row]:
+            rows = self._by_key.get(key)
+            if rows is not None:
+                rows.pop(row, None)
+                if not rows:
+                    del self._by_key[key]
+        self._keys[row] = ()
+
+    def sharing(self, row: int) -> list[int]:
+        """Rows that share a code or the GTIN with this one, where few do; not itself."""
+        found: dict[int, None] = {}
+        for key in self._keys[row]:
+            rows = self._by_key[key]
+            if len(rows) <= 4 * _RARE:
+                found.update(rows)
+        found.pop(row, None)
+        return list(found)
+
+    def compare(self, rows: NDArray[np.intp], candidates: NDArray[np.intp]) -> Comparison:
+        """rows (b,) against candidates (b, k), -1 for none (what is said of those has no meaning)."""
+        there = candidates >= 0
+        other = np.maximum(candidates, 0)
+        a, b = self._codes[rows], self._codes[other]
+        inside = ((a[:, None, :, None] == b[:, :, None, :]) & (a != 0)[:, None, :, None]).any(axis=(2, 3))
+        has_a, has_b = a[:, :1] != 0, b[:, :, 0] != 0
+        names, squashed = self._names, self._squashed
+        open_i, open_j = np.nonzero(~inside & there & (has_a | has_b))
+        for x, y, i, j in zip(
+            open_i.tolist(), open_j.tolist(), rows[open_i].tolist(), other[open_i, open_j].tolist(), strict=True
+        ):
+            text_i, text_j = squashed[i], squashed[j]
+            for name in names[i]:
+                if name in text_j:
+                    inside[x, y] = True
+                    break
+            else:
+                for name in names[j]:
+                    if name in text_i:
+                        inside[x, y] = True
+                        break
+        shared = self._kinds[rows][:, None] & self._kinds[other]
+        units = np.zeros(candidates.shape, np.float32)
+        x_, y_ = np.nonzero(shared)
+        u, v = self._units[rows[x_]], self._units[other[x_, y_]]
+        agree = (u[:, :, None] == v[:, None]).any(axis=2) & (u != 0)
+        bits = np.bitwise_or.reduce(np.where(agree, np.uint32(1) << (u & np.uint32(31)), np.uint32(0)), axis=1)
+        units[x_, y_] = np.bitwise_count(shared[x_, y_] & ~bits)
+        ca, cb = self._currency[rows][:, None], self._currency[other]
+        foreign = (ca != cb) & (ca != 0) & (cb != 0)
+        price = self._price[rows][:, None] - self._price[other]
+        exchanged = price - (self._rate[rows][:, None] - self._rate[other])
+        apart = np.where(foreign, np.abs(exchanged) - _FOREIGN_SLACK, np.abs(price))
+        # rounded: a logarithm's last bit is not the same on every machine
+        price = np.round(np.maximum(np.nan_to_num(apart), 0), 5).astype(np.float32)
+        ga, gb = self._gtin[rows][:, None], self._gtin[other]
+        known = (ga != 0) & (gb != 0)
+        gtin = np.where(known, np.where(ga == gb, 1, -1), 0).astype(np.int8)
+        ta = self._text[rows][:, None]
+        return Comparison(inside, has_a & has_b & ~inside, units, price, gtin, (ta == self._text[other]) & (ta != 0))
+
+
+def hash_text(folded: str) -> int:
+    """A title's hash without signs and spaces; 0 for a title without a letter or digit."""
+    squeezed = "".join(filter(str.isalnum, folded))
+    return _hash(squeezed) if squeezed else 0
+
+
+def measures_in_words(folded: str) -> list[str]:
+    """The amounts of a folded text as they are written there, such as `500 ml`."""
+    return [f"{value} {unit}" for value, unit in _MEASURE.findall(folded) if unit in UNIT]

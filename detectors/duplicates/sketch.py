@@ -1,0 +1,136 @@
+"""Sketch of a title: signed feature hashing of character 3-5-grams inside words, and of pairs of CJK characters.
+
+One pass of numpy over the code points of a whole batch: rolling hashes by prefix sums, so that a gram hashes alike
+wherever it stands. All arithmetic is on integers until one division by the norm, so every machine gets the same bits.
+Source: Weinberger et al., Feature Hashing for Large Scale Multitask Learning (2009).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["BUCKETS", "SKETCH_DIM", "document_weights", "flat_weights", "grams", "sketch"]
+
+SKETCH_DIM = 256
+_BITS = 20
+BUCKETS = 1 << _BITS
+_STEPS = 16  # weights are sixteenths
+
+_U = np.uint64
+_BASE = 0x9E3779B97F4A7C15
+_MIX = _U(0xD6E8FEB86659FD93)
+_LETTER, _CJK = 1, 2
+
+
+def _mix(h: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    h = (h ^ (h >> _U(32))) * _MIX
+    return h ^ (h >> _U(29))
+
+
+def _powers(base: int, n: int) -> NDArray[np.uint64]:
+    return np.cumprod(np.concatenate((np.ones(1, _U), np.full(n - 1, base, _U))), dtype=_U)
+
+
+def _kinds() -> NDArray[np.uint8]:
+    kind = np.zeros(0x110000, np.uint8)
+    kind[:0x10000] = np.fromiter((chr(i).isalnum() for i in range(0x10000)), np.uint8, 0x10000)
+    for first, last in ((0x3040, 0x30FF), (0x3400, 0x4DBF), (0x4E00, 0x9FFF), (0xAC00, 0xD7A3), (0xF900, 0xFAFF)):
+        kind[first : last + 1] = _CJK
+    kind[0x20000:0x32000] = _CJK
+    return kind
+
+
+_KIND = _kinds()
+_INVERSE = pow(_BASE, -1, 1 << 64)
+_POW, _INV = _powers(_BASE, 1 << 16), _powers(_INVERSE, 1 << 16)
+_spread = _mix(np.arange(7, 7 + BUCKETS, dtype=_U) * _U(_BASE))
+_COLUMN = (_spread % _U(SKETCH_DIM)).astype(np.uint16)
+_SIGN = np.where(_spread >> _U(63), 1, -1).astype(np.int8)
+del _spread
+# round(16 (1 + ln tf)), the weight of a gram that stands tf times in a title
+_TF = np.array([0] + [round(_STEPS * (1 + math.log(tf))) for tf in range(1, 256)], np.int64)
+
+
+def _tables(n: int) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
+    global _POW, _INV  # tables of powers that grow with the longest batch seen
+    if n > len(_POW):
+        size = 1 << n.bit_length()
+        _POW, _INV = _powers(_BASE, size), _powers(_INVERSE, size)
+    return _POW, _INV
+
+
+def grams(texts: Sequence[str]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """(bucket, row) of every gram of these folded texts, one for each occurrence."""
+    joined = " " + "\n ".join(t if "\n" not in t else t.replace("\n", " ") for t in texts) + " "
+    c = np.frombuffer(joined.encode("utf-32-le", "replace"), np.uint32)
+    n = len(c)
+    power, inverse = _tables(n)
+    kind = _KIND[c]
+    row = np.cumsum(c == 10, dtype=np.int32)  # a line feed ends a text
+    letter = kind == _LETTER
+    prefix = np.zeros(n + 1, _U)
+    np.cumsum(np.where(letter, c, np.uint32(32)) * power[:n], out=prefix[1:])  # a separator hashes as a blank
+    hashes, rows = [], []
+    inner = letter[1:-1]  # a gram of `length` at i: everything between its first and last place is a letter
+    for length in (3, 4, 5):
+        if length > 3:
+            inner = inner[:-1] & letter[length - 2 : n - 1]
+        i = np.flatnonzero(inner)
+        hashes.append(_mix((prefix[i + length] - prefix[i]) * inverse[i] + _U(length)))
+        rows.append(row[i])
+    cjk = kind == _CJK
+    if cjk.any():
+        spread = c.astype(_U) * _MIX
+        pair = np.flatnonzero(cjk[:-1] & cjk[1:])
+        alone = cjk.copy()
+        alone[1:] &= ~cjk[:-1]
+        alone[:-1] &= ~cjk[1:]
+        lone = np.flatnonzero(alone)
+        hashes += [_mix(spread[pair] * _U(31) + spread[pair + 1]), _mix(spread[lone])]
+        rows += [row[pair], row[lone]]
+    bucket = (np.concatenate(hashes) & _U(BUCKETS - 1)).astype(np.intp)
+    return bucket, np.concatenate(rows).astype(np.intp)
+
+
+def sketch(texts: Sequence[str], weights: NDArray[np.uint8]) -> NDArray[np.float64]:
+    """(n, SKETCH_DIM) unit rows (zero for a text without a gram), the same bits on every machine.
+
+    weights: (BUCKETS,) uint8, of an epoch.
+    """
+    n = len(texts)
+    if n == 0:
+        return np.zeros((0, SKETCH_DIM))
+    bucket, row = grams(texts)
+    key = np.sort((row << _BITS) | bucket)
+    first = np.flatnonzero(np.concatenate((np.ones(1, bool), key[1:] != key[:-1]))) if len(key) else key
+    times = np.diff(first, append=len(key))
+    bucket, row = key[first] & (BUCKETS - 1), key[first] >> _BITS
+    weight = weights[bucket].astype(np.int64) * _TF[np.minimum(times, 255)] * _SIGN[bucket]
+    cell = row * SKETCH_DIM + _COLUMN[bucket]
+    z: NDArray[np.float64] = np.bincount(cell, weight.astype(np.float64), n * SKETCH_DIM).astype(np.float64)
+    z = z.reshape(n, SKETCH_DIM)
+    norm = np.sqrt((z * z).sum(axis=1))  # sums of integers below 2**53: exact in whatever order
+    z /= np.where(norm > 0, norm, 1.0)[:, None]
+    return z
+
+
+def flat_weights() -> NDArray[np.uint8]:
+    """Equal weights, for the time before the first epoch."""
+    return np.full(BUCKETS, _STEPS, np.uint8)
+
+
+def document_weights(batches: Sequence[Sequence[str]]) -> NDArray[np.uint8]:
+    """Weights from the document frequencies of these texts: sixteenths of log((n + 20) / (df + 1))."""
+    df = np.zeros(BUCKETS, np.int64)
+    n = 0
+    for texts in batches:
+        bucket, row = grams(texts)
+        df += np.bincount(np.unique((row << _BITS) | bucket) & (BUCKETS - 1), minlength=BUCKETS)
+        n += len(texts)
+    idf = math.log(n + 20) - np.log(df + 1.0)
+    weights: NDArray[np.uint8] = np.clip(np.rint(idf * _STEPS), 1, 255).astype(np.uint8)
+    return weights

@@ -1,0 +1,161 @@
+"""Statements: what the owner of a product says it may be the same as. The owner of links decides from them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import orjson
+
+from detectors.duplicates.rule import DUPLICATE_EXACT, DUPLICATE_NEAR, THRESHOLD, exact, reason, rule_scores
+from detectors.duplicates.view import CatalogueView, Hits
+from detectors.records import Version, split_identity
+
+__all__ = ["Candidate", "Statement", "StatementError", "decode_statement", "deletion", "encode_statement", "statements"]
+
+
+class StatementError(ValueError):
+    """A record of the links topic that does not read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A product that may be the same. score: of the rule, at its threshold or above. similarity: 0-1."""
+
+    identity: str
+    match_version: Version
+    score: float
+    similarity: float
+    rule: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """What one version of one product may be the same as; said also when there is nothing.
+
+    position: catalogue offset of the entry that was looked up. clean: two records of `source` are never the same
+    product. first_seen: of the product, in milliseconds.
+    """
+
+    identity: str
+    topic: str
+    partition: int
+    version: Version
+    match_version: Version
+    position: int
+    first_seen: int
+    source: str
+    clean: bool
+    candidates: tuple[Candidate, ...] = ()
+    deleted: bool = False
+
+
+def statements(view: CatalogueView, hits: Hits, *, clean: bool = False) -> list[Statement]:
+    """A statement for each product of a search that the view still holds, or holds as deleted.
+
+    clean: as the search was asked.
+    """
+    row = np.maximum(hits.row, 0)
+    said: list[Statement] = []
+    accepted: dict[int, list[Candidate]] = {}
+    if len(row) and len(view):
+        comparison = view.evidence.compare(row, hits.candidates)
+        scores = rule_scores(hits.similarity, comparison)
+        scores[(hits.candidates < 0) | (hits.row < 0)[:, None]] = -np.inf
+        same = exact(comparison)
+        for i, j in zip(*(x.tolist() for x in np.nonzero(scores >= THRESHOLD)), strict=True):
+            entry, other = view.entry_at(int(row[i])), view.entry_at(int(hits.candidates[i, j]))
+            similarity = round(float(hits.similarity[i, j]), 4)
+            why = reason(entry.facts, other.facts, (entry.match_price, other.match_price), similarity)
+            rule = DUPLICATE_EXACT if same[i, j] else DUPLICATE_NEAR
+            accepted.setdefault(i, []).append(
+                Candidate(other.identity, other.match_version, float(scores[i, j]), similarity, rule.name, why)
+            )
+    for i, identity in enumerate(hits.identities):
+        found = view.entry(identity) if identity not in view else view.entry_at(view.row_of(identity))
+        if found is None:
+            continue
+        if found.deleted:
+            said.append(deletion(found.identity, found.topic, found.partition, found.version, clean=clean))
+            continue
+        said.append(
+            Statement(
+                identity,
+                found.topic,
+                found.partition,
+                found.version,
+                found.match_version,
+                view.offset_at(view.row_of(identity)),
+                found.facts.first_seen,
+                split_identity(identity)[0],
+                clean,
+                tuple(sorted(accepted.get(i, ()), key=lambda c: (-c.score, c.identity))),
+            )
+        )
+    return said
+
+
+def deletion(identity: str, topic: str, partition: int, version: Version, *, clean: bool) -> Statement:
+    """The statement that a product is gone."""
+    source = split_identity(identity)[0]
+    return Statement(identity, topic, partition, version, version, -1, 0, source, clean, deleted=True)
+
+
+def encode_statement(s: Statement) -> tuple[bytes, bytes]:
+    """(key, value) for the links topic."""
+    body: dict[str, Any] = {
+        "topic": s.topic,
+        "partition": s.partition,
+        "version": [*s.version],
+        "match_version": [*s.match_version],
+        "position": s.position,
+        "first_seen": s.first_seen,
+        "source": s.source,
+        "clean": s.clean,
+        "candidates": [[c.identity, [*c.match_version], c.score, c.similarity, c.rule, c.reason] for c in s.candidates],
+    }
+    if s.deleted:
+        body["deleted"] = True
+    return s.identity.encode(), orjson.dumps(body)
+
+
+def decode_statement(key: bytes | None, value: bytes | None) -> Statement:
+    """The statement that `encode_statement` wrote. Raises: StatementError."""
+    try:
+        if not key or value is None:
+            raise ValueError("no key or no value")
+        body = orjson.loads(value)
+        return Statement(
+            key.decode(),
+            _text(body["topic"]),
+            int(body["partition"]),
+            _version(body["version"]),
+            _version(body["match_version"]),
+            int(body["position"]),
+            int(body["first_seen"]),
+            _text(body["source"]),
+            bool(body["clean"]),
+            tuple(_candidate(c) for c in body["candidates"]),
+            bool(body.get("deleted", False)),
+        )
+    except (ValueError, TypeError, KeyError) as error:
+        raise StatementError(f"A record of the links topic does not read: {error}.") from error
+
+
+def _candidate(raw: Sequence[Any]) -> Candidate:
+    identity, version, score, similarity, rule, why = raw
+    return Candidate(_text(identity), _version(version), float(score), float(similarity), _text(rule), _text(why))
+
+
+def _version(raw: Any) -> Version:
+    generation, offset = raw
+    return Version(int(generation), int(offset))
+
+
+def _text(raw: Any) -> str:
+    if not isinstance(raw, str):
+        raise TypeError("not a text")
+    return raw
