@@ -162,6 +162,7 @@ _CENTS = re.compile(r"(?<=[0-9])\s?€\s?(?=[0-9]{2}$)")
 _NO_CENTS = re.compile(r"(?<=[0-9])[.,][-–—]{1,2}(?![0-9])")
 _RANGE = re.compile(r"[-–—~～〜至到]|to|bis|hasta")
 _PLAIN = re.compile(r"[0-9]{1,15}(?:\.[0-9]{1,6})?")
+_SCIENTIFIC = re.compile(r"[0-9]{1,15}(?:\.[0-9]{1,30})?e[+-]?[0-9]{1,2}", re.IGNORECASE)  # 2.794e+01, a float's repr
 _LETTER = re.compile(r"[^\W_]|[%‰]")
 _KANA = re.compile("[\u3040-\u30ff]")
 _MAX_LENGTH = 80
@@ -213,6 +214,8 @@ def parse_price(text: str, currency: str | None = None) -> Money | NoPrice:
     if _PLAIN.fullmatch(text):
         amount, confidence = _amount(text, bare=True, currencies=(currency,) if currency else ())
         return Money(amount, confidence=confidence) if amount is not None else NoPrice("is not a number")
+    if _SCIENTIFIC.fullmatch(text):
+        return Money(Decimal(text))
     if len(text) > _MAX_LENGTH:
         return NoPrice(f"is a text of {len(text)} characters")
     words, pattern, _ = _vocabulary()

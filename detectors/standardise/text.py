@@ -24,6 +24,7 @@ from itertools import pairwise
 from ftfy import fix_encoding
 from ftfy.badness import is_bad
 from ftfy.chardata import CHARMAP_ENCODINGS
+from ftfy.fixes import fix_c1_controls
 
 from detectors.standardise.outcome import (
     CONTROL_CHARACTERS,
@@ -76,6 +77,7 @@ _COMMON_HAN = frozenset(  # GB 2312, the 6,763 characters of everyday Chinese
     for char in bytes(b for trail in range(0xA1, 0xFF) for b in (lead, trail)).decode("gb2312", "ignore")
 )
 _HAN_PUNCTUATION = frozenset("，。、；：？！“”‘’（）【】《》〈〉「」『』·—…～￥％＋－／　×Ø°℃™®©")
+_C1 = re.compile("[\x80-\x84\x86-\x9f]")  # U+0085 is a line break
 _LOST = re.compile("\ufffd|锟斤拷|锟斤|斤拷")  # U+FFFD, and U+FFFD in UTF-8 read as GBK
 
 
@@ -125,6 +127,11 @@ def _mojibake(text: str) -> tuple[str, Step | None, Fault | None]:
         if unread is not None:
             reason = "UTF-8 was read as GBK; read as UTF-8 again"
             return unread, Step(unread, MOJIBAKE.name, reason, 0.95), Fault(MOJIBAKE, reason, 0.95, repaired=True)
+    if _C1.search(text):
+        named = fix_c1_controls(text)
+        if not _C1.search(named):
+            reason = "Windows-1252 was read as ISO 8859-1; its quotes and signs put back"
+            return named, Step(named, MOJIBAKE.name, reason, 0.9), Fault(MOJIBAKE, reason, 0.9, repaired=True)
     lost = _LOST.search(text)
     if lost:
         reason = f"characters were lost in a wrong encoding (“{lost.group()}”) and cannot be read back"
@@ -229,6 +236,7 @@ def _trimmed(text: str, kind: TextKind) -> str:
 # --- repeated phrases --------------------------------------------------------------------------------------------
 
 _HAN_RUN = re.compile(f"([{_CJK_CLASS}][{_CJK_CLASS}0-9A-Za-z]{{3,39}}?)\\1")
+_LIST_MARKS = (",", "/", ";", "|", "、", "，")
 _LETTERS = re.compile(r"[^\W\d_]{2,}")
 
 
@@ -240,19 +248,27 @@ def _may_repeat(text: str) -> bool:
     return not text.isascii() and len(text) - 1 - len(set(pairwise(text))) >= 3
 
 
-def _said_once(text: str) -> str:
-    """The text with a phrase that comes twice in a row, of two words or four ideographs at least, said once.
+def _is_phrase(words: list[str]) -> bool:
+    """Whether the words can be one phrase: two of them are words, and no list goes through (pro max/ 14, bag, red)."""
+    return sum(map(bool, map(_LETTERS.search, words))) >= 2 and not any(w.endswith(_LIST_MARKS) for w in words[:-1])
 
-    One word twice is left alone: Bora Bora, Walkie Talkie Talkie, 高高兴兴 are names and words.
+
+def _said_once(text: str) -> str:
+    """The text with a phrase that comes twice in a row said once.
+
+    A phrase has three words, or two at the start or the end of the text, or four ideographs. In the middle two words
+    are too often two names that meet (Star Wars Clone Wars Clone Commander), and one word twice is a name or a word
+    of its own (Bora Bora, 高高兴兴).
     """
     words = text.split(" ")
     size = len(words) // 2
     while size >= 2:
         start = 0
         while start + 2 * size <= len(words):
-            phrase = words[start : start + size]
-            if phrase == words[start + size : start + 2 * size] and sum(map(bool, map(_LETTERS.search, phrase))) >= 2:
-                del words[start + size : start + 2 * size]
+            phrase, end = words[start : start + size], start + 2 * size
+            at_an_edge = start == 0 or end == len(words)
+            if phrase == words[start + size : end] and (size > 2 or at_an_edge) and _is_phrase(phrase):
+                del words[start + size : end]
             else:
                 start += 1
         size = min(size - 1, len(words) // 2)
@@ -314,7 +330,7 @@ def standardise_text(text: str, kind: TextKind) -> Outcome | None:
     if len(now) <= _MAX_REPAIR_LENGTH and ("<" in now or "&" in now):
         plain = _without_markup(now, kind)
         if plain != now:
-            now = plain
+            now = _trimmed(plain, kind)
             note(Step(now, HTML.name, "HTML tags removed and entities resolved", 0.98))
             if kind is not TextKind.PROSE:
                 note(None, Fault(HTML, "HTML tags or entities stand in a text of one line", 0.98, repaired=True))
