@@ -223,7 +223,7 @@ class Decoder:
         joined = b"\n".join([row.source.value for row in rows])  # type: ignore[misc]  # rows of the fast parser have a value
         keys = sum([len(row.values) for row in rows])
         brackets = joined.count(b"{") + joined.count(b"[") - len(rows)
-        spaced = any(blank in joined for blank in (b" :", b"\t:", b"\n:", b"\r:")) and bool(_SPACED_KEY.search(joined))
+        spaced = bool(_SPACED_KEY.search(joined))
         tests: list[Callable[[bytes, dict[str, Any]], bool]] = []
         # Each key is followed by a colon, so equal counts leave no room for a key that is there twice.
         if spaced or joined.count(b'":') != keys:
