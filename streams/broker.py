@@ -224,6 +224,9 @@ class EmbeddedKafka:
             "node.id": node.number,
             "controller.quorum.voters": quorum,
             "controller.listener.names": "CONTROLLER",
+            "listener.security.protocol.map": ",".join(
+                ["CONTROLLER:PLAINTEXT", *(f"{name}:{name}" for name in self._listeners)]
+            ),
             "listeners": ",".join(f"{name}://{_ADDRESS}:{port}" for name, port in node.ports.items()),
             "advertised.listeners": ",".join(f"{name}://{_ADDRESS}:{node.ports[name]}" for name in self._listeners),
             "log.dirs": self._data(node),
@@ -274,8 +277,7 @@ class EmbeddedKafka:
         outputs = [run.communicate()[0] for run in runs]
         for run, output in zip(runs, outputs, strict=True):
             if run.returncode != 0:
-                last = (output.strip().splitlines() or ["no message"])[-1]
-                raise BrokerError(f"Kafka cannot format its data folder {self._dir}: {last}")
+                raise BrokerError(f"Kafka cannot format its data folder {self._dir}: {_cause(output)}")
 
     def _launch(self, node: _Node) -> None:
         temporary = self._wanted_dir is None
@@ -350,8 +352,14 @@ class EmbeddedKafka:
             return BrokerError("A port that Kafka wants is in use.", "Start again, or name another --port.")
         if "OutOfMemoryError" in text or "insufficient memory" in text:
             return BrokerError("Kafka got too little memory to start.", f"It needs about {self._heap}B free.")
-        lines = [line for line in text.splitlines() if "ERROR" in line or "Exception" in line]
-        return BrokerError(f"Kafka ended as soon as it was started: {(lines or ['no message'])[-1].strip()}")
+        return BrokerError(f"Kafka ended as soon as it was started: {_cause(text)}")
+
+
+def _cause(text: str) -> str:
+    """What Java says: the innermost cause, else the last line that is no stack frame."""
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    lines = [line for line in lines if not line.startswith(("at ", "..."))] or ["no message"]
+    return next((line for line in reversed(lines) if line.startswith("Caused by:")), lines[-1])
 
 
 def _is_free(port: int) -> bool:

@@ -1,0 +1,163 @@
+from __future__ import annotations
+
+import asyncio
+import socket
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from pydantic import SecretStr
+
+from streams.broker import EmbeddedKafka
+from streams.clients import (
+    admin_client,
+    aiokafka_options,
+    check_reachable,
+    faust_broker_credentials,
+    faust_broker_url,
+    kafka_python_options,
+    reach,
+)
+from streams.errors import ConfigError, KafkaUnavailableError
+from streams.settings import KafkaSettings
+from tests.kafka_tools import make_topic, read_all, send_all
+
+USER, PASSWORD = "worker", "se cret-7"
+
+
+@pytest.fixture(scope="module")
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """ca.pem, and broker.pem as Kafka wants it: the key in PKCS#8, then the certificate."""
+    folder = tmp_path_factory.mktemp("certificates")
+
+    def openssl(*arguments: str) -> None:
+        subprocess.run(["openssl", *arguments], cwd=folder, check=True, capture_output=True)
+
+    openssl("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", "ca.key", "-out", "ca.pem", "-days", "2",
+            "-subj", "/CN=test CA", "-addext", "keyUsage=critical,keyCertSign,cRLSign")  # fmt: skip
+    openssl(
+        "req", "-newkey", "rsa:2048", "-nodes", "-keyout", "broker.key", "-out", "broker.csr", "-subj", "/CN=broker"
+    )
+    (folder / "names").write_text("subjectAltName=IP:127.0.0.1\nauthorityKeyIdentifier=keyid\n")
+    openssl("x509", "-req", "-in", "broker.csr", "-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial", "-days", "2",
+            "-extfile", "names", "-out", "broker.crt")  # fmt: skip
+    openssl("pkcs8", "-topk8", "-nocrypt", "-in", "broker.key", "-out", "broker.pk8")
+    (folder / "broker.pem").write_text((folder / "broker.pk8").read_text() + (folder / "broker.crt").read_text())
+    return folder
+
+
+@pytest.fixture(scope="module")
+def secure(kafka: EmbeddedKafka, certificates: Path) -> Iterator[KafkaSettings]:
+    broker = EmbeddedKafka(
+        listeners=("SASL_SSL",),
+        properties={
+            "ssl.keystore.type": "PEM",
+            "ssl.keystore.location": certificates / "broker.pem",
+            "sasl.enabled.mechanisms": "SCRAM-SHA-512",
+            "listener.name.sasl_ssl.scram-sha-512.sasl.jaas.config": (
+                "org.apache.kafka.common.security.scram.ScramLoginModule required;"
+            ),
+        },
+        format_options=("--add-scram", f"SCRAM-SHA-512=[name={USER},password={PASSWORD}]"),
+    )
+    with broker:
+        yield KafkaSettings(
+            bootstrap_servers=broker.address("SASL_SSL"),
+            security_protocol="SASL_SSL",
+            sasl_username=USER,
+            sasl_password=SecretStr(PASSWORD),
+            ssl_ca_file=certificates / "ca.pem",
+        )
+
+
+@pytest.mark.kafka
+def test_kafka_python_sends_and_reads_over_tls_with_scram(secure: KafkaSettings) -> None:
+    options = kafka_python_options(secure)
+    servers = options.pop("bootstrap_servers")
+    topic = make_topic(servers, "kafka-python", **options)
+    send_all(servers, topic, [(b"k", b"v")], **options)
+    assert [(r.key, r.value) for r in read_all(servers, topic, **options)] == [(b"k", b"v")]
+    with admin_client(secure) as admin:
+        assert topic in admin.list_topics()
+
+
+@pytest.mark.kafka
+async def test_aiokafka_sends_and_reads_over_tls_with_scram(secure: KafkaSettings) -> None:
+    options = kafka_python_options(secure)
+    topic = make_topic(options.pop("bootstrap_servers"), "aiokafka", **options)
+    async with AIOKafkaProducer(**aiokafka_options(secure), acks="all") as producer:
+        await producer.send_and_wait(topic, b"v", key=b"k")
+    consumer = AIOKafkaConsumer(topic, **aiokafka_options(secure), auto_offset_reset="earliest")
+    async with consumer:
+        record = await asyncio.wait_for(consumer.getone(), 20)
+    assert (record.key, record.value) == (b"k", b"v")
+    await reach(secure)
+
+
+@pytest.mark.kafka
+def test_faust_gets_the_same_credentials(secure: KafkaSettings) -> None:
+    credentials: Any = faust_broker_credentials(secure)
+    assert (credentials.protocol.value, credentials.mechanism.value) == ("SASL_SSL", "SCRAM-SHA-512")
+    assert (credentials.username, credentials.password) == (USER, PASSWORD)
+    assert credentials.ssl_context.check_hostname
+    assert (
+        faust_broker_url(KafkaSettings(bootstrap_servers="a:1, b:2"), "kafkabatch")
+        == "kafkabatch://a:1;kafkabatch://b:2"
+    )
+    assert faust_broker_credentials(KafkaSettings()) is None
+
+
+@pytest.mark.kafka
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"sasl_password": SecretStr("wrong")}, "refuses the user 'worker'"),
+        ({"ssl_ca_file": None}, "is not trusted"),
+        ({"security_protocol": "SSL"}, "closed the connection|cannot be used"),
+        ({"security_protocol": "PLAINTEXT"}, "closed the connection|gave no answer|cannot be used"),
+        ({"sasl_mechanism": "SCRAM-SHA-256"}, "does not offer SCRAM-SHA-256"),
+    ],
+)
+def test_a_refusal_names_its_cause(secure: KafkaSettings, change: dict[str, Any], message: str) -> None:
+    with pytest.raises(KafkaUnavailableError, match=message) as caught:
+        check_reachable(secure.model_copy(update=change), 3)
+    assert PASSWORD not in str(caught.value)
+    assert caught.value.hint
+
+
+@pytest.mark.kafka
+def test_tls_against_a_plain_listener_is_told(kafka: EmbeddedKafka) -> None:
+    check_reachable(KafkaSettings(bootstrap_servers=kafka.bootstrap_servers))
+    with pytest.raises(KafkaUnavailableError, match="security_protocol is SSL"):
+        check_reachable(KafkaSettings(bootstrap_servers=kafka.bootstrap_servers, security_protocol="SSL"), 3)
+
+
+def test_nothing_there() -> None:
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        with pytest.raises(KafkaUnavailableError, match=f"nothing listens at 127.0.0.1:{unused.getsockname()[1]}"):
+            check_reachable(KafkaSettings(bootstrap_servers=f"127.0.0.1:{unused.getsockname()[1]}"))
+    with pytest.raises(KafkaUnavailableError, match=r"the name in no\.such\.host\.invalid:9092 is not known"):
+        check_reachable(KafkaSettings(bootstrap_servers="no.such.host.invalid:9092"))
+    with pytest.raises(ConfigError, match="'somewhere' is no address"):
+        check_reachable(KafkaSettings(bootstrap_servers="somewhere"))
+
+
+def test_one_that_never_answers() -> None:
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        with pytest.raises(KafkaUnavailableError, match=r"gave no answer within 0\.5 s"):
+            check_reachable(KafkaSettings(bootstrap_servers=f"127.0.0.1:{silent.getsockname()[1]}"), 0.5)
+
+
+def test_certificate_files_that_are_wrong(tmp_path: Path) -> None:
+    (tmp_path / "ca.pem").write_text("nonsense")
+    for name in ("ca.pem", "missing.pem"):
+        with pytest.raises(ConfigError, match=f"certificates in .*{name} cannot be read"):
+            check_reachable(KafkaSettings(security_protocol="SSL", ssl_ca_file=tmp_path / name))
+    with pytest.raises(ConfigError, match=r"The client's certificate .*ca\.pem or its key cannot be read"):
+        check_reachable(KafkaSettings(security_protocol="SSL", ssl_cert_file=tmp_path / "ca.pem"))
