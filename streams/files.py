@@ -16,6 +16,8 @@ from typing import IO, Any
 
 import orjson
 
+from streams.errors import InputError
+
 __all__ = ["FileError", "FileFormat", "Row", "format_of", "read_rows"]
 
 _MAX_FIELD = 16 * 1024 * 1024  # characters; the csv module's own limit of 131,072 is below what shops write
@@ -23,7 +25,7 @@ _MAX_QUOTED_LINES = 1_000  # a quoted field over more lines than this is a quote
 _BOM = b"\xef\xbb\xbf"
 
 
-class FileError(Exception):
+class FileError(InputError):
     """A file cannot be read; the message says why and what to do."""
 
 
@@ -186,8 +188,8 @@ def _header(lines: _Lines, path: Path, delimiter: str) -> list[str]:
 
 
 def _parquet(path: Path) -> Iterator[Row]:
-    import pyarrow  # type: ignore[import-untyped]  # pyarrow ships no types
-    import pyarrow.parquet  # type: ignore[import-untyped]  # the same
+    import pyarrow
+    import pyarrow.parquet
 
     number = 0
     try:

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, datetime
 from functools import cache
+from importlib import resources
 from types import UnionType
 from typing import Any, Union, get_args, get_origin
 
@@ -99,7 +100,8 @@ def _plain(node: Any) -> Any:
 
 @cache
 def _validator() -> jsonschema.Draft201909Validator:
-    schema = json.loads(OpenDataContractStandard.json_schema())  # type: ignore[no-untyped-call]  # upstream has no hint
+    published = resources.files("open_data_contract_standard") / "schema.json"
+    schema = json.loads(published.read_text(encoding="utf-8"))
     # The published conditions on logicalType also hold where there is none, and then ask for what belongs to a map.
     for condition in schema["$defs"]["SchemaBaseProperty"]["allOf"]:
         if "if" in condition:
