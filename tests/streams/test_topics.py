@@ -1,0 +1,103 @@
+from __future__ import annotations
+
+import pytest
+
+from streams.clients import admin_client
+from streams.errors import TopicError
+from streams.settings import KafkaSettings, Settings, TopicNames
+from streams.topics import accesses, ensure_topics, existing, flaws, topics
+from tests.kafka_tools import make_topic
+
+
+def settings_for(servers: str, prefix: str, **overrides: object) -> Settings:
+    return Settings(
+        kafka=KafkaSettings(bootstrap_servers=servers),
+        topics=TopicNames(prefix=prefix),
+        products={prefix + "products": None},
+        behaviors={prefix + "behaviors": None},
+        **overrides,  # type: ignore[arg-type]
+    )
+
+
+def test_the_table() -> None:
+    wanted = {topic.name: topic for topic in topics(Settings())}
+    assert list(wanted) == [
+        "products", "behaviors", "products.corrected", "behaviors.corrected", "quality.findings", "quality.review",
+        "dead-letters", "streamgauge.catalogue", "streamgauge.links", "products.mapping",
+    ]  # fmt: skip
+    assert {name for name, topic in wanted.items() if topic.configs.get("cleanup.policy") == "compact"} == {
+        "products.corrected", "streamgauge.catalogue", "products.mapping",
+    }  # fmt: skip
+    assert {name for name, topic in wanted.items() if topic.partitions == 1} == {
+        "streamgauge.catalogue", "streamgauge.links", "products.mapping",
+    }  # fmt: skip
+    assert wanted["dead-letters"].configs["max.message.bytes"] == str(1_048_588 + 65_536)
+    assert wanted["streamgauge.catalogue"].configs["min.compaction.lag.ms"] == "3600000"
+
+
+@pytest.mark.kafka
+def test_topics_are_made_once_and_as_the_table_says(kafka_servers: str, topic_prefix: str) -> None:
+    settings = settings_for(kafka_servers, topic_prefix)
+    make_topic(kafka_servers, topic_prefix + "products", 7, {"max.message.bytes": "3000000"})
+    made = ensure_topics(settings, create_sources=True)
+    assert len(made) == 9
+    assert ensure_topics(settings) == []
+    with admin_client(settings.kafka) as admin:
+        found = existing(admin, [topic.name for topic in topics(settings)])
+    wanted = {topic.name: topic for topic in topics(settings, found)}
+    assert found.keys() == wanted.keys()
+    assert [flaws(topic, found[name]) for name, topic in wanted.items()] == [[]] * 10
+    assert found[settings.topics.corrected(topic_prefix + "products")].partitions == 7
+    dead = found[topic_prefix + "dead-letters"].configs
+    assert (dead["max.message.bytes"], dead["message.timestamp.type"]) == (str(3_065_536), "LogAppendTime")
+    assert "WRITE" in (found[topic_prefix + "dead-letters"].operations or ())
+
+
+@pytest.mark.kafka
+def test_a_missing_source_is_told_and_nothing_is_made(kafka_servers: str, topic_prefix: str) -> None:
+    settings = settings_for(kafka_servers, topic_prefix)
+    with pytest.raises(TopicError, match=f"The source topic '{topic_prefix}products' does not exist"):
+        ensure_topics(settings)
+    with admin_client(settings.kafka) as admin:
+        assert existing(admin, [topic.name for topic in topics(settings)]) == {}
+
+
+@pytest.mark.kafka
+def test_what_is_wrong_with_topics_of_others(kafka_servers: str, topic_prefix: str) -> None:
+    settings = settings_for(kafka_servers, topic_prefix)
+    corrected = make_topic(kafka_servers, settings.topics.corrected(topic_prefix + "products"))
+    make_topic(kafka_servers, topic_prefix + "dead-letters", configs={"max.message.bytes": "1000"})
+    with admin_client(settings.kafka) as admin:
+        found = existing(admin, [topic.name for topic in topics(settings)])
+    wrong = {t.name: flaws(t, found[t.name]) for t in topics(settings, found) if t.name in found}
+    assert wrong == {
+        corrected: ["cleanup.policy is delete and must be compact"],
+        topic_prefix + "dead-letters": [
+            "max.message.bytes is 1000 and must be at least 1114124",
+            "message.timestamp.type is CreateTime and must be LogAppendTime",
+        ],
+    }
+    make_topic(kafka_servers, topic_prefix + "streamgauge.catalogue", 2)
+    with pytest.raises(TopicError, match="has 2 partitions and must have 1"):
+        ensure_topics(settings, create_sources=True)
+
+
+@pytest.mark.kafka
+def test_a_replication_that_cannot_be_is_told(kafka_servers: str, topic_prefix: str) -> None:
+    settings = Settings(
+        kafka=KafkaSettings(bootstrap_servers=kafka_servers), topics=TopicNames(prefix=topic_prefix, replication=3)
+    )
+    with pytest.raises(TopicError, match=r"did not make the topic .*replica"):
+        ensure_topics(settings, create_sources=True)
+
+
+def test_the_rights_of_a_worker() -> None:
+    worker = {
+        (right.resource, right.name): right.operations
+        for right in accesses(Settings(app_id="shop"))
+        if right.who == "worker"
+    }
+    assert worker["GROUP", "shop"] == ("READ",)
+    assert worker["TOPIC", "products"] == ("READ", "DESCRIBE", "DESCRIBE_CONFIGS")
+    assert worker["TOPIC", "dead-letters"] == ("WRITE", "DESCRIBE", "DESCRIBE_CONFIGS")
+    assert worker["TOPIC", "streamgauge.links"] == ("READ", "WRITE", "DESCRIBE", "DESCRIBE_CONFIGS")
