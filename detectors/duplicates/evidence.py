@@ -64,6 +64,32 @@ _KINDS: tuple[dict[str, float], ...] = (
     {"mah": 1, "毫安": 1},
 )
 UNIT = {unit: (kind, factor) for kind, units in enumerate(_KINDS) for unit, factor in units.items()}
+_COLOURS = {
+    colour: group[0]
+    for group in (
+        ("black", "黑色"),
+        ("white", "白色"),
+        ("silver", "银色"),
+        ("gray", "grey", "灰色"),
+        ("red", "红色"),
+        ("blue", "navy", "蓝色", "藏青色"),
+        ("green", "绿色"),
+        ("pink", "粉色", "粉红色"),
+        ("purple", "violet", "plum", "紫色"),
+        ("yellow", "黄色"),
+        ("orange", "橙色", "橘色"),
+        ("brown", "棕色", "褐色", "咖啡色"),
+        ("gold", "golden", "金色"),
+        ("beige", "米色"),
+        ("titanium", "钛色"),
+        ("bronze", "古铜色"),
+    )
+    for colour in group
+}
+_COLOUR_KIND = len(_KINDS)
+_COLOUR = re.compile(
+    r"\b(" + "|".join(c for c in _COLOURS if c.isascii()) + r")\b|" + "|".join(c for c in _COLOURS if not c.isascii())
+)
 _WORD = re.compile(r"[a-z0-9]+(?:[-/._][a-z0-9]+)*")
 _CJK_UNITS = "|".join(sorted((u for u in UNIT if ord(u[0]) > 127), key=len, reverse=True))
 _MEASURE = re.compile(rf'(\d+(?:\.\d+)?)[ \t-]*("|[a-z]+|{_CJK_UNITS})')
@@ -123,12 +149,18 @@ def codes_of(text: str, mpn: str | None = None) -> tuple[str, ...]:
     A code mixes letters and digits (4-18 characters) or is a run of 5-14 digits; amounts with a unit are none.
     """
     found: dict[str, None] = {}
-    if mpn and 4 <= len(joined := "".join(re.findall(r"[a-z0-9]+", mpn.lower()))) <= 20 and _has_digit(joined):
-        found[joined] = None
+    if part_number := squeezed_code(mpn):
+        found[part_number] = None
     for word in _WORD.findall(text):
         for code in _word(word)[1]:
             found[code] = None
     return tuple(found)[:_CODES]
+
+
+def squeezed_code(mpn: str | None) -> str:
+    """A part number without its separators, "" for one that names no product: too short, too long, without a digit."""
+    squeezed = "".join(re.findall(r"[a-z0-9]+", mpn.lower())) if mpn else ""
+    return squeezed if 4 <= len(squeezed) <= 20 and _has_digit(squeezed) else ""
 
 
 @lru_cache(maxsize=1 << 16)
@@ -137,14 +169,19 @@ def _measure(value: str, unit: str) -> int:
     kind, factor = UNIT.get(unit, (-1, 0.0))
     if kind < 0 or len(value) > 12:
         return 0
-    return (_hash(f"{kind}:{round(float(value) * factor, 2)}") & 0xFFFFFFE0) | kind
+    return _amount(kind, str(round(float(value) * factor, 2)))
+
+
+def _amount(kind: int, value: str) -> int:
+    return (_hash(f"{kind}:{value}") & 0xFFFFFFE0) | kind
 
 
 def measures(text: str) -> tuple[int, ...]:
-    """The amounts of a folded text, at most six, each as in `_measure`."""
+    """The colours and amounts of a folded text, at most six, each as in `_measure`."""
     found = dict.fromkeys(_measure(value, unit) for value, unit in _MEASURE.findall(text))
     found.pop(0, None)
-    return tuple(found)[:_UNITS]
+    colours = dict.fromkeys(_COLOURS[match.group()] for match in _COLOUR.finditer(text))
+    return (*(_amount(_COLOUR_KIND, colour) for colour in colours), *found)[:_UNITS]
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,13 +189,18 @@ class Comparison:
     """Products against their candidates, each (b, k).
 
     code_in: a model code is shared, or a longer one stands inside the other's text. code_conflict: both have codes,
-    none agrees. units: kinds of unit that both state with no common amount. price: |ln price ratio|, 0 where a price or
-    an exchange rate is missing. gtin: 1 the same GTIN, -1 different ones, 0 where one has none.
+    none agrees. code_equal: a model code is shared. code_left: both have a code that is nowhere in the other's text.
+    mpn: 1 the same part number, -1 different ones, 0 where one has none. gtin: the same of GTINs.
+    units: kinds of unit, and colours, that both state with no common value.
+    price: |ln price ratio|, 0 where a price or an exchange rate is missing.
     same_text: the titles are the same but for case, spaces and signs.
     """
 
     code_in: NDArray[np.bool_]
     code_conflict: NDArray[np.bool_]
+    code_equal: NDArray[np.bool_]
+    code_left: NDArray[np.bool_]
+    mpn: NDArray[np.int8]
     units: NDArray[np.float32]
     price: NDArray[np.float32]
     gtin: NDArray[np.int8]
@@ -174,6 +216,7 @@ class EvidenceRows:
         self._units = np.zeros((0, _UNITS), np.uint32)
         self._kinds = np.zeros(0, np.uint32)
         self._gtin = np.zeros(0, _U)
+        self._mpn = np.zeros(0, _U)
         self._text = np.zeros(0, _U)
         self._price = np.zeros(0)  # logarithms
         self._rate = np.zeros(0)  # logarithms, NaN for a currency without a rate
@@ -187,7 +230,7 @@ class EvidenceRows:
         if rows <= self._n:
             return
         size = max(1024, 2 * rows)
-        for name in ("_codes", "_units", "_kinds", "_gtin", "_text", "_price", "_rate", "_currency"):
+        for name in ("_codes", "_units", "_kinds", "_gtin", "_mpn", "_text", "_price", "_rate", "_currency"):
             old = getattr(self, name)
             new = np.zeros((size, *old.shape[1:]), old.dtype)
             new[: self._n] = old
@@ -207,7 +250,7 @@ class EvidenceRows:
         n = len(rows)
         codes = np.zeros((n, _CODES), _U)
         units = np.zeros((n, _UNITS), np.uint32)
-        gtins, texts, currencies = [0] * n, [0] * n, [0] * n
+        gtins, mpns, texts, currencies = [0] * n, [0] * n, [0] * n, [0] * n
         for i, (row, text, fact) in enumerate(zip(rows, folded, facts, strict=True)):
             self._forget(row)
             found = codes_of(text, fact.mpn)
@@ -217,10 +260,14 @@ class EvidenceRows:
             units[i, : len(amounts)] = amounts
             self._names[row] = tuple(code.encode() for code in found if len(code) >= _INSIDE_CHARS)
             description = fact.description[:_DESCRIPTION_CHARS].lower()
-            self._squashed[row] = (text + " " + description).encode("ascii", "ignore").translate(None, _NO_ALNUM)
+            part_number = squeezed_code(fact.mpn)
+            self._squashed[row] = f"{text} {part_number} {description}".encode("ascii", "ignore").translate(
+                None, _NO_ALNUM
+            )
             if fact.gtin:
                 gtins[i] = _hash("gtin:" + fact.gtin.lstrip("0"))
                 hashes.append(gtins[i])
+            mpns[i] = _hash(part_number) if part_number else 0
             texts[i] = hash_text(text)
             currencies[i] = _hash(fact.currency) if fact.currency else 0
             self._keys[row] = tuple(hashes)
@@ -230,7 +277,8 @@ class EvidenceRows:
         self._codes[index], self._units[index] = codes, units
         kinds = np.where(units != 0, np.uint32(1) << (units & np.uint32(31)), np.uint32(0))
         self._kinds[index] = np.bitwise_or.reduce(kinds, axis=1)
-        self._gtin[index], self._text[index], self._currency[index] = gtins, texts, currencies
+        self._gtin[index], self._mpn[index] = gtins, mpns
+        self._text[index], self._currency[index] = texts, currencies
         self._price[index] = np.log([number(price) or math.nan for price in prices])
         self._rate[index] = np.log([RATES.get(fact.currency or "", math.nan) for fact in facts])
 
@@ -238,7 +286,8 @@ class EvidenceRows:
         """Forget the product of this row."""
         self._forget(row)
         self._codes[row], self._units[row], self._kinds[row] = 0, 0, 0
-        self._gtin[row], self._text[row], self._price[row], self._currency[row] = 0, 0, np.nan, 0
+        self._gtin[row], self._mpn[row], self._text[row] = 0, 0, 0
+        self._price[row], self._currency[row] = np.nan, 0
         self._names[row], self._squashed[row] = (), b""
 
     def _forget(self, row: int) -> None:
@@ -265,23 +314,27 @@ class EvidenceRows:
         there = candidates >= 0
         other = np.maximum(candidates, 0)
         a, b = self._codes[rows], self._codes[other]
-        inside = ((a[:, None, :, None] == b[:, :, None, :]) & (a != 0)[:, None, :, None]).any(axis=(2, 3))
         has_a, has_b = a[:, :1] != 0, b[:, :, 0] != 0
+        same = a[:, None, :, None] == b[:, :, None, :]
+        in_b = same.any(axis=3) & (a != 0)[:, None]  # (b, k, codes of a)
+        in_a = same.any(axis=2) & (b != 0)
+        equal = in_b.any(axis=2)
+        inside, left = equal.copy(), np.zeros(candidates.shape, bool)
         names, squashed = self._names, self._squashed
-        open_i, open_j = np.nonzero(~inside & there & (has_a | has_b))
+        # What the hashes leave open: codes inside the other's text. Only where a code is there without its like.
+        alone = ((a != 0)[:, None] & ~in_b).any(axis=2) | ((b != 0) & ~in_a).any(axis=2)
+        open_i, open_j = np.nonzero(alone & there)
         for x, y, i, j in zip(
             open_i.tolist(), open_j.tolist(), rows[open_i].tolist(), other[open_i, open_j].tolist(), strict=True
         ):
             text_i, text_j = squashed[i], squashed[j]
-            for name in names[i]:
-                if name in text_j:
-                    inside[x, y] = True
-                    break
-            else:
-                for name in names[j]:
-                    if name in text_i:
-                        inside[x, y] = True
-                        break
+            found_a = [name in text_j for name in names[i]]
+            found_b = [name in text_i for name in names[j]]
+            if any(found_a) or any(found_b):
+                inside[x, y] = True
+            left[x, y] = not all(found_a) and not all(found_b)
+        ma, mb = self._mpn[rows][:, None], self._mpn[other]
+        mpn = np.where((ma != 0) & (mb != 0), np.where(ma == mb, 1, np.where(inside & ~left, 0, -1)), 0)
         shared = self._kinds[rows][:, None] & self._kinds[other]
         units = np.zeros(candidates.shape, np.float32)
         x_, y_ = np.nonzero(shared)
@@ -300,7 +353,17 @@ class EvidenceRows:
         known = (ga != 0) & (gb != 0)
         gtin = np.where(known, np.where(ga == gb, 1, -1), 0).astype(np.int8)
         ta = self._text[rows][:, None]
-        return Comparison(inside, has_a & has_b & ~inside, units, price, gtin, (ta == self._text[other]) & (ta != 0))
+        return Comparison(
+            code_in=inside,
+            code_conflict=has_a & has_b & ~inside,
+            code_equal=equal,
+            code_left=left,
+            mpn=mpn.astype(np.int8),
+            units=units,
+            price=price,
+            gtin=gtin,
+            same_text=(ta == self._text[other]) & (ta != 0),
+        )
 
 
 def hash_text(folded: str) -> int:

@@ -5,9 +5,10 @@ match versions are the newest that any statement names, and while neither produc
 statements accept the one with the smallest catalogue offset counts. Neither the order of statements nor repeats of
 them matter. Groups are decided anew for each component of live pairs that was touched.
 
-Within a component the pairs are taken best first; two groups join when at least half of the pairs across them are
-accepted and their mean, a pair that nobody accepted counting `_UNSAID`, reaches `_JOIN`. Joining everything that some
-pair connects would collapse whole catalogues into one product. Two records of one clean source never come together.
+Within a component the pairs are taken best first. Two single products join by any accepted pair; larger groups join
+when at least half of the pairs across them are certain (a code or GTIN names both by itself). Joining everything that
+some pair connects would collapse whole catalogues into one product, and likeness alone cannot tell the third offer of
+a product from its other colour. Two records of one clean source never come together.
 """
 
 from __future__ import annotations
@@ -24,8 +25,6 @@ from detectors.records import Version
 
 __all__ = ["Applied", "Link", "LinkChange", "LinkOwner", "LinkStatus"]
 
-_JOIN = 0.0
-_UNSAID = -2.0
 _NEVER = Version(-1, -1)
 _LAST = 1 << 62
 
@@ -53,6 +52,7 @@ class Link:
     earlier_version: Version
     score: float
     similarity: float
+    certain: bool
     rule: str
     reason: str
 
@@ -154,7 +154,7 @@ class LinkOwner:
         self._products[identity] = _Product(
             version, deleted, first_seen, state["source"], state["clean"], state["canonical"]
         )
-        for topic, partition, position, other, other_version, score, similarity, rule, why in state["pairs"]:
+        for topic, partition, position, other, other_version, score, similarity, sure, rule, why in state["pairs"]:
             self._loading.append(
                 Link(
                     later=identity,
@@ -166,6 +166,7 @@ class LinkOwner:
                     earlier_version=Version(*other_version),
                     score=score,
                     similarity=similarity,
+                    certain=sure,
                     rule=rule,
                     reason=why,
                 )
@@ -219,6 +220,7 @@ class LinkOwner:
                 c.match_version,
                 c.score,
                 c.similarity,
+                c.certain,
                 c.rule,
                 c.reason,
             )
@@ -317,8 +319,7 @@ class LinkOwner:
             return True
         if len(b) < len(a):
             a, b = b, a
-        said = sorted(k.score for p in a for q, k in self._near[p].items() if q in b)
-        return 2 * len(said) >= across and sum(said) + _UNSAID * (across - len(said)) >= _JOIN * across
+        return 2 * sum(k.certain for p in a for q, k in self._near[p].items() if q in b) >= across
 
 
 def _precedence(link: Link) -> tuple[int, str, float]:
@@ -327,4 +328,4 @@ def _precedence(link: Link) -> tuple[int, str, float]:
 
 def _packed(k: Link) -> list[Any]:
     place = [k.topic, k.partition, k.position]
-    return [*place, k.earlier, list(k.earlier_version), k.score, k.similarity, k.rule, k.reason]
+    return [*place, k.earlier, list(k.earlier_version), k.score, k.similarity, k.certain, k.rule, k.reason]

@@ -33,8 +33,9 @@ DUPLICATE_NEAR = Rule(
 def rule_scores(similarity: NDArray[np.float32], c: Comparison) -> NDArray[np.float64]:
     """(b, k) scores of candidates from their similarity and evidence; at `THRESHOLD` and above they are accepted.
 
-    6 (similarity - .62) + 1.5 code in common - 2.5 codes in conflict - units in conflict
-    - 2 min(|ln price ratio|, 1.5) + 2.5 same GTIN - 2 other GTIN; rounded to four places.
+    6 (similarity - .62) + 1.5 code in common - 2.5 codes in conflict - 1 codes left over on both sides
+    - kinds of unit or colours in conflict - 2 min(|ln price ratio|, 1.5) + 2.5 same GTIN - 2 other GTIN
+    - 2 other part number; rounded to four places.
     """
     scores: NDArray[np.float64] = np.round(
         6 * (similarity.astype(np.float64) - _NEUTRAL_SIMILARITY)
@@ -42,6 +43,8 @@ def rule_scores(similarity: NDArray[np.float32], c: Comparison) -> NDArray[np.fl
         - 2.5 * c.code_conflict
         - c.units.astype(np.float64)
         - 2 * np.minimum(c.price.astype(np.float64), 1.5)
+        - 1.0 * (c.code_left & ~c.code_conflict)
+        - 2.0 * (c.mpn < 0)
         + np.where(c.gtin > 0, 2.5, np.where(c.gtin < 0, -2.0, 0.0)),
         4,
     )
@@ -51,6 +54,12 @@ def rule_scores(similarity: NDArray[np.float32], c: Comparison) -> NDArray[np.fl
 def confidence(score: float) -> float:
     """Probability that a link with this score is right: a fixed logistic curve, rounded to three places."""
     return round(1 / (1 + math.exp(-(0.6 + 0.9 * (score - THRESHOLD)))), 3)
+
+
+def certain(c: Comparison) -> NDArray[np.bool_]:
+    """Which pairs name one product by themselves: the same GTIN, or the same code and nothing that contradicts."""
+    contradicted = c.code_left | (c.units > 0) | (c.mpn < 0) | (c.gtin < 0)
+    return np.asarray((c.gtin > 0) | ((c.code_equal | c.same_text) & ~contradicted))
 
 
 def exact(c: Comparison) -> NDArray[np.bool_]:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import orjson
 
-from detectors.duplicates.rule import DUPLICATE_EXACT, DUPLICATE_NEAR, THRESHOLD, exact, reason, rule_scores
+from detectors.duplicates.rule import DUPLICATE_EXACT, DUPLICATE_NEAR, THRESHOLD, certain, exact, reason, rule_scores
 from detectors.duplicates.view import CatalogueView, Hits
 from detectors.records import Version, split_identity
 
@@ -22,12 +22,16 @@ class StatementError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A product that may be the same. score: of the rule, at its threshold or above. similarity: 0-1."""
+    """A product that may be the same.
+
+    score: of the rule, at its threshold or above. similarity: 0-1. certain: a code or GTIN names both by itself.
+    """
 
     identity: str
     match_version: Version
     score: float
     similarity: float
+    certain: bool
     rule: str
     reason: str
 
@@ -65,14 +69,22 @@ def statements(view: CatalogueView, hits: Hits, *, clean: bool = False) -> list[
         comparison = view.evidence.compare(row, hits.candidates)
         scores = rule_scores(hits.similarity, comparison)
         scores[(hits.candidates < 0) | (hits.row < 0)[:, None]] = -np.inf
-        same = exact(comparison)
+        same, sure = exact(comparison), certain(comparison)
         for i, j in zip(*(x.tolist() for x in np.nonzero(scores >= THRESHOLD)), strict=True):
             entry, other = view.entry_at(int(row[i])), view.entry_at(int(hits.candidates[i, j]))
             similarity = round(float(hits.similarity[i, j]), 4)
             why = reason(entry.facts, other.facts, (entry.match_price, other.match_price), similarity)
             rule = DUPLICATE_EXACT if same[i, j] else DUPLICATE_NEAR
             accepted.setdefault(i, []).append(
-                Candidate(other.identity, other.match_version, float(scores[i, j]), similarity, rule.name, why)
+                Candidate(
+                    other.identity,
+                    other.match_version,
+                    float(scores[i, j]),
+                    similarity,
+                    bool(sure[i, j]),
+                    rule.name,
+                    why,
+                )
             )
     for i, identity in enumerate(hits.identities):
         found = view.entry(identity) if identity not in view else view.entry_at(view.row_of(identity))
@@ -115,7 +127,9 @@ def encode_statement(s: Statement) -> tuple[bytes, bytes]:
         "first_seen": s.first_seen,
         "source": s.source,
         "clean": s.clean,
-        "candidates": [[c.identity, [*c.match_version], c.score, c.similarity, c.rule, c.reason] for c in s.candidates],
+        "candidates": [
+            [c.identity, [*c.match_version], c.score, c.similarity, c.certain, c.rule, c.reason] for c in s.candidates
+        ],
     }
     if s.deleted:
         body["deleted"] = True
@@ -146,8 +160,10 @@ def decode_statement(key: bytes | None, value: bytes | None) -> Statement:
 
 
 def _candidate(raw: Sequence[Any]) -> Candidate:
-    identity, version, score, similarity, rule, why = raw
-    return Candidate(_text(identity), _version(version), float(score), float(similarity), _text(rule), _text(why))
+    identity, version, score, similarity, sure, rule, why = raw
+    return Candidate(
+        _text(identity), _version(version), float(score), float(similarity), bool(sure), _text(rule), _text(why)
+    )
 
 
 def _version(raw: Any) -> Version:
