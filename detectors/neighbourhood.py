@@ -2,27 +2,19 @@
 
 from __future__ import annotations
 
-import re
-import unicodedata
 from functools import lru_cache
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors.records import Facts
+from detectors.duplicates.evidence import codes_of
+from detectors.records import Facts, Neighbour
+from detectors.standardise.chinese import fold
 
-__all__ = ["codes", "fold", "same_product", "softmax_weights", "source_of", "text"]
+__all__ = ["TEMPERATURE", "codes", "named", "same_product", "softmax_weights", "source_of", "text"]
 
 TEMPERATURE: Final = 0.07
-
-_WORD: Final = re.compile(r"[a-z0-9]+(?:[-/._][a-z0-9]+)*")
-_SEPARATORS: Final = re.compile(r"[-/._]")
-_MEASURE: Final = re.compile(
-    r"\d+(gb|g|kg|mg|mb|tb|ml|l|cl|oz|lb|inch|in|ft|mm|cm|m|km|w|watt|kw|hz|khz|mhz|ghz|mp|pack|pk|v|x|k|rpm|mah|"
-    r"users?|pcs?|pieces?|bit|st|nd|rd|th|d|p|i|ports?|ch|way|channel|pages?|s|sets?|years?|yrs?|hours?|days?|months?)"
-    r"|\d+x\d+\w*"
-)
 
 
 def text(value: Any) -> str:
@@ -30,27 +22,10 @@ def text(value: Any) -> str:
     return value if isinstance(value, str) else ""
 
 
-@lru_cache(1 << 16)
-def fold(value: str) -> str:
-    """For comparison only: NFKC, case folded, letters and digits alone."""
-    return "".join(c for c in unicodedata.normalize("NFKC", value).casefold() if c.isalnum())
-
-
 @lru_cache(1 << 15)
 def codes(title: str) -> frozenset[str]:
-    """Model numbers in a title: tokens of 4-18 characters that mix letters and digits, or runs of 5-14 digits.
-
-    Separators are taken out, measures (`500ml`, `3x4`) are none.
-    """
-    found = set()
-    for word in _WORD.findall(unicodedata.normalize("NFKC", title).lower()):
-        token = _SEPARATORS.sub("", word)
-        digits = sum(c.isdigit() for c in token)
-        if not digits or _MEASURE.fullmatch(token) or re.fullmatch(r"\d+(\.\d+)+", word):
-            continue
-        if 4 <= len(token) <= 18 and (digits < len(token) or len(token) >= 5) and digits <= 14:
-            found.add(token)
-    return frozenset(found)
+    """The model codes in a title, as matching reads them."""
+    return frozenset(codes_of(fold(title)))
 
 
 def same_product(title_codes: frozenset[str], gtin: Any, mpn: Any, score: float, other: Facts) -> bool:
@@ -81,3 +56,8 @@ def softmax_weights(scores: NDArray[np.float32], usable: NDArray[np.bool_]) -> N
 def source_of(identity: str) -> str:
     """The source's part of an identity, as written."""
     return identity.partition("/")[0]
+
+
+def named(facts: Facts, score: float, value: Any) -> Neighbour:
+    """A neighbour as evidence, with the value of it that matters."""
+    return Neighbour(facts.identity, round(min(max(float(score), 0.0), 1.0), 4), value)

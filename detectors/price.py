@@ -14,14 +14,13 @@ from numpy.typing import NDArray
 
 from detectors.contract.model import Role
 from detectors.money import RATES, number, rescale, show
-from detectors.neighbourhood import codes, same_product, softmax_weights, source_of, text
+from detectors.neighbourhood import codes, named, same_product, softmax_weights, source_of, text
 from detectors.records import (
     Batch,
     Dimension,
     Evidence,
     Facts,
     Finding,
-    Neighbour,
     Neighbours,
     Rule,
     Severity,
@@ -288,7 +287,7 @@ class PriceDetector:
             confidence=round(min(confidence, 1 - clean, 0.999), 4),
             evidence=Evidence(
                 reason,
-                tuple(Neighbour(facts[j].identity, _unit(scores[j]), facts[j].price) for j in shown),
+                tuple(named(facts[j], scores[j], facts[j].price) for j in shown),
                 {"posterior": round(posterior, 6), "posterior_clean": round(clean, 6), "offers": float(len(offers))},
             ),
             suggestion=suggestion,
@@ -305,10 +304,6 @@ def _who(facts: Sequence[Facts], shown: Sequence[int], *, same: bool) -> str:
         ranges.append(f"{low if low == high else f'{low}-{high}'} {currency or ''}".rstrip())
     kind = "offers of the same product" if same else "of the most similar products"
     return f"{len(shown)} {kind} cost {' and '.join(ranges)}"
-
-
-def _unit(score: Any) -> float:
-    return round(min(max(float(score), 0.0), 1.0), 4)
 
 
 def _take(table: _Table, rows: NDArray[Any]) -> _Table:
