@@ -2,5 +2,6 @@
 
 from streams.marketplace.events import Event, FaultKind, Planted
 from streams.marketplace.market import Marketplace, Mix
+from streams.marketplace.truth import Example, KindCount, Position, Report, Truth
 
-__all__ = ["Event", "FaultKind", "Marketplace", "Mix", "Planted"]
+__all__ = ["Event", "Example", "FaultKind", "KindCount", "Marketplace", "Mix", "Planted", "Position", "Report", "Truth"]

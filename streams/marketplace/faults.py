@@ -13,7 +13,7 @@ import orjson
 
 from streams.marketplace.catalogue import Article
 from streams.marketplace.events import FaultKind, Planted
-from streams.marketplace.suppliers import Offer, accepted_values
+from streams.marketplace.suppliers import Offer
 from streams.marketplace.vocabulary import BRANDS
 
 __all__ = ["damage_behaviour", "damage_product"]
@@ -21,15 +21,13 @@ __all__ = ["damage_behaviour", "damage_product"]
 
 @dataclass(frozen=True, slots=True)
 class _Case:
-    """What a fault of a product is made from. other: an article of another category."""
+    """What a fault of a product is made from. other: an article of another department. clean: see `Event`."""
 
     rng: random.Random
     record: dict[str, Any]
     offer: Offer
     other: Article
-
-    def accepted(self, field: str) -> tuple[Any, ...]:
-        return accepted_values(self.record, self.offer)[field]
+    clean: Mapping[str, tuple[Any, ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,10 +42,18 @@ class _Made:
 
 
 def damage_product(
-    rng: random.Random, kind: FaultKind, record: Mapping[str, Any], offer: Offer, other: Article
+    rng: random.Random,
+    kind: FaultKind,
+    record: Mapping[str, Any],
+    clean: Mapping[str, tuple[Any, ...]],
+    offer: Offer,
+    other: Article,
 ) -> tuple[bytes, Planted] | None:
-    """The offer's record with a fault of this kind; None where the record offers no place for it."""
-    made = _PRODUCT[kind](_Case(rng, dict(record), offer, other))
+    """The offer's record with a fault of this kind; None where the record offers no place for it.
+
+    clean: what each field may become by a repair. other: an article of another department.
+    """
+    made = _PRODUCT[kind](_Case(rng, dict(record), offer, other, clean))
     if made is None:
         return None
     return made.value, Planted(kind, made.field, offer.identity, made.observed, made.accepted, made.tolerance)
@@ -98,7 +104,7 @@ def _duplicate_keys(case: _Case) -> _Made:
     field = case.rng.choice(("price", "title"))
     old = f"{case.offer.price * 1.2:.2f}" if field == "price" else f"{case.record['title']} (old)"
     value = b'{"' + field.encode() + b'":' + orjson.dumps(old) + b"," + orjson.dumps(case.record)[1:]
-    return _Made(value, field, [old, case.record[field]], case.accepted(field))
+    return _Made(value, field, [old, case.record[field]], case.clean[field])
 
 
 # --- the shape ---------------------------------------------------------------------------------------------------
@@ -227,7 +233,7 @@ def _brand_typo(case: _Case) -> _Made | None:
     dropped = right[:place] + right[place + 1 :]
     doubled = right[:place] + right[place] + right[place:]
     bad = case.rng.choice([text for text in (swapped, dropped, doubled) if text != right])
-    return _with(case.record, "brand", bad, *case.accepted("brand"))
+    return _with(case.record, "brand", bad, *case.clean["brand"])
 
 
 def _brand_swap(case: _Case) -> _Made:
@@ -235,12 +241,12 @@ def _brand_swap(case: _Case) -> _Made:
     others = [other for other in BRANDS if other != brand and not other.departments.isdisjoint(brand.departments)]
     other = case.rng.choice(others)
     bad = right.replace(brand.en, other.en).replace(brand.zh, other.zh).replace(brand.en.upper(), other.en.upper())
-    return _with(case.record, "brand", bad, *case.accepted("brand"))
+    return _with(case.record, "brand", bad, *case.clean["brand"])
 
 
 def _category_swap(case: _Case) -> _Made:
     bad = case.offer.supplier.write_category(case.other.category)
-    return _with(case.record, "category", bad, *case.accepted("category"))
+    return _with(case.record, "category", bad, *case.clean["category"])
 
 
 def _description_of_another(case: _Case) -> _Made:

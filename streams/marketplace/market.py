@@ -168,7 +168,8 @@ class _Run:
         return self._product(offer, at)
 
     def _product(self, offer: Offer, at: float, touched: datetime | None = None) -> Event:
-        record = write_offer(offer, touched if touched is not None else self._time(at))
+        touched = touched if touched is not None else self._time(at)
+        record = write_offer(offer, touched)
         return Event(
             topic="products",
             key=product_key(offer.identity),
@@ -176,7 +177,7 @@ class _Run:
             at=at,
             identity=offer.identity,
             article=offer.article.number,
-            clean=accepted_values(record, offer),
+            clean=accepted_values(record, offer, touched),
         )
 
     def _damaged_product(self, offer: Offer, at: float) -> Event:
@@ -184,7 +185,8 @@ class _Run:
         record = write_offer(offer, self._time(at))
         while True:
             kind = self._draw(PRODUCT_FAULTS)
-            made = damage_product(self._rng, kind, record, offer, self._article_elsewhere(offer.article))
+            other = self._article_elsewhere(offer.article)
+            made = damage_product(self._rng, kind, record, clean.clean, offer, other)
             if made is not None:
                 break
         value, planted = made
@@ -266,7 +268,7 @@ class _Run:
             value=orjson.dumps(record),
             at=at,
             identity=record["event_id"],
-            clean={name: (value,) for name, value in record.items()},
+            clean={**{name: (value,) for name, value in record.items()}, "occurred_at": (when,)},
             shadow=shadow,
         )
         if rng.random() < self._mix.behaviour_faults:

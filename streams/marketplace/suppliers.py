@@ -98,15 +98,16 @@ def write_offer(offer: Offer, at: datetime) -> dict[str, Any]:
     return record
 
 
-def accepted_values(record: Mapping[str, Any], offer: Offer) -> dict[str, tuple[Any, ...]]:
+def accepted_values(record: Mapping[str, Any], offer: Offer, at: datetime) -> dict[str, tuple[Any, ...]]:
     """Of each field of a clean record the values that mean the same, the true one first.
 
-    A brand or category means the same in every supplier's notation.
+    A brand or category means the same in every supplier's notation. at: what `updated_at` says.
     """
     accepted: dict[str, tuple[Any, ...]] = {field: (value,) for field, value in record.items()}
     article = offer.article
     brand = article.brand
     accepted["price"] = (offer.price,)
+    accepted["updated_at"] = (at,)
     accepted["brand"] = (record["brand"], brand.en, brand.zh, f"{brand.en}/{brand.zh}")
     accepted["category"] = (record["category"], *_categories(article.category))
     return accepted
