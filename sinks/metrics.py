@@ -201,9 +201,9 @@ class Metrics:
         self._texts.inc(texts)
         self._hits.inc(hits)
 
-    def retried(self, topic: str) -> None:
-        """A micro-batch was tried again."""
-        self._retries.labels(topic).inc()
+    def retried(self, topic: str, times: int) -> None:
+        """Micro-batches were tried again."""
+        self._retries.labels(topic).inc(times)
 
     def rebalanced(self, seconds: float) -> None:
         """A rebalance ended."""

@@ -14,11 +14,24 @@ from typing import Any
 
 import orjson
 
+from detectors.duplicates.links import LinkChange, LinkStatus
+from detectors.duplicates.rule import DUPLICATE_EXACT, DUPLICATE_NEAR
 from detectors.records import Correction, Evidence, Finding, Record, Rule, Severity
 
-__all__ = ["Versions", "corrected_record", "evidence_fields", "finding_id", "finding_message", "quality_score"]
+__all__ = [
+    "Versions",
+    "corrected_record",
+    "evidence_fields",
+    "finding_id",
+    "finding_message",
+    "link_message",
+    "quality_score",
+]
 
 DETECTOR_VERSION = "1"
+_LONGEST_SHOWN = 2_000  # characters
+
+LINK_RULES = {rule.name: rule for rule in (DUPLICATE_EXACT, DUPLICATE_NEAR)}
 
 # What one finding takes from a record's score, times the finding's confidence.
 _PENALTY = {Severity.INFO: 0.0, Severity.WARNING: 0.1, Severity.ERROR: 0.3, Severity.CRITICAL: 0.6}
@@ -85,7 +98,7 @@ def finding_message(
         "identity": record.identity,
         "key": _text_key(source.key),
         "field": finding.column,
-        "observed": finding.observed,
+        "observed": _short(finding.observed),
         "confidence": round(float(finding.confidence), 4),
         "evidence": evidence_fields(finding.evidence),
         "detector_version": DETECTOR_VERSION,
@@ -96,7 +109,7 @@ def finding_message(
         "processing_time": processing_time,
     }
     if finding.suggestion is not None:
-        body["suggested"] = finding.suggestion.value
+        body["suggested"] = _short(finding.suggestion.value)
     return dump(body)
 
 
@@ -149,6 +162,31 @@ def corrected_record(
     return dump({**values, "_quality": quality})
 
 
+def link_message(change: LinkChange, processing_time: int) -> tuple[bytes, bytes]:
+    """(key, value) of the finding that two offers are one product, or of its retraction, which has the same id."""
+    link = change.link
+    body = rule_fields(LINK_RULES[link.rule])
+    body |= {
+        "id": link.id,
+        "status": "retracted" if change.status is LinkStatus.RETRACTED else "open",
+        "topic": link.topic,
+        "partition": link.partition,
+        "offset": link.later_version.offset,
+        "identity": link.later,
+        "other": link.earlier,
+        "field": None,
+        "confidence": round(link.confidence, 4),
+        "evidence": {
+            "reason": link.reason,
+            "neighbours": [{"identity": link.earlier, "score": link.similarity, "value": None}],
+            "statistics": {"rule_score": link.score},
+        },
+        "detector_version": DETECTOR_VERSION,
+        "processing_time": processing_time,
+    }
+    return link.later.encode("utf-8"), dump(body)
+
+
 def rule_fields(rule: Rule) -> dict[str, Any]:
     """A rule as every message names it."""
     return {"rule": rule.name, "dimension": rule.dimension.value, "severity": rule.severity.value}
@@ -177,6 +215,11 @@ def _writable(value: Any) -> Any:
 
 def _clean(text: str) -> str:
     return text.encode("utf-8", "replace").decode("utf-8")
+
+
+def _short(value: Any) -> Any:
+    """A value as a finding shows it; the record itself has it whole."""
+    return value if not isinstance(value, str) or len(value) <= _LONGEST_SHOWN else value[: _LONGEST_SHOWN - 1] + "…"
 
 
 def _text_key(key: bytes | None) -> str | None:

@@ -26,7 +26,13 @@ class Follower:
     """
 
     def __init__(
-        self, topic: str, options: Mapping[str, Any], apply: Apply, *, committed: bool = False, fetch_records: int = 4000
+        self,
+        topic: str,
+        options: Mapping[str, Any],
+        apply: Apply,
+        *,
+        committed: bool = False,
+        fetch_records: int = 4000,
     ) -> None:
         self._topic = topic
         self._apply = apply
@@ -77,20 +83,20 @@ class Follower:
         """Return when everything that was in the topic at the start has been applied."""
         await self._recovered.wait()
 
-    async def reached(self, position: int, timeout: float) -> None:
+    async def reached(self, position: int, within: float) -> None:
         """Return when everything below `position` has been applied.
 
-        Raises: InfrastructureError after `timeout` seconds.
+        Raises: InfrastructureError after `within` seconds.
         """
         if self.position >= position:
             return
         waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiters.append((position, waiter))
         try:
-            await asyncio.wait_for(waiter, timeout)
+            await asyncio.wait_for(waiter, within)
         except TimeoutError as error:
             raise InfrastructureError(
-                f"{self._topic} was not read up to {position} within {timeout:g} s (it is at {self.position}).",
+                f"{self._topic} was not read up to {position} within {within:g} s (it is at {self.position}).",
                 "See whether its partition has a leader and whether this worker keeps up: streamgauge doctor.",
             ) from error
 

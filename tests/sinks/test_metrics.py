@@ -28,7 +28,7 @@ def metrics() -> Metrics:
     metrics.view(10, 12)
     metrics.owned_links(4)
     metrics.encoder(5, 2)
-    metrics.retried("products")
+    metrics.retried("products", 2)
     metrics.rebalanced(0.3)
     metrics.ready(True)
     return metrics

@@ -1,0 +1,342 @@
+"""One worker: the Faust app and everything that hangs on it, built from settings."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import faust
+import orjson
+import structlog
+from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+
+from detectors.contract.load import load_contract, sample_contract
+from detectors.contract.model import Contract, Kind
+from detectors.decode import Limits
+from detectors.duplicates.view import CatalogueView
+from detectors.intake import Intake
+from detectors.records import Rejection
+from detectors.repair import RepairPolicy
+from detectors.suite import behavior_detectors, product_detectors
+from models.encoder import CachedEncoder, Encoder
+from sinks.http import MetricsServer
+from sinks.metrics import Metrics, TopicProgress
+from sinks.publisher import Publisher
+from streams.behaviors import BehaviorWay
+from streams.catalogue import Catalogue
+from streams.clients import admin_client, aiokafka_options
+from streams.delivery import BatchAgent, Compute, DeliveryOptions, Handler, LagWatch, batch_agent
+from streams.errors import ConfigError, InfrastructureError
+from streams.faust_batches import make_app
+from streams.faust_batches import run as run_app
+from streams.generations import next_generation
+from streams.judge import Judge
+from streams.links import LinkWay
+from streams.mapping import Mapping
+from streams.outlet import Outlet
+from streams.products import ProductWay
+from streams.rekey import RekeyWay, rekeyed
+from streams.settings import Settings
+from streams.topics import existing
+
+__all__ = ["Worker", "contracts_of"]
+
+log = structlog.get_logger(__name__)
+
+_SELF_TEST = ("A known-good title, 128 GB, black", "一个已知良好的标题 128GB 黑色")
+
+
+def contracts_of(topics: dict[str, Path | None], kind: Kind) -> dict[str, Contract]:
+    """The contract of each source topic; where none is named, the sample contract of its kind.
+
+    Raises: ContractError; ConfigError for a contract of the other kind.
+    """
+    contracts: dict[str, Contract] = {}
+    for topic, path in topics.items():
+        contract = sample_contract(kind) if path is None else load_contract(path)
+        if contract.kind is not kind:
+            raise ConfigError(
+                f"The contract of topic {topic} is one of {contract.kind}, not of {kind}.",
+                f"Name the topic under [{contract.kind}] in the settings, or correct the roles in {path}.",
+            )
+        contracts[topic] = contract
+    return contracts
+
+
+class Worker:
+    """Builds the app, its agents and what they share. `run` returns the process's exit code.
+
+    encoder: of product titles. scorer: the anomaly classifier, where there is one.
+
+    Raises (when built): ContractError, ConfigError, InfrastructureError for a state folder that cannot be written.
+    """
+
+    def __init__(self, settings: Settings, encoder: Encoder, scorer: Any = None) -> None:
+        self._settings = settings
+        self._encoder = encoder
+        self._client = aiokafka_options(settings.kafka)
+        self._contracts = {
+            **contracts_of(settings.products, Kind.PRODUCTS),
+            **contracts_of(settings.behaviors, Kind.BEHAVIORS),
+        }
+        self._ready = asyncio.Event()
+        self._generations_of: int | None = None
+        self._generation_lock = asyncio.Lock()
+        self._retries: Counter[str] = Counter()
+        self.metrics = Metrics(version("streamgauge"), encoder.name)
+        self._write_state()
+
+        self.app = make_app(settings)
+        confirm = settings.broker_gone_seconds
+        names = settings.topics
+        self._compute = Compute()
+        self._publisher = Publisher(self._client, confirm_seconds=confirm)
+        self._outlet = Outlet(self._publisher, names.named("dead_letters"))
+        self._view = CatalogueView(encoder.name, encoder.dim)
+        self._mapping = Mapping(names.named("mapping"), self._client)
+        self._catalogue = Catalogue(
+            names.named("catalogue"),
+            self._client,
+            self._view,
+            self._compute,
+            self._publisher,
+            self._outlet.bury,
+            settings.view_wait_seconds,
+        )
+        self._links = LinkWay(
+            self._client,
+            f"{settings.app_id}-links",
+            names,
+            self._view,
+            self._catalogue,
+            self._outlet,
+            self._compute,
+            self.metrics,
+        )
+        self._agents = self._make_agents(scorer)
+        self._lag = LagWatch(self.app, self._client, gone_seconds=confirm)
+        self.app.sensors.add(_Rebalances(self.metrics))
+        for task in (self._begin, self._watch):
+            self.app.task(task)
+        for follower in (self._catalogue.follower, self._mapping.follower):
+            self.app.task(self._followed(follower.run))
+        self._server = MetricsServer(
+            self.metrics.registry, self._live, self._readiness, settings.metrics_host, settings.metrics_port
+        )
+
+    @property
+    def metrics_url(self) -> str:
+        """Where the metrics are."""
+        return self._server.url
+
+    def run(self) -> int:
+        """Work until told to stop, or until the infrastructure fails; the process's exit code."""
+        self._server.start()
+        self._write_state()
+        log.info("worker.starts", metrics=self.metrics_url, encoder=self._encoder.description)
+        try:
+            return run_app(self.app)
+        finally:
+            self._server.stop()
+            self._compute.close()
+
+    # -- agents
+
+    def _make_agents(self, scorer: Any) -> list[BatchAgent]:
+        settings, names = self._settings, self._settings.topics
+        limits = Limits(settings.max_record_bytes, settings.max_nesting)
+        policy = RepairPolicy(settings.auto_apply)
+        encoder = CachedEncoder(self._encoder)
+        agents: list[BatchAgent] = []
+        for topic, contract in self._contracts.items():
+            intake = Intake(contract, limits)
+            if contract.kind is Kind.BEHAVIORS:
+                judge = Judge(contract, behavior_detectors(contract), policy, names, topic)
+                behaviors = BehaviorWay(
+                    contract, intake, judge, self._view, self._mapping, self._outlet, self._compute, self.metrics
+                )
+                agents.append(self._agent(topic, behaviors))
+                continue
+            handled = topic
+            if topic in settings.rekey:
+                handled = rekeyed(topic)
+                passing = RekeyWay(contract, limits, handled, self._publisher, self._compute)
+                agents.append(self._agent(topic, passing))
+            judge = Judge(contract, product_detectors(contract), policy, names, topic, self._encoder.name)
+            products = ProductWay(
+                contract,
+                intake,
+                encoder,
+                judge,
+                self._view,
+                self._catalogue,
+                self._mapping,
+                self._outlet,
+                self._compute,
+                self.metrics,
+                names,
+                settings.neighbours,
+            )
+            agents.append(self._agent(handled, products))
+        agents.append(self._agent(names.named("links"), self._links, inflight=1))
+        return agents
+
+    def _agent(self, topic: str, handler: Handler, inflight: int | None = None) -> BatchAgent:
+        options = DeliveryOptions.of(self._settings)
+        if inflight is not None:
+            options = DeliveryOptions(
+                options.batch_records, inflight, options.retries, options.backoff_seconds, options.drain_seconds
+            )
+
+        async def prepared(records: Sequence[ConsumerRecord], generation: int) -> Awaitable[None] | None:
+            await self._prepare(generation)
+            return await handler(records, generation)
+
+        async def poison(record: ConsumerRecord, error: BaseException) -> None:
+            rejection = Rejection(record, "process", type(error).__name__, f"Processing failed: {error}")
+            await self._outlet.bury([rejection])
+            self.metrics.records(record.topic, "dead_letter", 1)
+
+        return batch_agent(self.app, topic, prepared, on_poison=poison, self_test=self._self_test, options=options)
+
+    async def _self_test(self) -> None:
+        vectors = await self._compute.run(self._encoder.encode, _SELF_TEST)
+        if vectors.shape != (len(_SELF_TEST), self._encoder.dim):
+            raise InfrastructureError(f"The encoder gives vectors of shape {vectors.shape}.")
+
+    # -- start
+
+    async def _begin(self) -> None:
+        await self._publisher.start()
+        await self._catalogue.follower.wait_recovered()
+        await self._mapping.follower.wait_recovered()
+        self._ready.set()
+        log.info("worker.ready", products=len(self._view))
+
+    async def _prepare(self, generation: int) -> None:
+        """Before a batch: the view holds the catalogue, and the generations of the source topics are known."""
+        await self._ready.wait()
+        if self._generations_of == generation:
+            return
+        async with self._generation_lock:
+            if self._generations_of != generation:
+                await self._note_generations()
+                self._generations_of = generation
+
+    async def _note_generations(self) -> None:
+        wanted = [rekeyed(t) if t in self._settings.rekey else t for t in self._settings.products]
+        found = await asyncio.to_thread(self._existing, wanted)
+        for topic in wanted:
+            known = self._catalogue.generation(topic)
+            if topic not in found:
+                continue
+            now = found[topic]
+            changed = known is not None and (known.topic_id, known.partitions) != (now.topic_id, now.partitions)
+            ends = await self._ends(topic, now.partitions) if changed else {}
+            generation = next_generation(known, topic, now.topic_id, now.partitions, ends)
+            if generation != known:
+                log.info("topic.generation", topic=topic, number=generation.number, partitions=now.partitions)
+                await self._catalogue.publish_generation(generation)
+
+    async def _ends(self, topic: str, partitions: int) -> dict[int, int]:
+        """The offset after the last record of each partition."""
+        consumer = AIOKafkaConsumer(**self._client, enable_auto_commit=False)
+        await consumer.start()
+        try:
+            ends = await consumer.end_offsets([TopicPartition(topic, p) for p in range(partitions)])
+        finally:
+            await consumer.stop()
+        return {place.partition: end for place, end in ends.items()}
+
+    def _existing(self, names: Sequence[str]) -> Any:
+        with admin_client(self._settings.kafka) as admin:
+            return existing(admin, names)
+
+    def _followed(self, follow: Callable[[], Awaitable[None]]) -> Callable[[], Coroutine[Any, Any, None]]:
+        async def followed() -> None:
+            await follow()
+
+        return followed
+
+    # -- watching over it
+
+    async def _watch(self) -> None:
+        """Every two seconds: figures for the metrics, the state file, and stale catalogue entries of ours."""
+        while not self.app.should_stop:
+            self._report()
+            self._write_state()
+            if self._ready.is_set():
+                ours = frozenset((tp.topic, tp.partition) for tp in self.app.consumer.assignment())
+                await self._catalogue.reassert(ours)
+            await self.app.sleep(2.0)
+
+    def _report(self) -> None:
+        lag: Counter[str] = Counter()
+        for tp, behind in self._lag.lag.items():
+            lag[tp.topic] += behind
+        now = time.monotonic()
+        ages = {tp.topic: now - at for tp, at in sorted(self.app.commits.at.items(), key=lambda item: item[1])}
+        self.metrics.progress([TopicProgress(topic, behind, ages.get(topic)) for topic, behind in lag.items()])
+        self.metrics.view(len(self._view), self._catalogue.follower.position)
+        for agent in self._agents:
+            topic, retries = agent.stats.topic, agent.stats.retries
+            self.metrics.retried(topic, retries - self._retries[topic])
+            self._retries[topic] = retries
+        self.metrics.ready(self._readiness()[0])
+
+    def _live(self) -> tuple[bool, dict[str, Any]]:
+        return True, {}
+
+    def _readiness(self) -> tuple[bool, dict[str, Any]]:
+        """Recovered, and not stalled; a worker without partitions and one whose topics are idle are ready."""
+        details = {
+            "recovered": self._ready.is_set(),
+            "stalled": self._lag.stalled,
+            "assigned": self._lag.assigned,
+            "products": len(self._view),
+        }
+        return self._ready.is_set() and not self._lag.stalled, details
+
+    def _write_state(self) -> None:
+        """The state file says where this worker can be found.
+
+        Raises: InfrastructureError where the folder is full or read-only: what we keep there later could not be kept.
+        """
+        folder = self._settings.state_dir
+        path = folder / f"{self._settings.app_id}-{os.getpid()}.json"
+        server = getattr(self, "_server", None)
+        body = {"pid": os.getpid(), "metrics": server.url if server else None, "written": time.time()}
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            draft = path.with_suffix(".tmp")
+            draft.write_bytes(orjson.dumps(body))
+            draft.replace(path)
+        except OSError as error:
+            raise InfrastructureError(
+                f"The state folder {folder} cannot be written: {error.strerror or error}.",
+                "Free space there, or name another one: STREAMGAUGE_STATE_DIR.",
+            ) from error
+
+
+class _Rebalances(faust.Sensor):
+    """How often the group rebalanced, and how long it took."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        super().__init__()
+        self._metrics = metrics
+
+    def on_rebalance_start(self, app: Any) -> dict[str, Any]:
+        """The moment that partitions are taken away."""
+        return {"began": time.monotonic()}
+
+    def on_rebalance_end(self, app: Any, state: dict[str, Any]) -> None:
+        """The moment that work goes on."""
+        with contextlib.suppress(KeyError):
+            self._metrics.rebalanced(time.monotonic() - state["began"])

@@ -1,0 +1,72 @@
+"""Generations: a topic made anew, or given more partitions, starts its offsets again; versions must not."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import orjson
+
+__all__ = ["GENERATION_KEY", "Generation", "next_generation", "read_generation"]
+
+GENERATION_KEY = b"\x00generation/"  # no identity begins with it
+
+
+@dataclass(frozen=True, slots=True)
+class Generation:
+    """Which life of a source topic the catalogue's versions speak of.
+
+    topic_id: Kafka's own id of the topic, another one when the topic was made anew.
+    starts: per partition the offset from which this generation holds; what lies before belongs to the one before.
+    A record that a producer sent to its new partition between the growth and our noticing it still counts as the
+    older generation.
+    """
+
+    topic: str
+    topic_id: str
+    partitions: int
+    number: int
+    starts: Mapping[int, int]
+
+    def of(self, partition: int, offset: int) -> int:
+        """The generation of a record."""
+        return self.number if offset >= self.starts.get(partition, 0) else self.number - 1
+
+    def encode(self) -> tuple[bytes, bytes]:
+        """(key, value) for the catalogue topic."""
+        body = {
+            "topic_id": self.topic_id,
+            "partitions": self.partitions,
+            "number": self.number,
+            "starts": {str(partition): offset for partition, offset in self.starts.items()},
+        }
+        return GENERATION_KEY + self.topic.encode(), orjson.dumps(body)
+
+
+def read_generation(key: bytes, value: bytes) -> Generation:
+    """The generation that `encode` wrote. Raises: ValueError, KeyError."""
+    body = orjson.loads(value)
+    return Generation(
+        key[len(GENERATION_KEY) :].decode(),
+        str(body["topic_id"]),
+        int(body["partitions"]),
+        int(body["number"]),
+        {int(partition): int(offset) for partition, offset in body["starts"].items()},
+    )
+
+
+def next_generation(
+    known: Generation | None, topic: str, topic_id: str, partitions: int, ends: Mapping[int, int]
+) -> Generation:
+    """The generation of a topic as it is now; `known` itself where nothing changed.
+
+    ends: offset after the last record of each partition.
+    """
+    if known is None:
+        return Generation(topic, topic_id, partitions, 0, {})
+    if known.topic_id != topic_id:
+        return Generation(topic, topic_id, partitions, known.number + 1, {})
+    if known.partitions != partitions:
+        old = {p: end for p, end in ends.items() if p < known.partitions}
+        return Generation(topic, topic_id, partitions, known.number + 1, old)
+    return known

@@ -1,0 +1,154 @@
+"""From a batch to everything that is said of it: findings, repairs, corrected records, review items."""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from detectors.contract.model import Contract
+from detectors.intake import Taken
+from detectors.protocol import Detector
+from detectors.records import Batch, Correction, Finding, SourceRecord
+from detectors.repair import RepairPolicy
+from sinks.metrics import Metrics
+from sinks.publisher import Item
+from sinks.wire import Versions, corrected_record, finding_id, finding_message
+from streams.settings import TopicNames
+
+__all__ = ["Judge", "Judgement"]
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """What a batch causes.
+
+    outputs: per topic. sources: per topic, the source record behind each of the first items.
+    batch: with the repaired values. repaired: rows of which a repair changed a field.
+    """
+
+    outputs: dict[str, list[Item]]
+    sources: dict[str, list[SourceRecord]]
+    batch: Batch
+    repaired: frozenset[int]
+    findings: Sequence[Finding]
+    reviews: Sequence[Finding]
+    standardised: Sequence[Correction]
+    repairs: Sequence[Correction]
+
+    def count(self, metrics: Metrics, topic: str) -> None:
+        """Add this judgement to the metrics; called once its outputs are confirmed."""
+        metrics.records(topic, "corrected", len(self.batch))
+        metrics.findings(topic, self.findings)
+        metrics.corrections(topic, self.standardised, "standardised")
+        metrics.corrections(topic, self.repairs, "repaired")
+        metrics.suggestions(topic, self.reviews)
+
+
+def _now() -> int:
+    return time.time_ns() // 1_000_000
+
+
+class Judge:
+    """Runs the detectors and the repair policy of one topic and writes what comes out.
+
+    source_topic: after which the topic of corrected records is named.
+    clock: milliseconds since 1970, UTC.
+    """
+
+    def __init__(
+        self,
+        contract: Contract,
+        detectors: Sequence[Detector],
+        policy: RepairPolicy,
+        topics: TopicNames,
+        source_topic: str,
+        encoder: str | None = None,
+        clock: Callable[[], int] = _now,
+    ) -> None:
+        self._detectors = tuple(detectors)
+        self._policy = policy
+        self._topics = topics
+        self._corrected = topics.corrected(source_topic)
+        self._versions = Versions(contract.name, contract.version, encoder)
+        self._clock = clock
+
+    @property
+    def corrected(self) -> str:
+        """The topic of corrected records."""
+        return self._corrected
+
+    def judge(self, taken: Taken, batch: Batch, canonical: Sequence[str | None] | None = None) -> Judgement:
+        """Everything that follows from a batch. `batch` is `taken.batch` with vectors, neighbours or products."""
+        findings = list(taken.findings)
+        for detector in self._detectors:
+            findings += detector.detect(batch)
+        done = self._policy.repair(batch, findings, taken.corrections)
+        named = self._name(batch, findings)
+        corrections: dict[int, list[Correction]] = defaultdict(list)
+        for correction in (*taken.corrections, *done.corrections):
+            corrections[correction.row].append(correction)
+        now = self._clock()
+        outputs: dict[str, list[Item]] = {}
+        sources: dict[str, list[SourceRecord]] = {}
+        if batch.records:
+            sources[self._corrected] = [record.source for record in batch.records]
+            outputs[self._corrected] = [
+                (
+                    _key(record.source.key, record.identity),
+                    corrected_record(
+                        record,
+                        record.values,
+                        named.get(row, ()),
+                        corrections.get(row, ()),
+                        None if canonical is None else canonical[row],
+                        self._versions,
+                        now,
+                        keep_original=row in taken.keep_original,
+                    ),
+                    (),
+                )
+                for row, record in enumerate(done.batch.records)
+            ]
+        ids = {id(finding): identifier for rows in named.values() for identifier, finding in rows}
+        for name, said in (("findings", findings), ("review", done.reviews)):
+            if said:
+                sources[self._topics.named(name)] = [batch.records[f.row].source for f in said]
+                outputs[self._topics.named(name)] = [
+                    (
+                        batch.records[f.row].identity.encode("utf-8", "replace"),
+                        finding_message(batch.records[f.row], f, ids[id(f)], self._versions, now),
+                        (),
+                    )
+                    for f in said
+                ]
+        return Judgement(
+            outputs=outputs,
+            sources=sources,
+            batch=done.batch,
+            repaired=frozenset(correction.row for correction in done.corrections),
+            findings=findings,
+            reviews=done.reviews,
+            standardised=taken.corrections,
+            repairs=done.corrections,
+        )
+
+    @staticmethod
+    def _name(batch: Batch, findings: Sequence[Finding]) -> dict[int, list[tuple[str, Finding]]]:
+        """Each row's findings with their ids."""
+        named: dict[int, list[tuple[str, Finding]]] = defaultdict(list)
+        ordinals: dict[tuple[int, str, str | None], int] = defaultdict(int)
+        for finding in findings:
+            source, place = batch.records[finding.row].source, (finding.row, finding.rule.name, finding.column)
+            identifier = finding_id(
+                source.topic, source.partition, source.offset, finding.rule.name, finding.column, ordinals[place]
+            )
+            ordinals[place] += 1
+            named[finding.row].append((identifier, finding))
+        return named
+
+
+def _key(key: bytes | None, identity: str) -> bytes:
+    """The source's own key; a compacted topic refuses a record without one, so the identity stands in."""
+    return identity.encode("utf-8", "replace") if key is None else key

@@ -1,0 +1,207 @@
+"""The owner of links: one worker at a time turns everybody's statements into links, retractions and the mapping.
+
+Findings and the mapping, which is also the owner's state, are written in one transaction under a fixed transactional
+id: whoever takes over fences the former owner first, then reads the mapping as committed, then writes. A worker that
+was fenced stops; it does not fence back.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import orjson
+import structlog
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.errors import KafkaError, ProducerFenced
+
+from detectors.duplicates.epoch import EpochPolicy
+from detectors.duplicates.links import LinkChange, LinkOwner, LinkStatus
+from detectors.duplicates.statement import Statement, StatementError, decode_statement
+from detectors.records import Rejection, SourceRecord
+from sinks.publisher import BATCH_BYTES
+from sinks.wire import LINK_RULES, link_message
+from streams.errors import InfrastructureError
+
+if TYPE_CHECKING:
+    from detectors.duplicates.view import CatalogueView
+    from sinks.metrics import Metrics
+    from streams.catalogue import Catalogue
+    from streams.delivery import Compute
+    from streams.outlet import Outlet
+    from streams.settings import TopicNames
+
+__all__ = ["LinkWay"]
+
+log = structlog.get_logger(__name__)
+
+_EPOCH_MARGIN = 500  # catalogue offsets between the making of an epoch and its start
+_READ_SECONDS = 120.0
+
+
+class LinkWay:
+    """Handles micro-batches of the links topic.
+
+    options: of aiokafka's clients. transactional_id: the same in all workers of one deployment.
+    """
+
+    def __init__(
+        self,
+        options: Mapping[str, Any],
+        transactional_id: str,
+        topics: TopicNames,
+        view: CatalogueView,
+        catalogue: Catalogue,
+        outlet: Outlet,
+        compute: Compute,
+        metrics: Metrics,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._options = dict(options)
+        self._transactional_id = transactional_id
+        self._topics = topics
+        self._view = view
+        self._catalogue = catalogue
+        self._outlet = outlet
+        self._compute = compute
+        self._metrics = metrics
+        self._clock = clock
+        self._epochs = EpochPolicy()
+        self._producer: AIOKafkaProducer | None = None
+        self._owner: LinkOwner | None = None
+        self._generation: int | None = None
+        self._epoch_asked = 0
+        self._links = 0
+
+    async def __call__(self, records: Sequence[SourceRecord], generation: int) -> Awaitable[None]:
+        """Decide; the returned awaitable is done when findings and mapping are committed."""
+        return self._decide(records, generation)
+
+    async def stop(self) -> None:
+        """Close the producer."""
+        producer, self._producer = self._producer, None
+        self._owner = self._generation = None
+        if producer is not None:
+            await producer.stop()
+
+    async def _decide(self, records: Sequence[SourceRecord], generation: int) -> None:
+        owner, self._generation, was = self._owner, None, self._generation
+        # After a failure too: what was half said is taken back by reading the mapping as committed.
+        if owner is None or was != generation:
+            owner = self._owner = await self._take_over()
+        statements, rejections = _decoded(records)
+        if rejections:
+            await self._outlet.bury(rejections)
+        changes, mapping = await self._compute.run(_apply, owner, statements)
+        now = int(self._clock() * 1000)
+        assert self._producer is not None
+        try:
+            async with self._producer.transaction():
+                sent = [
+                    await self._producer.send(self._topics.named("findings"), value, key)
+                    for key, value in (link_message(change, now) for change in changes)
+                ]
+                sent += [await self._producer.send(self._topics.named("mapping"), value, key) for key, value in mapping]
+                for future in sent:
+                    await future
+        except ProducerFenced as error:
+            raise InfrastructureError(
+                "Another worker has become the owner of links.",
+                "This worker was away for longer than the session timeout; start it again.",
+            ) from error
+        for change in changes:
+            retracted = change.status is LinkStatus.RETRACTED
+            self._links += -1 if retracted else 1
+            rule = LINK_RULES[change.link.rule]
+            self._metrics.links(
+                change.link.topic,
+                rule.name,
+                rule.dimension.value,
+                rule.severity.value,
+                retracted=retracted,
+            )
+        self._metrics.owned_links(self._links)
+        self._generation = generation
+        await self._make_epoch()
+
+    async def _take_over(self) -> LinkOwner:
+        await self.stop()
+        self._producer = AIOKafkaProducer(
+            **self._options,
+            transactional_id=self._transactional_id,
+            acks="all",
+            max_batch_size=BATCH_BYTES,
+            linger_ms=2,
+        )
+        await self._producer.start()  # fences the owner before us
+        owner, products = LinkOwner(), 0
+        for key, value in (await self._committed_mapping()).items():
+            try:
+                owner.load(key.decode("utf-8"), orjson.loads(value))
+                products += 1
+            except (ValueError, KeyError, TypeError) as error:
+                log.error("mapping.unreadable", error=repr(error))
+        self._links = len(owner.links())
+        log.info("links.taken_over", products=products, links=self._links)
+        return owner
+
+    async def _committed_mapping(self) -> dict[bytes, bytes]:
+        """The newest value of every product in the mapping."""
+        partition = TopicPartition(self._topics.named("mapping"), 0)
+        consumer = AIOKafkaConsumer(
+            **self._options,
+            isolation_level="read_committed",
+            enable_auto_commit=False,
+            max_partition_fetch_bytes=8 << 20,
+        )
+        await consumer.start()
+        newest: dict[bytes, bytes] = {}
+        try:
+            consumer.assign([partition])
+            await consumer.seek_to_beginning(partition)
+            end = (await consumer.end_offsets([partition]))[partition]
+            deadline = self._clock() + _READ_SECONDS
+            while await consumer.position(partition) < end:
+                for record in (await consumer.getmany(timeout_ms=200)).get(partition, ()):
+                    if record.value is None:
+                        newest.pop(record.key, None)
+                    else:
+                        newest[record.key] = record.value
+                if self._clock() > deadline:
+                    raise InfrastructureError(
+                        f"{partition.topic} could not be read within {_READ_SECONDS:g} s.",
+                        "See whether its partition has a leader: streamgauge doctor.",
+                    )
+        except KafkaError as error:
+            raise InfrastructureError(f"{partition.topic} cannot be read: {error!r}.") from error
+        finally:
+            await consumer.stop()
+        return newest
+
+    async def _make_epoch(self) -> None:
+        """At each growth of the catalogue the sketch's weights are counted anew, here for all workers."""
+        products = len(self._view)
+        if not self._epochs.due(products, max(self._view.counted, self._epoch_asked)):
+            return
+        epoch = await self._compute.run(self._view.make_epoch, _EPOCH_MARGIN)
+        self._epoch_asked = products  # it comes back through the catalogue
+        await self._catalogue.publish_epoch(epoch)
+        log.info("epoch.published", number=epoch.number, products=epoch.n)
+
+
+def _apply(owner: LinkOwner, statements: Sequence[Statement]) -> tuple[Sequence[LinkChange], list[tuple[bytes, bytes]]]:
+    applied = owner.apply(statements)
+    mapping = [(p.encode("utf-8"), orjson.dumps(owner.state_of(p))) for p in sorted(applied.touched)]
+    return applied.changes, mapping
+
+
+def _decoded(records: Sequence[SourceRecord]) -> tuple[list[Statement], list[Rejection]]:
+    statements: list[Statement] = []
+    rejections: list[Rejection] = []
+    for record in records:
+        try:
+            statements.append(decode_statement(record.key, record.value))
+        except StatementError as error:
+            rejections.append(Rejection(record, "links", "statement_unreadable", str(error)))
+    return statements, rejections

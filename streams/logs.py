@@ -1,0 +1,49 @@
+"""Structured logs: JSON where nobody watches, aligned text on a terminal. No event bodies, no personal data."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from typing import Literal, TextIO
+
+import structlog
+
+__all__ = ["configure_logs"]
+
+# Libraries that log much of what their callers handle already.
+_QUIET = {"aiokafka": logging.ERROR, "kafka": logging.ERROR, "faust": logging.WARNING, "mode": logging.WARNING}
+
+
+def configure_logs(
+    format: Literal["auto", "json", "text"] = "auto",  # noqa: A002 -- the setting's own name
+    level: str = "info",
+    stream: TextIO | None = None,
+) -> None:
+    """Send our logs and the libraries' to `stream` (standard error) in one form."""
+    stream = sys.stderr if stream is None else stream
+    as_json = format == "json" or (format == "auto" and not stream.isatty())
+    shared: list[structlog.types.Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.stdlib.PositionalArgumentsFormatter(),
+    ]
+    structlog.configure(
+        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=False,
+    )
+    last: list[structlog.types.Processor] = [structlog.stdlib.ProcessorFormatter.remove_processors_meta]
+    if as_json:
+        last += [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(ensure_ascii=False)]
+    else:
+        last.append(structlog.dev.ConsoleRenderer(colors=stream.isatty()))
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(structlog.stdlib.ProcessorFormatter(processors=last, foreign_pre_chain=shared))
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(level.upper())
+    for name, minimum in _QUIET.items():
+        logging.getLogger(name).setLevel(max(minimum, root.level))

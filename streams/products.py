@@ -1,0 +1,374 @@
+"""The way of a product event: decode, standardise, encode, publish, read back, look up, judge, correct.
+
+Only what was read back from the catalogue is looked up: of two offers of one product, whoever handles them, the later
+one's lookup then always finds the earlier.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from detectors.contract.model import Contract, Feed, Role
+from detectors.duplicates.entry import DESCRIPTION_CHARS, TITLE_CHARS, Entry, quantise
+from detectors.duplicates.statement import encode_statement, statements
+from detectors.duplicates.view import Hits
+from detectors.intake import Intake, Taken
+from detectors.records import Batch, Facts, Neighbours, Record, Rejection, SourceRecord, Version
+from streams.judge import Judge, Judgement
+
+if TYPE_CHECKING:
+    from detectors.duplicates.view import CatalogueView
+    from models.encoder import CachedEncoder
+    from sinks.metrics import Metrics
+    from streams.catalogue import Catalogue
+    from streams.delivery import Compute
+    from streams.mapping import Mapping
+    from streams.outlet import Outlet
+    from streams.settings import TopicNames
+
+__all__ = ["ProductWay", "facts_of"]
+
+# Misrouted records from which a topic is refused, and their share of the others.
+_MISROUTED = 20
+_MISROUTED_SHARE = 0.1
+
+# What matching reads: a change of one of these makes a new match version; a new price does not.
+_MATCHING = ("title", "description", "brand", "gtin", "mpn")
+
+
+def facts_of(batch: Batch) -> list[Facts]:
+    """What the catalogue keeps of each record of a product batch."""
+    roles = (Role.TITLE, Role.DESCRIPTION, Role.BRAND, Role.CATEGORY, Role.PRICE, Role.CURRENCY, Role.GTIN, Role.MPN)
+    columns = [batch.column(role) for role in roles]
+    return [
+        Facts(
+            identity=record.identity,
+            title=(_text(title) or "")[:TITLE_CHARS],
+            description=(_text(description) or "")[:DESCRIPTION_CHARS],
+            brand=_text(brand),
+            category=_text(category),
+            price=float(price) if isinstance(price, int | float) and not isinstance(price, bool) else None,
+            currency=_text(currency),
+            gtin=_text(gtin),
+            mpn=_text(mpn),
+            first_seen=record.event_time,
+        )
+        for record, title, description, brand, category, price, currency, gtin, mpn in zip(
+            batch.records, *columns, strict=True
+        )
+    ]
+
+
+def _text(value: object) -> str | None:
+    if isinstance(value, str):
+        return value
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return str(value)
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class _Prepared:
+    """A batch decoded and encoded: what must stand in the catalogue before it can be looked up.
+
+    entries: to be published, in the order of the source.
+    repeated: products whose record the catalogue holds already: it was handled before, perhaps not to its end.
+    misrouted: records of products that live in another partition. vectors: (n, d).
+    """
+
+    taken: Taken
+    entries: Sequence[Entry]
+    repeated: frozenset[str]
+    misrouted: Sequence[Rejection]
+    vectors: NDArray[np.int8]
+
+
+class ProductWay:
+    """Handles micro-batches of one product topic."""
+
+    def __init__(
+        self,
+        contract: Contract,
+        intake: Intake,
+        encoder: CachedEncoder,
+        judge: Judge,
+        view: CatalogueView,
+        catalogue: Catalogue,
+        mapping: Mapping,
+        outlet: Outlet,
+        compute: Compute,
+        metrics: Metrics,
+        topics: TopicNames,
+        neighbours: int,
+    ) -> None:
+        self._clean = contract.feed is Feed.CLEAN
+        self._intake = intake
+        self._encoder = encoder
+        self._judge = judge
+        self._view = view
+        self._catalogue = catalogue
+        self._mapping = mapping
+        self._outlet = outlet
+        self._compute = compute
+        self._metrics = metrics
+        self._topics = topics
+        self._k = neighbours
+        self._misrouted = 0
+        self._routed = 0
+
+    async def __call__(self, records: Sequence[SourceRecord], generation: int) -> Awaitable[None]:
+        """Decode and encode the batch; the returned awaitable is done when everything it caused is confirmed."""
+        started = time.perf_counter()
+        prepared = await self._compute.run(self._prepare, records)
+        encoded = time.perf_counter()
+
+        # Published at once, while batches before this one are still on their way out; the rest happens in turn.
+        publishing = asyncio.ensure_future(self._catalogue.publish(prepared.entries)) if prepared.entries else None
+
+        async def confirmed() -> None:
+            begun = time.perf_counter()
+            if publishing is not None:
+                await self._catalogue.reached(await publishing)
+            read_back = time.perf_counter()
+            judgement, revised = await self._compute.run(self._judge_batch, prepared)
+            judged = time.perf_counter()
+            rejections = [*prepared.taken.rejections, *prepared.misrouted]
+            await self._outlet.send(judgement.outputs, rejections, judgement.sources)
+            if revised:
+                await self._catalogue.publish(revised)
+            now = time.perf_counter()
+            stages = {
+                "encode": encoded - started,
+                "read_back": read_back - begun,
+                "judge": judged - read_back,
+                "publish": now - judged,
+            }
+            self._count(records, prepared, judgement, stages)
+
+        return confirmed()
+
+    # On the compute thread: the view is touched nowhere else.
+
+    def _prepare(self, records: Sequence[SourceRecord]) -> _Prepared:
+        taken = self._versioned(self._intake.take(records))
+        view, encoder = self._view, self._encoder.name
+        kept: list[int] = []
+        misrouted: list[Rejection] = []
+        for row, record in enumerate(taken.batch.records):
+            lives = view.entry(record.identity)
+            if lives is not None and _elsewhere(lives, record):
+                misrouted.append(_misrouted(record, lives))
+            else:
+                kept.append(row)
+        if misrouted:
+            self._refuse_topic(records[0].topic, len(misrouted), len(kept))
+            taken = _without(taken, kept)
+        batch = taken.batch
+        facts = facts_of(batch)
+        known = [view.entry(record.identity) for record in batch.records]
+        same = [
+            entry is not None and not entry.deleted and entry.encoder == encoder and entry.facts.title == fact.title
+            for entry, fact in zip(known, facts, strict=True)
+        ]
+        vectors = self._encode(facts, known, same)
+
+        entries: list[Entry] = []
+        repeated: set[str] = set()
+        latest: dict[str, Entry] = {}
+        todo: list[tuple[int, int, int]] = [
+            (record.source.partition, record.source.offset, row) for row, record in enumerate(batch.records)
+        ]
+        todo += [(t.source.partition, t.source.offset, -1 - i) for i, t in enumerate(taken.tombstones)]
+        for partition, _, row in sorted(todo):
+            if row < 0:
+                tombstone = taken.tombstones[-1 - row]
+                identity, version = tombstone.identity, self._version(tombstone.source)
+            else:
+                identity, version = batch.records[row].identity, batch.records[row].version
+            before = view.version_of(identity)
+            if before is not None and before >= version:
+                repeated.add(identity)
+                continue
+            source_topic = records[0].topic
+            if row < 0:
+                entry = Entry(identity, source_topic, partition, version, match_version=version, deleted=True)
+            else:
+                prior = latest.get(identity) or known[row]
+                entry = _entry(facts[row], prior, source_topic, partition, version, encoder, vectors[row])
+            latest[identity] = entry
+            entries.append(entry)
+        return _Prepared(taken, entries, frozenset(repeated), misrouted, vectors)
+
+    def _encode(self, facts: Sequence[Facts], known: Sequence[Entry | None], same: Sequence[bool]) -> NDArray[np.int8]:
+        """(n, d) int8: the vector of each record's title. A title that the catalogue holds is not encoded again."""
+        titles = list(dict.fromkeys(fact.title for fact, is_known in zip(facts, same, strict=True) if not is_known))
+        before = self._encoder.misses
+        fresh = quantise(self._encoder.encode(titles)) if titles else None
+        self._metrics.encoder(len(facts), len(facts) - (self._encoder.misses - before))
+        out = np.zeros((len(facts), self._encoder.dim), np.int8)
+        place = {title: i for i, title in enumerate(titles)}
+        for row, (fact, entry, is_known) in enumerate(zip(facts, known, same, strict=True)):
+            if is_known and entry is not None:
+                out[row] = entry.vector
+            elif fresh is not None:
+                out[row] = fresh[place[fact.title]]
+        return out
+
+    def _judge_batch(self, prepared: _Prepared) -> tuple[Judgement, list[Entry]]:
+        view, batch, tombstones = self._view, prepared.taken.batch, prepared.taken.tombstones
+        rows: dict[str, int] = {}
+        for identity in (*(r.identity for r in batch.records), *(t.identity for t in tombstones)):
+            rows.setdefault(identity, len(rows))
+        hits = view.search(list(rows), self._k, clean=self._clean)
+        order = [rows[record.identity] for record in batch.records]
+        found = view.neighbours(hits)
+        neighbours = Neighbours([found.facts[i] for i in order], found.scores[order], found.dense[order])
+        whole = replace(batch, vectors=_unit(prepared.vectors), neighbours=neighbours, catalogue_size=len(view))
+        canonical = [self._mapping.canonical(record.identity) for record in batch.records]
+        judgement = self._judge.judge(prepared.taken, whole, canonical)
+        # A new price says nothing new about links. A record that was handled before says it again, for whatever
+        # version the catalogue holds now: its statement may have been lost with the worker that was about to make it.
+        changed = {e.identity for e in prepared.entries if e.deleted or e.match_version == e.version}
+        wanted = [i for identity, i in rows.items() if identity in changed or identity in prepared.repeated]
+        outputs = judgement.outputs
+        if wanted:
+            said = statements(view, _taken(hits, wanted), clean=self._clean)
+            outputs[self._topics.named("links")] = [(*encode_statement(statement), ()) for statement in said]
+        if tombstones:
+            outputs.setdefault(self._judge.corrected, []).extend(
+                (t.source.key, None, [("version", b"%d:%d" % self._version(t.source))]) for t in tombstones
+            )
+        return judgement, self._revised(judgement)
+
+    def _revised(self, judgement: Judgement) -> list[Entry]:
+        """The entries of products whose facts a repair changed: neighbours are to see the repaired value."""
+        if not judgement.repaired:
+            return []
+        facts = facts_of(judgement.batch)
+        revised: dict[str, Entry] = {}
+        for row in sorted(judgement.repaired):
+            record = judgement.batch.records[row]
+            entry = self._view.entry(record.identity)
+            if entry is None or entry.deleted or entry.version != record.version:
+                continue
+            now = replace(
+                entry.facts,
+                brand=facts[row].brand,
+                category=facts[row].category,
+                price=facts[row].price,
+                currency=facts[row].currency,
+            )
+            if now != entry.facts:
+                revised[record.identity] = replace(entry, revision=entry.revision + 1, facts=now)
+        return list(revised.values())
+
+    def _version(self, source: SourceRecord) -> Version:
+        generation = self._catalogue.generation(source.topic)
+        number = 0 if generation is None else generation.of(source.partition, source.offset)
+        return Version(number, source.offset)
+
+    def _versioned(self, taken: Taken) -> Taken:
+        if not taken.batch.records:
+            return taken
+        generation = self._catalogue.generation(taken.batch.records[0].source.topic)
+        if generation is None or (generation.number == 0 and not generation.starts):
+            return taken
+        records = [replace(record, version=self._version(record.source)) for record in taken.batch.records]
+        return replace(taken, batch=replace(taken.batch, records=records))
+
+    def _count(
+        self, records: Sequence[SourceRecord], prepared: _Prepared, judgement: Judgement, stages: dict[str, float]
+    ) -> None:
+        topic, metrics, taken = records[0].topic, self._metrics, prepared.taken
+        judgement.count(metrics, topic)
+        metrics.records(topic, "dead_letter", len(taken.rejections) + len(prepared.misrouted))
+        metrics.records(topic, "deleted", len(taken.tombstones))
+        metrics.batch(topic, len(records), stages)
+        metrics.view(len(self._view), self._catalogue.follower.position)
+        stamps = np.fromiter((record.timestamp for record in records), np.float64, len(records))
+        metrics.end_to_end(topic, time.time() - stamps / 1e3)
+
+
+def _entry(
+    facts: Facts,
+    prior: Entry | None,
+    topic: str,
+    partition: int,
+    version: Version,
+    encoder: str,
+    vector: NDArray[np.int8],
+) -> Entry:
+    """The entry that follows `prior`: what matching reads keeps its version and price unless it changed."""
+    match_version, match_price, first_seen = version, facts.price, facts.first_seen
+    if prior is not None and not prior.deleted:
+        first_seen = prior.facts.first_seen
+        if prior.encoder == encoder and all(getattr(prior.facts, name) == getattr(facts, name) for name in _MATCHING):
+            match_version, match_price = prior.match_version, prior.match_price
+    return Entry(
+        identity=facts.identity,
+        topic=topic,
+        partition=partition,
+        version=version,
+        match_version=match_version,
+        match_price=match_price,
+        encoder=encoder,
+        vector=vector,
+        facts=replace(facts, first_seen=first_seen),
+    )
+
+
+def _unit(vectors: NDArray[np.int8]) -> NDArray[np.float32]:
+    """(n, d) int8 -> (n, d) float32 of unit length."""
+    x = vectors.astype(np.float32)
+    norm = np.sqrt(np.einsum("ij,ij->i", x, x))[:, None]
+    norm[norm == 0] = 1
+    return x / norm
+
+
+def _taken(hits: Hits, rows: Sequence[int]) -> Hits:
+    """Some rows of a search."""
+    return Hits(
+        [hits.identities[row] for row in rows],
+        hits.row[rows],
+        hits.neighbours[rows],
+        hits.scores[rows],
+        hits.dense[rows],
+        hits.candidates[rows],
+        hits.similarity[rows],
+    )
+
+
+def _elsewhere(known: Entry, record: Record) -> bool:
+    """Whether this product lives in another partition or topic, so that its versions could not be ordered."""
+    source = record.source
+    if known.topic != source.topic:
+        return True
+    return known.partition != source.partition and known.version.generation == record.version.generation
+
+
+def _misrouted(record: Record, known: Entry) -> Rejection:
+    return Rejection(
+        record.source,
+        "process",
+        "misrouted",
+        f"This product came in {known.topic}, partition {known.partition}, before: a topic must be keyed by product.",
+    )
+
+
+def _without(taken: Taken, kept: Sequence[int]) -> Taken:
+    """What was taken, without some of its rows."""
+    place = {row: i for i, row in enumerate(kept)}
+    return replace(
+        taken,
+        batch=replace(taken.batch, records=[taken.batch.records[row] for row in kept]),
+        findings=[replace(f, row=place[f.row]) for f in taken.findings if f.row in place],
+        corrections=[replace(c, row=place[c.row]) for c in taken.corrections if c.row in place],
+        keep_original=frozenset(place[row] for row in taken.keep_original if row in place),
+    )
