@@ -15,10 +15,11 @@ DEFAULT_AUTO_APPLY: Final[Mapping[str, float]] = MappingProxyType(
     {
         "price.scale": 0.95,
         "price.currency": 0.95,
-        "brand.missing": 0.95,
+        "brand.missing": 0.97,
         "brand.typo": 0.95,
-        "category.missing": 0.95,
+        "category.missing": 0.97,
         "behavior.price": 0.97,
+        "contract.enum": 0.95,
     }
 )
 """Per rule, the confidence from which its suggestion is applied. A rule that is not listed only suggests."""
