@@ -367,7 +367,7 @@ class BatchAgent:
             await self._self_test()
         except Exception as broken:
             raise InfrastructureError(
-                f"Records of {self.stats.topic} fail, and so does a record that is known to be good: {broken}",
+                f"Records of {self.stats.topic} fail, and so does a record that is known to be good: {broken}.",
                 "Nothing was acknowledged; put that right and start the worker again.",
             ) from broken
         record = records[0]
@@ -382,7 +382,7 @@ class BatchAgent:
             await self._on_poison(record, again)
         except Exception as refused:
             raise InfrastructureError(
-                f"No dead letter could be written for {record.topic} {record.partition} {record.offset}: {refused}",
+                f"No dead letter could be written for {record.topic} {record.partition} {record.offset}: {refused}.",
                 "See that the topic of dead letters is there and takes records larger than the source's.",
             ) from refused
         self.stats.poison += 1

@@ -10,6 +10,7 @@ import os
 import sys
 from collections.abc import Awaitable, Sequence
 from pathlib import Path
+from typing import Any
 
 import structlog
 from aiokafka import ConsumerRecord
@@ -38,6 +39,7 @@ class Faults(BaseSettings):
     all_fail: bool = False
     work_seconds: float = 0.0  # per batch, on the compute thread
     stats: Path | None = None
+    plain: str = ""  # a topic in Faust's own way, copied record by record
 
 
 def main() -> int:
@@ -106,6 +108,13 @@ def main() -> int:
     delivery = batch_agent(
         app, faults.source, copy, on_poison=on_poison, self_test=self_test, options=DeliveryOptions.of(settings)
     )
+
+    if faults.plain:
+
+        @app.agent(app.topic(faults.plain, value_serializer="raw"))  # type: ignore[untyped-decorator]
+        async def plainly(stream: Any) -> None:
+            async for value in stream:
+                await (await (await publisher()).send(faults.target, [(b"plain", value, [])]))
 
     @app.timer(0.2)  # type: ignore[untyped-decorator]  # Faust's own is not typed
     async def report() -> None:
