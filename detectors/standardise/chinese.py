@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import unicodedata
-from functools import cache, lru_cache
+from functools import cache
 
 from opencc import OpenCC
+
+from detectors.standardise.memoised import memoised
 
 __all__ = ["fold"]
 
@@ -15,7 +17,7 @@ def _to_simplified() -> OpenCC:
     return OpenCC("t2s")
 
 
-@lru_cache(maxsize=65_536)
+@memoised(65_536, 200)
 def fold(text: str) -> str:
     """The text as two texts are compared: NFKC, lower case, simplified Chinese. ASCII is only lowered."""
     if text.isascii():

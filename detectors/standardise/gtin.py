@@ -8,11 +8,11 @@ wrong check digit is never repaired: which digit is wrong cannot be known.
 from __future__ import annotations
 
 import re
-from functools import lru_cache
 from typing import Any
 
 from stdnum import ean, isbn
 
+from detectors.standardise.memoised import memoised
 from detectors.standardise.outcome import GTIN_CHECK_DIGIT, GTIN_FORMAT, Fault, Outcome, Step
 from detectors.standardise.text import ordinary_characters
 
@@ -36,7 +36,7 @@ def standardise_gtin(value: Any) -> Outcome | None:
     return Outcome(faults=(Fault(GTIN_FORMAT, "the value is neither a text nor a number of up to 14 digits", 0.95),))
 
 
-@lru_cache(maxsize=16_384)
+@memoised(16_384, 60)
 def _standardise(text: str, habit: str) -> Outcome | None:
     if len(text) > 60:
         return Outcome(faults=(Fault(GTIN_FORMAT, f"the value has {len(text)} characters", 0.95),))

@@ -15,12 +15,13 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from decimal import Decimal
-from functools import cache, lru_cache
+from functools import cache
 
 from babel import Locale
 from babel.numbers import get_currency_precision, list_currencies
 from price_parser import Price
 
+from detectors.standardise.memoised import memoised
 from detectors.standardise.text import ordinary_characters
 
 __all__ = ["Money", "NoPrice", "currency_code", "parse_price", "resolve_currency"]
@@ -136,6 +137,9 @@ _FILLERS = (
     *("到手价", "券后", "含税", "包邮", "每", "件", "个", "個", "台", "套", "只", "瓶", "盒", "包", "支", "条", "双"),
     *("整", "左右"),
 )
+_NO_MONEY = frozenset(  # ISO 4217 has codes for metals, bonds and tests
+    ["XAG", "XAU", "XBA", "XBB", "XBC", "XBD", "XDR", "XPD", "XPT", "XSU", "XTS", "XUA", "XXX"]
+)
 _FREE = frozenset({"free", "for free", "gratis", "kostenlos", "免费", "免費", "无料", "無料"})
 _MULTIPLIERS = {
     "万": 10_000,
@@ -171,7 +175,7 @@ _MAX_LENGTH = 80
 @cache
 def _vocabulary() -> tuple[dict[str, tuple[str, ...]], re.Pattern[str], frozenset[str]]:
     """Signs, names and codes of currencies, lower case, to ISO codes; a pattern that finds them; all the ISO codes."""
-    codes = frozenset(list_currencies())
+    codes = frozenset(list_currencies()) - _NO_MONEY
     english, simplified, traditional = (Locale.parse(name) for name in ("en", "zh_Hans", "zh_Hant"))
     words: dict[str, tuple[str, ...]] = {}
     for code in sorted(codes):
@@ -179,6 +183,7 @@ def _vocabulary() -> tuple[dict[str, tuple[str, ...]], re.Pattern[str], frozense
             name = locale.currencies.get(code)
             if name and not any(c.isdigit() or c == "(" for c in name):
                 words.setdefault(name.lower(), (code,))
+                words.setdefault(f"{name.lower()}s", (code,))
         symbol = english.currency_symbols.get(code)
         if symbol:
             words.setdefault(symbol.lower(), (code,))
@@ -205,7 +210,7 @@ _MULTIPLIER = re.compile(
 )  # directly behind the number
 
 
-@lru_cache(maxsize=16_384)
+@memoised(16_384, _MAX_LENGTH)
 def parse_price(text: str, currency: str | None = None) -> Money | NoPrice:
     """The price that a text names.
 
@@ -329,7 +334,7 @@ def resolve_currency(money: Money, column: str | None, beside: str) -> tuple[str
     return (money.currencies[0], 0.85) if money.certain else (None, 0.0)
 
 
-@lru_cache(maxsize=1024)
+@memoised(1_024, _MAX_LENGTH)
 def currency_code(text: str) -> str | None:
     """The ISO code that a currency column means by a code, a sign or a name; None where that is not clear."""
     words, _, codes = _vocabulary()

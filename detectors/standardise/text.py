@@ -18,7 +18,6 @@ import re
 import unicodedata
 from collections.abc import Sequence
 from enum import Enum
-from functools import lru_cache
 from itertools import pairwise
 
 from ftfy import fix_encoding
@@ -26,6 +25,7 @@ from ftfy.badness import is_bad
 from ftfy.chardata import CHARMAP_ENCODINGS
 from ftfy.fixes import fix_c1_controls
 
+from detectors.standardise.memoised import memoised
 from detectors.standardise.outcome import (
     CONTROL_CHARACTERS,
     HTML,
@@ -148,18 +148,43 @@ _BLOCK = (
     "header|hr|html|iframe|img|input|li|link|main|meta|nav|object|ol|option|p|pre|section|select|source|summary|svg|"
     "table|tbody|td|tfoot|th|thead|title|tr|ul|video"
 )
-_HIDDEN = re.compile(r"<(script|style)\b[^<>]*>.*?</\1\s*>|<!--.*?-->", re.IGNORECASE | re.DOTALL)
+_HIDDEN = re.compile(r"<(?:(script|style)\b[^<>]*>|!--)", re.IGNORECASE)
+_HIDDEN_ENDS = {
+    "script": re.compile(r"</script\s*>", re.IGNORECASE),
+    "style": re.compile(r"</style\s*>", re.IGNORECASE),
+    None: re.compile("-->"),
+}
+_BLANK_LINES = re.compile(r"\n\s*\n")
 _INLINE_TAG = re.compile(rf"</?(?:{_INLINE})(?:\s[^<>]*)?/?>", re.IGNORECASE)
 _BLOCK_TAG = re.compile(rf"</?(?:{_BLOCK})(?:\s[^<>]*)?/?>", re.IGNORECASE)
+
+
+def _without_hidden(text: str) -> str:
+    """The text without scripts, style sheets and comments that are closed. Linear: each end is looked for once."""
+    kept, place = [], 0
+    ends = dict(_HIDDEN_ENDS)
+    for start in _HIDDEN.finditer(text):
+        name = start.group(1).lower() if start.group(1) else None
+        if start.start() < place or name not in ends:
+            continue
+        end = ends[name].search(text, start.end())
+        if end is None:
+            del ends[name]
+            continue
+        kept.append(text[place : start.start()])
+        place = end.end()
+    return " ".join([*kept, text[place:]])
 
 
 def _without_markup(text: str, kind: TextKind) -> str:
     """The text without tags, its entities resolved; texts escaped twice are resolved twice."""
     for _ in range(2):
         if "<" in text:
-            text = _HIDDEN.sub(" ", text)
+            text = _without_hidden(text)
             text = _INLINE_TAG.sub("", text)
             text = _BLOCK_TAG.sub("\n" if kind is TextKind.PROSE else " ", text)
+            if kind is TextKind.PROSE:
+                text = _BLANK_LINES.sub("\n", text)  # in markup they mean nothing
         if "&" not in text:
             break
         resolved = _ENTITY.sub(lambda m: html.unescape(m.group()), text)
@@ -223,13 +248,14 @@ def ordinary_characters(text: str) -> str:
     return _PUNCTUATION.sub(lambda m: unicodedata.normalize("NFKC", m.group()), text)
 
 
-_LINE = re.compile(r"[^\S\n]*(?:\r\n?|[\n\x85\u2028\u2029])[^\S\n]*")
+_LINE_END = re.compile("\r\n?|[\x85\u2028\u2029]")
+_AROUND_LINE_END = re.compile(" ?\n ?")
 _GAP = re.compile(r"[^\S\n]+")
 
 
 def _trimmed(text: str, kind: TextKind) -> str:
     if kind is TextKind.PROSE:
-        return _GAP.sub(" ", _LINE.sub("\n", text)).strip()
+        return _AROUND_LINE_END.sub("\n", _GAP.sub(" ", _LINE_END.sub("\n", text))).strip()
     return " ".join(text.split())
 
 
@@ -269,6 +295,7 @@ def _said_once(text: str) -> str:
             at_an_edge = start == 0 or end == len(words)
             if phrase == words[start + size : end] and (size > 2 or at_an_edge) and _is_phrase(phrase):
                 del words[start + size : end]
+                start = max(0, start - size)  # what was in the middle may be at the end now
             else:
                 start += 1
         size = min(size - 1, len(words) // 2)
@@ -290,12 +317,21 @@ def _doubled(text: str) -> str | None:
     return None
 
 
+_MIN_DOUBLED = 40  # of a description's half; shorter ones can be a chorus
+
+
+def _may_be_twice(text: str) -> bool:
+    """Whether a description can consist of the same text twice. Cheap, never wrong with `False`."""
+    half = len(text) // 2
+    return half >= _MIN_DOUBLED and text.find(text[:16], half - 1, half + 18) > 0
+
+
 def _repeated(text: str, kind: TextKind) -> tuple[str, Step | None, Fault | None]:
     if kind is TextKind.PHRASE:
         once = _said_once(text) if len(text) <= _MAX_PHRASE_LENGTH and _may_repeat(text) else text
     elif kind is TextKind.PROSE:
         half = _doubled(text)
-        once = text if half is None or len(half) < 40 else half
+        once = text if half is None or len(half) < _MIN_DOUBLED else half
     else:
         once = text
     if once == text:
@@ -312,7 +348,7 @@ def _repeated(text: str, kind: TextKind) -> tuple[str, Step | None, Fault | None
 # --- the whole ---------------------------------------------------------------------------------------------------
 
 
-@lru_cache(maxsize=8192)
+@memoised(8_192, 2_000)
 def standardise_text(text: str, kind: TextKind) -> Outcome | None:
     """The text in standard form, step by step; None where nothing is to be done. Any text is fine."""
     steps: list[Step] = []
@@ -371,7 +407,7 @@ def suspects(texts: Sequence[str], kind: TextKind) -> list[int]:
     if kind is TextKind.PHRASE:
         found = {i for i, text in enumerate(texts) if _may_repeat(text)}
     elif kind is TextKind.PROSE:
-        found = {i for i, text in enumerate(texts) if len(text) >= 80 and text.find(text[:16], len(text) // 2 - 1) > 0}
+        found = {i for i, text in enumerate(texts) if _may_be_twice(text) or text[:1] == "\n" or text[-1:] == "\n"}
     else:
         found = set()
     if _is_plain(_SEAM.join(texts), kind):

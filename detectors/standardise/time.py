@@ -16,11 +16,11 @@ import re
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta, timezone
 from email.utils import parsedate_to_datetime
-from functools import lru_cache
 from typing import Any, NamedTuple
 
 from dateutil import parser as dateutil_parser
 
+from detectors.standardise.memoised import memoised
 from detectors.standardise.outcome import TIME_UNPARSEABLE, Fault, Outcome, Step
 from detectors.standardise.text import ordinary_characters
 
@@ -77,7 +77,7 @@ def all_standard(texts: Sequence[str]) -> bool:
     return bool(texts) and _ALL_STANDARD.fullmatch("\n".join(texts)) is not None
 
 
-@lru_cache(maxsize=65_536)
+@memoised(65_536, _MAX_LENGTH)
 def to_millis(text: str) -> int | None:
     """Milliseconds since 1970 of a time in any notation that this module reads, None where it cannot."""
     if _ONE_STANDARD.fullmatch(text):
@@ -96,7 +96,7 @@ def standardise_time(value: Any) -> Outcome | None:
         return _standardise_text(value)
     moment = _read_number(value)
     if moment is None:
-        return _unreadable(str(type(value).__name__) if not isinstance(value, int | float) else f"{value!r:.40}")
+        return _unreadable(str(value) if isinstance(value, int | float) and abs(value) < 1e20 else "the value")
     return _changed(value, _iso(moment.at), moment, "time.notation")
 
 
@@ -113,7 +113,7 @@ def standardise_date(value: Any) -> Outcome | None:
     return _changed(value, after, moment, "date.notation")
 
 
-@lru_cache(maxsize=65_536)
+@memoised(65_536, _MAX_LENGTH)
 def _standardise_text(text: str) -> Outcome | None:
     if _ONE_STANDARD.fullmatch(text):
         return None

@@ -2,18 +2,18 @@
 
 Base units: gram, millilitre, millimetre, gigabyte, milliampere-hour, watt, volt, hertz, megapixel, piece.
 
-Documented choices: an upper-case G behind 8, 16, 32 ... 2048 is a gigabyte (64G), behind 1-6 a network (5G, no measure),
-else a gram (125G); `in` counts as inch only directly behind its number or a hyphen (15.6in); oz is a mass unless it
-is written fl oz; fractions such as 33-1/3 are left out.
+Documented choices: an upper-case G behind 8, 16, 32 ... 2048 is a gigabyte (64G), behind 1-6 a network (5G, no
+measure), else a gram (125G); `in` counts as inch only directly behind its number or a hyphen (15.6in); oz is a mass
+unless it is written fl oz; fractions such as 33-1/3 are left out, and numbers inside model codes (XBR-52W).
 """
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from functools import lru_cache
 
 from detectors.records import Span
+from detectors.standardise.memoised import memoised
 from detectors.standardise.text import ordinary_characters
 
 __all__ = ["Measure", "measures"]
@@ -95,7 +95,7 @@ def _pattern() -> re.Pattern[str]:
     latin = "|".join(re.escape(w) for w in words if w[0].isascii() and w[0].isalpha() and w != "in")
     signs = "|".join(re.escape(w) for w in words if not (w[0].isascii() and w[0].isalpha()))
     return re.compile(
-        r"(?<![0-9A-Za-z.,/])(?<![A-Za-z]-)([0-9]+(?:\.[0-9]+|(?:,[0-9]{3})+(?![0-9]))?)"  # a number that no model code goes on into
+        r"(?<![0-9A-Za-z.,/])(?<![A-Za-z]-)([0-9]+(?:\.[0-9]+|(?:,[0-9]{3})+(?![0-9]))?)"
         rf"(?:[\s-]?({latin})(?![A-Za-z0-9])|-?(in)(?![A-Za-z0-9-])|\s?({signs}))",
         re.IGNORECASE,
     )
@@ -105,7 +105,7 @@ _MEASURE = _pattern()
 _STORAGE_SIZES = frozenset(2.0**n for n in range(3, 12))
 
 
-@lru_cache(maxsize=16_384)
+@memoised(16_384, 500)
 def measures(text: str) -> tuple[Measure, ...]:
     """Every measure named in a text, in its order there."""
     # Full width and ordinary characters are one to one, so that places in the text stay what they are; the few

@@ -1,0 +1,31 @@
+"""Remembering what short texts came to: feeds repeat themselves, and long texts would fill the memory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import lru_cache, wraps
+from typing import Concatenate, ParamSpec, TypeVar
+
+__all__ = ["memoised"]
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def memoised(
+    entries: int, longest: int
+) -> Callable[[Callable[Concatenate[str, P], R]], Callable[Concatenate[str, P], R]]:
+    """Keeps the results for the last `entries` texts of up to `longest` characters; of longer ones keeps nothing."""
+
+    def decorate(function: Callable[Concatenate[str, P], R]) -> Callable[Concatenate[str, P], R]:
+        remembered = lru_cache(maxsize=entries)(function)
+
+        @wraps(function)
+        def call(text: str, /, *args: P.args, **kwargs: P.kwargs) -> R:
+            if len(text) > longest:
+                return function(text, *args, **kwargs)
+            return remembered(text, *args, **kwargs)  # type: ignore[arg-type]  # every argument here is hashable
+
+        return call
+
+    return decorate
