@@ -6,7 +6,7 @@ import json
 import math
 import re
 from dataclasses import dataclass
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from enum import Enum
 from typing import Any
 
@@ -108,7 +108,9 @@ class _Reading:
         number = float(text)
         if math.isinf(number):
             return _Odd(OddityKind.HUGE_NUMBER, text)
-        if Decimal(text) != Decimal(repr(number)):
+        try:
+            self.changed |= Decimal(text) != Decimal(repr(number))
+        except InvalidOperation:  # an exponent beyond what Decimal reads
             self.changed = True
         return number
 

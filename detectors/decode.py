@@ -79,7 +79,7 @@ _ODDITIES = {
 _DIGITS = bytes(0x30 if chr(byte) in "0123456789." else 0x20 for byte in range(256))
 _MANY_DIGITS = b"0" * 17
 # Numbers that a float may not keep: integers beyond 64 bits, and fractions of more digits than the 15 that are safe.
-_LOSSY_NUMBER = re.compile(rb"[:\[,\s]-?(?:[0-9]{20}|(?=[0-9.]{17})[0-9]+\.)")
+_LOSSY_NUMBER = re.compile(rb"[:\[,\s](?:[0-9]{20}|-[0-9]{19}|-?(?=[0-9.]{17})[0-9]+\.)")
 _SPACED_KEY = re.compile(rb'"\s+:')
 _SEPARATORS = (b",", b";", b"\t", b"#", b"|")
 

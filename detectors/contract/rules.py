@@ -114,6 +114,16 @@ def _check_of(column: Column, constraint: Constraint) -> _Check | None:
             return _Enum(column, constraint)
 
 
+class _Sentence:
+    """A sentence around a value. No format string: names and patterns of a contract may hold braces."""
+
+    def __init__(self, before: str, after: str) -> None:
+        self._before, self._after = before, after
+
+    def __call__(self, value: str) -> str:
+        return f"{self._before}{value}{self._after}"
+
+
 def _show(value: Any) -> str:
     text = repr(value)
     return text if len(text) <= _SHOWN else text[: _SHOWN - 3] + "..."
@@ -131,7 +141,7 @@ class _Required:
 
 class _Type:
     def __init__(self, column: Column, kind: ColumnType) -> None:
-        self._reason = f"The field {column.name!r} should be of the type {kind}, and is {{0}}."
+        self._reason = _Sentence(f"The field {column.name!r} should be of the type {kind}, and is ", ".")
         self._fine = _TYPES[kind]
         self._kind = kind
 
@@ -142,7 +152,7 @@ class _Type:
         if types <= {str, type(None)} and all(_is_of_type(value, self._kind) for value in set(values)):
             return []
         return [
-            (row, self._reason.format(_show(value)), None)
+            (row, self._reason(_show(value)), None)
             for row, value in enumerate(values)
             if type(value) not in self._fine and not _is_of_type(value, self._kind)
         ]
@@ -220,7 +230,7 @@ class _Range:
             "exclusive_maximum": "less than",
         }
         allowed = " and ".join(f"{words[name]} {bounds[name]}" for name in words if name in bounds)
-        self._reason = f"The field {column.name!r} should be {allowed}, and is {{0}}."
+        self._reason = _Sentence(f"The field {column.name!r} should be {allowed}, and is ", ".")
 
     def __call__(self, values: list[Any], batch: Batch) -> list[_Broken]:
         if self._convert is _number and set(map(type, values)) <= {int, float, type(None)}:
@@ -229,7 +239,7 @@ class _Range:
                 return []
         comparable = [self._convert(value) for value in values]
         return [
-            (row, self._reason.format(_show(values[row])), None)
+            (row, self._reason(_show(values[row])), None)
             for row, value in enumerate(comparable)
             if value is not None and self._outside(value)
         ]
@@ -292,7 +302,7 @@ class _Length:
             for name, word in (("minimum", "at least"), ("maximum", "at most"))
             if name in constraint.arguments
         )
-        self._reason = f"The field {column.name!r} should have {allowed} characters, and has {{0}}."
+        self._reason = _Sentence(f"The field {column.name!r} should have {allowed} characters, and has ", ".")
 
     def __call__(self, values: list[Any], batch: Batch) -> list[_Broken]:
         if set(map(type, values)) == {str}:
@@ -300,7 +310,7 @@ class _Length:
             if self._low <= min(lengths) and max(lengths) <= self._high:
                 return []
         return [
-            (row, self._reason.format(len(value)), None)
+            (row, self._reason(str(len(value))), None)
             for row, value in enumerate(values)
             if isinstance(value, str) and value and not self._low <= len(value) <= self._high
         ]
@@ -309,7 +319,9 @@ class _Length:
 class _Pattern:
     def __init__(self, column: Column, constraint: Constraint) -> None:
         self._pattern = re.compile(constraint.arguments["pattern"])
-        self._reason = f"The field {column.name!r} is {{0}}, which does not match {constraint.arguments['pattern']}."
+        self._reason = _Sentence(
+            f"The field {column.name!r} is ", f", which does not match {constraint.arguments['pattern']}."
+        )
 
     def __call__(self, values: list[Any], batch: Batch) -> list[_Broken]:
         matches = self._pattern.fullmatch
@@ -320,7 +332,7 @@ class _Pattern:
         if not wrong and not wrong_numbers:
             return []
         return [
-            (row, self._reason.format(_show(value)), None)
+            (row, self._reason(_show(value)), None)
             for row, value in enumerate(values)
             if (isinstance(value, str) and value in wrong) or (type(value) is int and value in wrong_numbers)
         ]
@@ -340,7 +352,7 @@ class _Enum:
         for folded in ambiguous:
             del self._folded[folded]
         shown = ", ".join(map(str, listed[:10])) + (", ..." if len(listed) > 10 else "")
-        self._reason = f"The field {column.name!r} is {{0}}, which is none of {shown}."
+        self._reason = _Sentence(f"The field {column.name!r} is ", f", which is none of {shown}.")
 
     def __call__(self, values: list[Any], batch: Batch) -> list[_Broken]:
         plain = [type(value) not in (dict, list) for value in values]
@@ -351,7 +363,7 @@ class _Enum:
             if not plain[row] or (value not in self._allowed and str(value) not in self._allowed):
                 folded = _fold(value) if isinstance(value, str) else None
                 suggestion = Suggestion(self._folded[folded]) if folded in self._folded else None
-                broken.append((row, self._reason.format(_show(value)), suggestion))
+                broken.append((row, self._reason(_show(value)), suggestion))
         return broken
 
 
