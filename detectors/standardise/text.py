@@ -71,10 +71,16 @@ _ONE_BYTE_PAIR = re.compile(f"[{_LEADS}][{_CONTINUATIONS}]|[ÂÃ][ \\xa0]")
 
 _CJK_CLASS = "\u3040-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af\uff66-\uff9d\U00020000-\U0003ffff"
 _CJK = re.compile(f"[{_CJK_CLASS}]")
-_COMMON_HAN = frozenset(  # GB 2312, the 6,763 characters of everyday Chinese
+_COMMON_HAN = frozenset(  # everyday Chinese: GB 2312 (6,763 simplified) and the first level of Big5 (5,401 traditional)
     char
-    for lead in range(0xB0, 0xF8)
-    for char in bytes(b for trail in range(0xA1, 0xFF) for b in (lead, trail)).decode("gb2312", "ignore")
+    for codec, leads, trails in (
+        ("gb2312", range(0xB0, 0xF8), range(0xA1, 0xFF)),
+        ("big5", range(0xA4, 0xC7), (*range(0x40, 0x7F), *range(0xA1, 0xFF))),
+    )
+    for lead in leads
+    for trail in trails
+    for char in bytes((lead, trail)).decode(codec, "ignore")
+    if "\u4e00" <= char <= "\u9fff"
 )
 _HAN_PUNCTUATION = frozenset("，。、；：？！“”‘’（）【】《》〈〉「」『』·—…～￥％＋－／　×Ø°℃™®©")
 _C1 = re.compile("[\x80-\x84\x86-\x9f]")  # U+0085 is a line break
@@ -128,6 +134,9 @@ def _mojibake(text: str) -> tuple[str, Step | None, Fault | None]:
             reason = "UTF-8 was read as GBK; read as UTF-8 again"
             return unread, Step(unread, MOJIBAKE.name, reason, 0.95), Fault(MOJIBAKE, reason, 0.95, repaired=True)
     if _C1.search(text):
+        if _CJK.search(text):  # half of a rare character in GBK, whose other half is an ordinary letter now
+            reason = "bytes of Chinese characters were torn apart in a wrong encoding"
+            return text, None, Fault(MOJIBAKE, reason, 0.9)
         named = fix_c1_controls(text)
         if not _C1.search(named):
             reason = "Windows-1252 was read as ISO 8859-1; its quotes and signs put back"
@@ -197,6 +206,7 @@ def _without_markup(text: str, kind: TextKind) -> str:
 # --- characters --------------------------------------------------------------------------------------------------
 
 _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ud800-\udfff]")
+_CONTROL_BUT_C1 = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")  # see `_mojibake`
 _INVISIBLE = re.compile("[\u00ad\u180e\u200b\u2060-\u2064\ufeff]")
 _DIRECTION = re.compile("[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 _RIGHT_TO_LEFT = re.compile("[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc]")
@@ -214,7 +224,8 @@ _COMPATIBILITY = re.compile(f"[{_COMPATIBILITY_CLASS}]+")
 
 
 def _without_controls(text: str, kind: TextKind) -> tuple[str, Step | None, Fault | None]:
-    cleaned = _CONTROL.sub("", text)
+    pattern = _CONTROL if not _CJK.search(text) else _CONTROL_BUT_C1
+    cleaned = pattern.sub("", text)
     if cleaned != text:
         reason = "control characters removed"
         return (
@@ -261,7 +272,7 @@ def _trimmed(text: str, kind: TextKind) -> str:
 
 # --- repeated phrases --------------------------------------------------------------------------------------------
 
-_HAN_RUN = re.compile(f"([{_CJK_CLASS}][{_CJK_CLASS}0-9A-Za-z]{{3,39}}?)\\1")
+_HAN_RUN = re.compile(f"([{_CJK_CLASS}][{_CJK_CLASS}0-9A-Za-z]{{3,39}}?)\\1(?!(?<=[0-9A-Za-z])[0-9A-Za-z])")
 _LIST_MARKS = (",", "/", ";", "|", "、", "，")
 _LETTERS = re.compile(r"[^\W\d_]{2,}")
 

@@ -60,7 +60,9 @@ def test_a_windows_sign_read_as_a_control_character_is_put_back() -> None:
     assert faults("Beetlejuice\x99 Mask") == ["text.mojibake"]
 
 
-@pytest.mark.parametrize("text", ["锟斤拷锟斤拷 手机", "sheriff\ufffds office", "鎵嬫満鍏呯數鍣\ufffd"])
+@pytest.mark.parametrize(
+    "text", ["锟斤拷锟斤拷 手机", "sheriff\ufffds office", "鎵嬫満鍏呯數鍣\ufffd", "xbox手\x92m原装"]
+)
 def test_lost_characters_are_found_and_not_made_up(text: str) -> None:
     assert faults(text) == ["text.mojibake"]
     assert after(text) == text
@@ -99,6 +101,7 @@ def test_lost_characters_are_found_and_not_made_up(text: str) -> None:
         "Star Wars Clone Wars Clone Commander Wolffe Figure",
         "case for ip 13 pro max/ 14 pro max/ 14 plus/ 11",
         "2 4 6 8 2 4 6 8",
+        "全新拍照手机oppor11手机oppor11plus",
     ],
 )
 def test_what_is_right_stays(text: str) -> None:
