@@ -2,28 +2,82 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from detectors.behaviour.price import CataloguePriceDetector
 from detectors.behaviour.repeats import RepeatDetector
 from detectors.behaviour.times import TimeDetector
 from detectors.behaviour.unknown_product import UnknownProductDetector
-from detectors.contract.model import Contract
+from detectors.brand import BrandDetector
+from detectors.category import CategoryDetector
+from detectors.contract.model import Column, Constraint, ConstraintKind, Contract, Kind
+from detectors.contract.rules import ContractRules
+from detectors.decode import Decoder
 from detectors.price import PriceDetector
 from detectors.protocol import Detector
-from detectors.records import Rule
+from detectors.records import Dimension, Rule, Severity
+from detectors.standardise.standardiser import Standardiser
+from detectors.text import TextDetector
 
-__all__ = ["all_rules", "behavior_detectors", "product_detectors"]
+__all__ = ["all_rules", "behavior_detectors", "product_detectors", "rules_page"]
 
 
 def product_detectors(contract: Contract) -> list[Detector]:
-    """The detectors of a topic of products, in the order in which they run."""
-    return [PriceDetector()]
+    """The detectors of a topic of products, in the order in which they run.
+
+    Some keep state: make one list for each topic.
+    """
+    return [ContractRules(contract), PriceDetector(), CategoryDetector(), BrandDetector(), TextDetector()]
 
 
 def behavior_detectors(contract: Contract) -> list[Detector]:
-    """The detectors of a topic of behaviour events, in the order in which they run. They keep state: one list each."""
-    return [RepeatDetector(), UnknownProductDetector(), CataloguePriceDetector(), TimeDetector()]
+    """The detectors of a topic of behaviour events, in the order in which they run; stateful too."""
+    return [
+        ContractRules(contract),
+        RepeatDetector(),
+        UnknownProductDetector(),
+        CataloguePriceDetector(),
+        TimeDetector(),
+    ]
 
 
 def all_rules() -> list[Rule]:
-    """Every rule that a finding can name, by name."""
-    raise NotImplementedError
+    """Every rule that a finding about one record can name, by name."""
+    contract = _with_every_constraint()
+    rules: list[Rule] = [*Decoder(contract).rules, *Standardiser(contract).rules]
+    for detector in (*product_detectors(contract), *behavior_detectors(contract)):
+        rules.extend(detector.rules)
+    return sorted({rule.name: rule for rule in rules}.values(), key=lambda rule: rule.name)
+
+
+def rules_page(rules: Iterable[Rule]) -> str:
+    """The rules as a page of Markdown, ending in a newline."""
+    lines = [
+        "# Rules",
+        "",
+        "What a finding can name. Dimension and severity of the rules `contract.*` are those of the contract.",
+        "",
+        "| rule | dimension | severity | what it says |",
+        "|---|---|---|---|",
+    ]
+    for rule in rules:
+        of_contract = rule.name.startswith("contract.") and rule.name.partition(".")[2] in set(ConstraintKind)
+        dimension, severity = ("", "") if of_contract else (rule.dimension.value, rule.severity.value)
+        description = rule.description.rstrip(".").replace("|", "\\|")
+        lines.append(f"| `{rule.name}` | {dimension} | {severity} | {description} |")
+    return "\n".join(lines) + "\n"
+
+
+def _with_every_constraint() -> Contract:
+    arguments: dict[ConstraintKind, dict[str, object]] = {
+        ConstraintKind.PATTERN: {"pattern": ".*"},
+        ConstraintKind.ENUM: {"values": ("any",)},
+    }
+    columns = tuple(
+        Column(
+            kind.value,
+            constraints=(Constraint(kind, Dimension.CONFORMITY, Severity.ERROR, arguments.get(kind, {})),),
+        )
+        for kind in ConstraintKind
+    )
+    return Contract("any", "1", "any", Kind.PRODUCTS, columns, frozenset(column.name for column in columns))
