@@ -10,8 +10,9 @@ How things are counted:
   Retracted findings do not count.
 - A **repair** is the changing of a field of which the record has a finding of the same rule. It is right when the
   field's last value is the true one: prices within rounding, texts apart from white space, case and compatibility
-  forms, brands and categories in any supplier's notation, and empty where nobody can know the value. Standardising (another
-  notation of the same value) is no repair; where it changes what a sound field means it counts as a repair gone wrong.
+  forms, brands and categories in any supplier's notation, and empty where nobody can know the value. Standardising
+  (another notation of the same value) is no repair; where it changes what a sound field means it counts as a repair
+  gone wrong.
 - Natural **duplicates** are no faults and not among those planted; they are counted beside them. An article with n
   offers has n - 1 links to be found.
 - An event is **lost** while neither a corrected record, a deletion nor a dead letter accounts for its source position.

@@ -1,0 +1,44 @@
+"""`streamgauge demo`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from streams.cli.options import load_settings
+from streams.cli.screen import errors, output
+
+__all__ = ["demo"]
+
+
+def demo(
+    seconds: Annotated[float, typer.Option(min=15, help="How long it runs, from its first event.")] = 60.0,
+    forever: Annotated[bool, typer.Option("--forever", help="Run until Ctrl-C.")] = False,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same marketplace and the same faults.")] = 0,
+    json: Annotated[bool, typer.Option("--json", help="Print the summary as one JSON object, last on stdout.")] = False,
+    encoder: Annotated[str, typer.Option(help="static, or transformer.", metavar="NAME")] = "static",
+    rate: Annotated[float | None, typer.Option(min=1, max=20_000, help="Events per second. [default: 400]")] = None,
+    keep: Annotated[bool, typer.Option("--keep", help="Leave Kafka's data and the worker's log.")] = False,
+) -> None:
+    """Watch the monitor find and repair faults in a simulated marketplace.
+
+    Starts an Apache Kafka and a worker of its own, lets suppliers, shoppers and bots loose on them, plants faults and
+    keeps the truth. Ends with what was planted, found, repaired and falsely accused.
+    """
+    from streams.demo.driver import DemoOptions, run_demo
+
+    if encoder not in ("static", "transformer"):
+        raise typer.BadParameter("Give static or transformer.", param_hint="--encoder")
+    options = DemoOptions(
+        seconds=None if forever else seconds,
+        seed=seed,
+        json=json,
+        encoder=encoder,
+        rate=rate,
+        keep=keep,
+        kafka_home=load_settings().kafka_home,
+    )
+    code = run_demo(options, out=output, err=errors)
+    if code:
+        raise typer.Exit(code)
