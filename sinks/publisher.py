@@ -168,7 +168,8 @@ class Publisher:
         # A topic that takes less than we put into a batch has its batches cut by their size, record by record.
         narrow = limits.max_bytes < BATCH_BYTES
         for row in rows:
-            key, value, headers = items[row]
+            key, value, given = items[row]
+            headers = given if type(given) is list else list(given)  # the client takes lists alone
             if key is None and (limits := await self._fresh(topic, limits, limits.compacted)).compacted:
                 refused[row] = f"topic {topic} is compacted and takes no record without a key"
                 continue

@@ -160,7 +160,8 @@ class BatchApp(faust.App):
     async def on_stop(self) -> None:
         """Stop fetching, end what is in flight, then stop as Faust does, which commits what is acknowledged."""
         if self.shutdown_seconds is not None:
-            _exit_after(self.shutdown_seconds)
+            # After a crash nothing is worth waiting for, least of all a broker that is gone.
+            _exit_after(min(self.shutdown_seconds, 5.0) if self.crashed else self.shutdown_seconds)
         if self._consumer is not None:
             self.consumer.stop_flow()
         await self.drain()
