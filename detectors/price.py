@@ -27,7 +27,18 @@ from detectors.records import (
     Suggestion,
 )
 
-__all__ = ["CURRENCY", "NEIGHBOURS", "PLACEHOLDER", "SCALE", "PriceDetector"]
+__all__ = [
+    "CURRENCY",
+    "NEIGHBOURS",
+    "PLACEHOLDER",
+    "PLACEHOLDERS",
+    "SCALE",
+    "PriceDetector",
+    "PriceTable",
+    "log_price",
+    "mixture",
+    "price_table",
+]
 
 SCALE: Final = Rule(
     "price.scale",
@@ -68,7 +79,7 @@ _WIDTH: Final = 16.0
 _GRID: Final = 0.03
 """How far apart neighbouring price points are, in units of the natural log: makes a mass of a density."""
 
-_PLACEHOLDERS: Final = frozenset(
+PLACEHOLDERS: Final = frozenset(
     [0.01, 0.1, 0.11, 1.0, 1.11, 11.11, 111.0, 111.11, 1111.0, 11111.0, 123.0, 1234.0, 12345.0, 123456.0, 1234567.0]
     + [float(10**n - 1) for n in range(4, 10)]
     + [10**n - 0.01 for n in range(4, 9)]
@@ -85,7 +96,7 @@ _CAP_SIMILAR: Final = 0.9
 
 
 @dataclass(frozen=True, slots=True)
-class _Table:
+class PriceTable:
     """Neighbours' prices as arrays, each (n, k): natural log of the price in US dollars, who counts, same product."""
 
     logs: NDArray[np.float64]
@@ -132,8 +143,8 @@ class PriceDetector:
             return []
         labels = [label if isinstance(label, str) and label else None for label in batch.column(Role.CURRENCY)]
         prices = [number(value) for value in batch.column(Role.PRICE)]
-        logs = np.array([_log(price, label) for price, label in zip(prices, labels, strict=True)])
-        table = self._table(batch, labels, logs)
+        logs = np.array([log_price(price, label) for price, label in zip(prices, labels, strict=True)])
+        table = price_table(batch, labels, logs, self.min_score)
         enough = (table.usable.sum(axis=1) >= self.min_neighbours) | (table.same.sum(axis=1) >= 2)
         rows = np.flatnonzero(enough & ~np.isnan(logs))
         if not len(rows):
@@ -142,38 +153,9 @@ class PriceDetector:
         findings = (self._judge(batch, int(row), prices, labels, table) for row in suspects)
         return [finding for finding in findings if finding is not None]
 
-    def _table(self, batch: Batch, labels: Sequence[str | None], logs: NDArray[np.float64]) -> _Table:
-        assert batch.neighbours is not None
-        neighbours: Neighbours = batch.neighbours
-        shape = neighbours.scores.shape
-        prices = np.full(shape, np.nan)
-        same = np.zeros(shape, np.bool_)
-        titles, gtins, mpns = batch.column(Role.TITLE), batch.column(Role.GTIN), batch.column(Role.MPN)
-        scores = neighbours.scores.tolist()
-        for row, facts in enumerate(neighbours.facts):
-            if logs[row] != logs[row]:
-                continue
-            labelled = labels[row] is not None
-            own = codes(text(titles[row]))
-            gtin, mpn, row_scores = gtins[row], mpns[row], scores[row]
-            for j, other in enumerate(facts[: shape[1]]):
-                if other.price is None or (other.currency is not None) is not labelled:
-                    continue
-                prices[row, j] = _log(number(other.price), other.currency)
-                if gtin or mpn or row_scores[j] > 0.8:
-                    same[row, j] = same_product(own, gtin, mpn, row_scores[j], other)
-        usable = ~np.isnan(prices) & ((neighbours.scores >= self.min_score) | same)
-        same &= usable
-        similarity = np.clip(neighbours.scores.astype(np.float64), 0, 1)
-        weights = softmax_weights(neighbours.scores, usable) * np.where(same, _OFFERS_WEIGHT, 1.0)
-        total = weights.sum(axis=1, keepdims=True)
-        weights = np.divide(weights, total, out=np.zeros_like(weights), where=total > 0)
-        widths = np.where(same, 0.15, 0.12 + 0.65 * (1 - similarity))
-        return _Table(np.nan_to_num(prices), usable, same, weights, widths)
-
-    def _suspicious(self, logs: NDArray[np.float64], table: _Table) -> NDArray[np.bool_]:
+    def _suspicious(self, logs: NDArray[np.float64], table: PriceTable) -> NDArray[np.bool_]:
         """Rows where "clean" may not be the obvious answer; errs on the side of looking closer."""
-        density: NDArray[np.float64] = _mixture(logs, table)
+        density: NDArray[np.float64] = mixture(logs, table)
         suspicious: NDArray[np.bool_] = density < 0.08
         return suspicious
 
@@ -183,7 +165,7 @@ class PriceDetector:
         row: int,
         prices: Sequence[float | None],
         labels: Sequence[str | None],
-        table: _Table,
+        table: PriceTable,
     ) -> Finding | None:
         assert batch.neighbours is not None
         price, label = prices[row], labels[row]
@@ -191,10 +173,10 @@ class PriceDetector:
         facts = batch.neighbours.facts[row]
         used = [j for j in np.flatnonzero(table.usable[row]).tolist() if j < len(facts)]
         one = _take(table, np.array([row]))
-        x = _log(price, label)
+        x = log_price(price, label)
 
         def density(at: float) -> float:
-            return float(_mixture(np.array([at]), one)[0])
+            return float(mixture(np.array([at]), one)[0])
 
         endings = [_ending(number(facts[j].price) or 1.0) for j in used if facts[j].currency == label]
         own_ending = _ending(price)
@@ -204,8 +186,8 @@ class PriceDetector:
             ending = _share(own_ending - (factor.adjusted()), endings)
             hypotheses.append((prior * density(x - shift) * ending, SCALE, factor))
         hypotheses.extend(self._labels(batch, row, price, label, used, density, own_ending))
-        if price in _PLACEHOLDERS:
-            mass = _PRIOR_PLACEHOLDER / (len(_PLACEHOLDERS) * _GRID)
+        if price in PLACEHOLDERS:
+            mass = _PRIOR_PLACEHOLDER / (len(PLACEHOLDERS) * _GRID)
             hypotheses.append((mass * 0.5, PLACEHOLDER, None))
         hypotheses.append((_PRIOR_OTHER / _WIDTH * 0.5, NEIGHBOURS, None))
         total = clean + sum(h[0] for h in hypotheses)
@@ -240,7 +222,7 @@ class PriceDetector:
         found: list[tuple[float, Rule, Any]] = []
         for currency, count in seen.most_common(_MAX_CURRENCIES):
             endings = [_ending(number(facts[j].price) or 1.0) for j in used if facts[j].currency == currency]
-            likelihood = density(_log(price, currency)) * _share(own_ending, endings)
+            likelihood = density(log_price(price, currency)) * _share(own_ending, endings)
             found.append((_PRIOR_CURRENCY * count / total * likelihood, CURRENCY, currency))
         return found
 
@@ -252,7 +234,7 @@ class PriceDetector:
         value: Any,
         posterior: float,
         clean: float,
-        table: _Table,
+        table: PriceTable,
         used: Sequence[int],
     ) -> Finding:
         assert batch.neighbours is not None
@@ -268,7 +250,7 @@ class PriceDetector:
         if rule is SCALE:
             repaired = rescale(observed, 1 / value)
             suggestion = Suggestion(repaired)
-            x = _log(number(repaired), label or None)
+            x = log_price(number(repaired), label or None)
             agree = [j for j in offers if abs(table.logs[row, j] - x) < _AGREE]
             confidence = min(posterior, _CAP_OFFERS if len(agree) >= 2 and len(agree) == len(offers) else _CAP_SIMILAR)
             reason = f"{who}; {says}, and {show(number(repaired) or 0.0)} {label}".rstrip() + " would fit."
@@ -295,6 +277,41 @@ class PriceDetector:
         )
 
 
+def price_table(batch: Batch, labels: Sequence[str | None], logs: NDArray[np.float64], min_score: float) -> PriceTable:
+    """The prices of each record's neighbours.
+
+    labels: the records' currencies. logs: (n,) their own prices by `log_price`; a row without one has no neighbours.
+    min_score: similarity below which a neighbour does not count.
+    """
+    assert batch.neighbours is not None
+    neighbours: Neighbours = batch.neighbours
+    shape = neighbours.scores.shape
+    prices = np.full(shape, np.nan)
+    same = np.zeros(shape, np.bool_)
+    titles, gtins, mpns = batch.column(Role.TITLE), batch.column(Role.GTIN), batch.column(Role.MPN)
+    scores = neighbours.scores.tolist()
+    for row, facts in enumerate(neighbours.facts):
+        if logs[row] != logs[row]:
+            continue
+        labelled = labels[row] is not None
+        own = codes(text(titles[row]))
+        gtin, mpn, row_scores = gtins[row], mpns[row], scores[row]
+        for j, other in enumerate(facts[: shape[1]]):
+            if other.price is None or (other.currency is not None) is not labelled:
+                continue
+            prices[row, j] = log_price(number(other.price), other.currency)
+            if gtin or mpn or row_scores[j] > 0.8:
+                same[row, j] = same_product(own, gtin, mpn, row_scores[j], other)
+    usable = ~np.isnan(prices) & ((neighbours.scores >= min_score) | same)
+    same &= usable
+    similarity = np.clip(neighbours.scores.astype(np.float64), 0, 1)
+    weights = softmax_weights(neighbours.scores, usable) * np.where(same, _OFFERS_WEIGHT, 1.0)
+    total = weights.sum(axis=1, keepdims=True)
+    weights = np.divide(weights, total, out=np.zeros_like(weights), where=total > 0)
+    widths = np.where(same, 0.15, 0.12 + 0.65 * (1 - similarity))
+    return PriceTable(np.nan_to_num(prices), usable, same, weights, widths)
+
+
 def _who(facts: Sequence[Facts], shown: Sequence[int], *, same: bool) -> str:
     """These products and what they cost, in words: `5 offers of the same product cost 199-219 USD`."""
     ranges = []
@@ -306,17 +323,17 @@ def _who(facts: Sequence[Facts], shown: Sequence[int], *, same: bool) -> str:
     return f"{len(shown)} {kind} cost {' and '.join(ranges)}"
 
 
-def _take(table: _Table, rows: NDArray[Any]) -> _Table:
-    return _Table(table.logs[rows], table.usable[rows], table.same[rows], table.weights[rows], table.widths[rows])
+def _take(table: PriceTable, rows: NDArray[Any]) -> PriceTable:
+    return PriceTable(table.logs[rows], table.usable[rows], table.same[rows], table.weights[rows], table.widths[rows])
 
 
-def _log(price: float | None, currency: str | None) -> float:
+def log_price(price: float | None, currency: str | None) -> float:
     """Natural log of the price in US dollars (in its own unit where no currency is known); NaN where unknown."""
     rate = 1.0 if currency is None else RATES.get(currency)
     return math.nan if price is None or rate is None else math.log(price / rate)
 
 
-def _mixture(x: NDArray[np.float64], table: _Table) -> NDArray[np.float64]:
+def mixture(x: NDArray[np.float64], table: PriceTable) -> NDArray[np.float64]:
     """The density of the neighbours' prices at x. x: (n,). Returns (n,)."""
     z = (x[:, None] - table.logs) / table.widths
     # Student's t with three degrees of freedom: 2 / (pi sqrt 3) (1 + z^2 / 3)^-2
