@@ -283,7 +283,9 @@ class EvidenceRows:
         self._rate[index] = np.log([RATES.get(fact.currency or "", math.nan) for fact in facts])
 
     def drop(self, row: int) -> None:
-        """Forget the product of this row."""
+        """Forget the product of this row, if one was ever put there."""
+        if row >= self._n:
+            return
         self._forget(row)
         self._codes[row], self._units[row], self._kinds[row] = 0, 0, 0
         self._gtin[row], self._mpn[row], self._text[row] = 0, 0, 0

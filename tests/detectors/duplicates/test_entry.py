@@ -1,0 +1,128 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from detectors.duplicates.entry import (
+    DESCRIPTION_CHARS,
+    Entry,
+    EntryError,
+    decode_entries,
+    encode_entry,
+    quantise,
+)
+from detectors.duplicates.epoch import Epoch, epoch_chunks, join_chunks
+from detectors.duplicates.sketch import BUCKETS, flat_weights
+from detectors.records import Facts, StoredRecord, Version
+from tests.detectors.duplicates.offers import deleted, entry, log_of
+
+
+def _same(a: Entry, b: Entry) -> bool:
+    return replace(a, vector=b.vector) == b and a.vector.tolist() == b.vector.tolist()
+
+
+def test_an_entry_comes_back_as_it_was() -> None:
+    full = Entry(
+        "店/1",
+        "products",
+        3,
+        Version(2, 77),
+        1,
+        Version(1, 70),
+        19.5,
+        "e5",
+        np.array([1, -127, 0], np.int8),
+        Facts("店/1", "标题", "text", "B", "c", 20.0, "CNY", "4006381333931", "AB-12", 1_700_000_000_000),
+    )
+    without = entry("a/1", 5, "Sony TV")
+    gone = deleted("b/1", 9)
+    decoded = decode_entries(log_of([full, gone, without], start=40))
+    assert [offset for offset, _ in decoded.items] == [40, 41, 42]
+    assert decoded.position == 43
+    for (_, got), sent in zip(decoded.items, (full, gone, without), strict=True):
+        assert isinstance(got, Entry)
+        assert _same(got, sent)
+
+
+def test_quantised_rows_use_all_127_steps() -> None:
+    got = quantise(np.array([[0.5, -1.0, 0.25], [0, 0, 0]], np.float32))
+    assert got.tolist() == [[64, -127, 32], [0, 0, 0]]
+
+
+def test_long_texts_are_cut() -> None:
+    key, value, headers = encode_entry(entry("a/1", 1, "t" * 3000, description="d" * 5000))
+    decoded = decode_entries([StoredRecord("c", 0, 0, 0, key, value, headers)])
+    got = decoded.items[0][1]
+    assert isinstance(got, Entry)
+    assert (len(got.facts.title), len(got.facts.description)) == (1000, DESCRIPTION_CHARS)
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        entry("", 1, "x"),
+        replace(entry("a/1", 1, "x"), vector=np.zeros(0, np.int8)),
+        replace(entry("a/1", 1, "x"), vector=np.zeros(4, np.float32)),
+        replace(entry("a/1", 1, "x"), facts=Facts("a/2")),
+        entry("a/1", 1, "\ud800"),
+        entry("a/1", 1, "x", category="c" * 1_000_000),
+    ],
+)
+def test_what_would_not_decode_is_not_published(bad: Entry) -> None:
+    with pytest.raises(EntryError):
+        encode_entry(bad)
+
+
+def test_what_does_not_decode_is_skipped_and_reported() -> None:
+    good = log_of([entry("a/1", 1, "Sony TV"), entry("a/2", 2, "Bose"), deleted("a/3", 3)])
+    value = good[0].value
+    assert value is not None
+    bad = [
+        (b"a/1", value[:20]),
+        (b"a/1", value[:60]),
+        (b"a/1", value[:-3]),
+        (b"a/9", value),
+        (b"a/1", b"\x02" + value[1:]),
+        (b"a/1", value.replace(b'"title":"Sony TV"', b'"title":7')),
+        (b"a/1", b"{}"),
+        (b"a/1", b""),
+        (b"a/1", None),
+        (None, value),
+        (b"\xff", value),
+        (b"\x00epoch/1/0", b"nonsense"),
+    ]
+    records = [StoredRecord("c", 0, i, 0, k, v) for i, (k, v) in enumerate(bad)]
+    mixed = [*records, *(replace(r, offset=100 + r.offset) for r in good)]
+    decoded = decode_entries(mixed)
+    assert [s.offset for s in decoded.skipped] == list(range(len(bad)))
+    assert [offset for offset, _ in decoded.items] == [100, 101, 102]
+    assert decoded.position == 103
+
+
+@given(st.lists(st.tuples(st.one_of(st.none(), st.binary(max_size=20)), st.one_of(st.none(), st.binary(max_size=200)))))
+def test_no_bytes_raise(pairs: list[tuple[bytes | None, bytes | None]]) -> None:
+    records = [StoredRecord("c", 0, i, 0, k, v, [("version", v or b"")]) for i, (k, v) in enumerate(pairs)]
+    decoded = decode_entries(records)
+    assert len(decoded.items) + len(decoded.skipped) <= len(records)
+
+
+def test_an_epoch_comes_back_from_its_parts_in_any_order() -> None:
+    rng = np.random.default_rng(1)
+    epoch = Epoch(3, 900, 5000, rng.integers(1, 256, BUCKETS).astype(np.uint8))
+    parts = epoch_chunks(epoch)
+    assert len(parts) > 1
+    assert all(len(part.encode()[1]) < 512_000 for part in parts)
+    back = join_chunks(reversed(parts), BUCKETS)
+    assert back is not None
+    assert (back.number, back.switch_at, back.n) == (3, 900, 5000)
+    assert (back.weights == epoch.weights).all()
+    assert join_chunks(parts[1:], BUCKETS) is None
+
+
+def test_an_epoch_of_other_size_is_none() -> None:
+    parts = epoch_chunks(Epoch(1, 0, 10, flat_weights()))
+    assert join_chunks(parts, BUCKETS // 2) is None

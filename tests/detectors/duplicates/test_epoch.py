@@ -1,0 +1,12 @@
+from __future__ import annotations
+
+from detectors.duplicates.epoch import EpochPolicy
+
+
+def test_epochs_come_at_each_growth() -> None:
+    policy, counted, made = EpochPolicy(), 0, []
+    for products in range(0, 100_000, 16):
+        if policy.due(products, counted):
+            counted = products
+            made.append(products)
+    assert made == [64, 128, 256, 512, 1024, 2048, 4096, 16384, 65536]

@@ -1,0 +1,182 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from detectors.duplicates.entry import Entry
+from detectors.duplicates.epoch import Epoch
+from detectors.duplicates.statement import Statement, decode_statement, encode_statement, statements
+from detectors.duplicates.view import CatalogueView
+from detectors.records import StoredRecord, Version
+from tests.detectors.duplicates.offers import apply, deleted, entry, log_of, new_view, random_entries
+
+
+def _said(view: CatalogueView, identities: list[str], *, clean: bool = False) -> list[Statement]:
+    return statements(view, view.search(identities, clean=clean), clean=clean)
+
+
+def test_only_what_came_before_is_seen() -> None:
+    view = apply(new_view(), log_of([entry(f"a/{i}", i, "Sony Camera DSC-W120") for i in range(4)]))
+    found = view.lookup(["a/0", "a/2", "a/9"], k=5)
+    assert [[f.identity for f in line] for line in found.facts] == [[], ["a/0", "a/1"], []]
+    assert found.scores[1, 0] == pytest.approx(1, abs=1e-3)
+    assert found.dense[1, 0] == pytest.approx(1, abs=1e-2)
+    assert (found.scores[0] == -1).all()
+
+
+def test_a_new_price_neither_hides_nor_shows() -> None:
+    first = entry("a/0", 0, "Sony Camera DSC-W120", 100.0)
+    later = entry("a/1", 1, "Sony Camera DSC-W120", 100.0)
+    cheaper = entry("a/0", 2, "Sony Camera DSC-W120", 9.0, match=0, match_price=100.0)
+    view = apply(new_view(), log_of([first, later]))
+    before = _said(view, ["a/1"])
+    apply(view, log_of([cheaper], start=2))
+    assert _said(view, ["a/1"]) == before
+    assert view.facts("a/0") == cheaper.facts
+    assert [c.identity for c in _said(view, ["a/0"])[0].candidates] == ["a/1"]
+
+
+def test_older_entries_are_ignored_and_told() -> None:
+    new, old = entry("a/1", 5, "new title"), entry("a/1", 3, "old title")
+    view = apply(new_view(), log_of([new, old]))
+    assert view.version_of("a/1") == Version(0, 5)
+    assert [(e.identity, e.facts.title, e.vector.tolist()) for e in view.stale_entries()] == [
+        ("a/1", "new title", new.vector.tolist())
+    ]
+    apply(view, log_of(view.stale_entries(), start=2))
+    assert view.stale_entries() == []
+
+
+def test_a_revision_replaces_facts() -> None:
+    first = entry("a/1", 5, "Sony TV", 10.0)
+    revised = replace(first, revision=1, facts=replace(first.facts, price=20.0))
+    view = apply(new_view(), log_of([first, revised, first]))
+    facts = view.facts("a/1")
+    assert facts is not None
+    assert facts.price == 20.0
+    assert len(view.stale_entries()) == 1
+
+
+def test_deleted_products_are_remembered_but_not_found() -> None:
+    items = [entry("a/1", 1, "Sony TV X100"), entry("b/1", 2, "Sony TV X100"), deleted("a/1", 7)]
+    view = apply(new_view(), log_of([*items, entry("a/1", 4, "Sony TV X100")]))
+    assert "a/1" not in view
+    assert len(view) == 1
+    assert view.facts("a/1") is None
+    assert view.version_of("a/1") == Version(0, 7)
+    assert [e.deleted for e in view.stale_entries()] == [True]
+    assert [len(line) for line in view.lookup(["b/1"]).facts] == [0]
+    (gone,) = _said(view, ["a/1"])
+    assert (gone.deleted, gone.version) == (True, Version(0, 7))
+    apply(view, log_of([entry("a/1", 9, "Sony TV X100")], start=4))
+    assert [c.identity for c in _said(view, ["a/1"])[0].candidates] == ["b/1"]
+
+
+def test_ids_that_one_source_has() -> None:
+    view = apply(new_view(), log_of([entry("a/1", 1, "x"), entry("b/1", 2, "y"), entry("b/2", 3, "z")]))
+    assert (view.by_product_id("1"), view.by_product_id("2"), view.by_product_id("3")) == (None, "b/2", None)
+    apply(view, log_of([deleted("a/1", 4)], start=3))
+    assert view.by_product_id("1") == "b/1"
+
+
+def test_two_encoders_are_never_compared() -> None:
+    other = replace(entry("a/2", 2, "Sony TV X100"), encoder="other", vector=np.ones(7, np.int8))
+    view = apply(new_view(), log_of([entry("a/1", 1, "Sony TV X100"), other, entry("a/3", 3, "Sony TV X100")]))
+    assert [[f.identity for f in line] for line in view.lookup(["a/2", "a/3"]).facts] == [[], ["a/1"]]
+    assert view.entry("a/2") is not None
+    assert len(view) == 3
+
+
+def test_a_clean_source_has_no_candidates_of_its_own() -> None:
+    items = [entry("a/1", 1, "Sony TV X100"), entry("b/1", 2, "Sony TV X100"), entry("a/2", 3, "Sony TV X100")]
+    view = apply(new_view(), log_of(items))
+    assert [c.identity for c in _said(view, ["a/2"])[0].candidates] == ["a/1", "b/1"]
+    assert [c.identity for c in _said(view, ["a/2"], clean=True)[0].candidates] == ["b/1"]
+    assert [f.identity for f in view.lookup(["a/2"]).facts[0]] == ["a/1", "b/1"]
+
+
+def test_a_shared_part_number_makes_a_candidate_in_another_language() -> None:
+    items = [entry(f"n/{i}", i, f"Sony camera number {i}") for i in range(30)]
+    items += [entry("a/1", 40, "Electric Kettle", 30.0, mpn="NK-2450", gtin="4006381333931")]
+    items += [entry("b/1", 41, "电热水壶", 30.0, mpn="NK2450", gtin="4006381333931")]
+    (said,) = _said(apply(new_view(), log_of(items)), ["b/1"])
+    assert [(c.identity, c.certain) for c in said.candidates] == [("a/1", True)]
+    assert "same GTIN 4006381333931" in said.candidates[0].reason
+
+
+def test_statements_say_why() -> None:
+    items = [
+        entry("abt/580", 0, "Bose Acoustimass 5 Speaker System - AM53BK", 399.0, currency="USD"),
+        entry("buy/7", 1, "Bose AM53BK Acoustimass 5 Speakers", 379.95, currency="USD"),
+        entry("buy/8", 2, "Bose AM53BK Acoustimass 5 Speakers", 379.95, currency="USD"),
+    ]
+    first, second = _said(apply(new_view(), log_of(items)), ["buy/7", "buy/8"])
+    (link,) = first.candidates
+    assert (link.identity, link.rule, link.certain) == ("abt/580", "duplicate.near", True)
+    assert link.reason == "same model code AM53BK; 379.95 USD and 399.00 USD"
+    assert [(c.identity, c.rule) for c in second.candidates] == [
+        ("buy/7", "duplicate.exact"),
+        ("abt/580", "duplicate.near"),
+    ]
+    assert [decode_statement(*encode_statement(s)) for s in (first, second)] == [first, second]
+    assert (second.position, second.source, second.match_version) == (2, "buy", Version(0, 2))
+
+
+def _stream(seed: int) -> tuple[list[StoredRecord], list[str]]:
+    """A log with updates, deletions and epochs whose switches come later."""
+    items: list[Entry | Epoch] = list(random_entries(seed, 60))
+    counting = new_view()
+    log = log_of(items)
+    for more in (100, 200):
+        apply(counting, log[counting.position :])
+        log += log_of([counting.make_epoch(margin=30)], start=len(log))
+        log += log_of(random_entries(seed + more, more, offset=len(log), ids=90), start=len(log))
+        log += log_of([deleted(f"shop{i % 3}/{i}", len(log) + 5000) for i in range(4)], start=len(log))
+    identities = [r.key.decode() for r in log if r.key and not r.key.startswith(b"\x00")]
+    return log, list(dict.fromkeys(identities))
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_the_size_of_fetches_changes_no_bit(seed: int) -> None:
+    log, identities = _stream(seed)
+    views = [apply(new_view(), log, fetch) for fetch in (len(log), 1, 7, 64)]
+    assert views[0].epoch.number == 2
+    want = views[0].search(identities)
+    said = [encode_statement(s) for s in statements(views[0], want)]
+    assert sum(b'"candidates":[[' in value for _, value in said) > 20
+    for view in views[1:]:
+        assert len(view) == len(views[0])
+        got = view.search(identities)
+        for name in ("row", "neighbours", "scores", "dense", "candidates", "similarity"):
+            assert getattr(got, name).tobytes() == getattr(want, name).tobytes(), name
+        assert [encode_statement(s) for s in statements(view, got)] == said
+
+
+def test_looking_up_later_or_with_others_changes_no_bit() -> None:
+    """Also over the switch of an epoch: who was published before is looked up with the sketches of before."""
+    log = log_of(random_entries(5, 200))
+    counting = apply(new_view(), log[:100])
+    log[150:150] = log_of([counting.make_epoch(margin=80)])
+    log = [replace(r, offset=i) for i, r in enumerate(log)]
+    view, at_once = new_view(), {}
+    for i in range(0, len(log), 10):
+        part = log[i : i + 10]
+        apply(view, part)
+        own = [r.key.decode() for r in part if r.key and not r.key.startswith(b"\x00")]
+        at_once |= {s.identity: s for s in _said(view, own)}
+    assert view.epoch.number == 1
+    assert {s.identity: s for s in _said(view, list(at_once))} == at_once
+    for identity in list(at_once)[::17]:
+        assert _said(view, [identity]) == [at_once[identity]]
+
+
+def test_a_late_epoch_switches_after_its_last_part() -> None:
+    view = apply(new_view(), log_of(random_entries(1, 80)))
+    epoch = replace(view.make_epoch(0), switch_at=3)
+    log = log_of([epoch, *random_entries(9, 3, offset=500)], start=80)
+    apply(view, log)
+    assert (view.epoch.number, view.epoch.switch_at) == (1, log[-3].offset)
+    apply(view, log_of([epoch], start=90))
+    assert view.epoch.number == 1
