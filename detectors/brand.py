@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Final
 
 from detectors.contract.model import Role
-from detectors.neighbourhood import named, text
+from detectors.neighbourhood import named, source_of, text
 from detectors.records import Batch, Dimension, Evidence, Facts, Finding, Rule, Severity, Suggestion
 from detectors.standardise.chinese import fold
 from detectors.voting import Level, Reliability, Vote, tally
@@ -42,6 +42,7 @@ _LEVELS: Final = (Level(0.95, 4, 0.4), Level(0.8, 3, 0.3), Level(0.5, 2, 0.3))
 
 _TOKEN: Final = re.compile(r"[^\W_]+")
 _CJK: Final = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7a3]")
+_PARTS: Final = re.compile(r"[/|()\[\]【】、,;]")
 _FOR: Final = frozenset(
     ["for", "fits", "fit", "compatible", "with", "like", "style", "replacement", "pour", "für", "para", "untuk"]
 )
@@ -92,25 +93,28 @@ class BrandDetector:
         findings = []
         for row, (value, facts) in enumerate(zip(values, batch.neighbours.facts, strict=True)):
             missing = value is None or value == ""
-            own = squash(text(value))
-            if not missing and (not own or own in _NO_BRAND):
+            if not missing and (not (parts := names(text(value))) or parts[0] in _NO_BRAND):
                 continue
             wanted = not missing and (self._at_start.wanted(row) or self._inside.wanted(row))
             title = tokens(text(titles[row]))
-            proper = not missing and place_in(title, value) is not None
+            # The first name alone: beside a right Chinese name the Latin one can be mistyped.
+            proper = not missing and _find(title, _spellings(text(value))[0]) is not None
             if proper and not wanted:
                 continue
             scores = batch.neighbours.scores[row].tolist()
+            aliases = _aliases(other.brand for other in facts)
             ballots = [
                 (score, brand, place)
                 for place, (other, score) in enumerate(zip(facts, scores, strict=False))
-                if score >= self.min_score and (brand := squash(text(other.brand))) and brand not in _NO_BRAND
+                if score >= self.min_score and (brand := _key(other.brand, aliases)) and brand not in _NO_BRAND
             ]
-            case = _Case(row, column, value, own, title, facts, scores, ballots)
+            own = _key(value, aliases)
+            source = source_of(batch.records[row].identity)
+            case = _Case(row, column, value, own, source, title, facts, scores, ballots)
             vote, agreement = self._ask(case, wanted)
             if proper or (not missing and any(brand == own for _, brand, _ in ballots)):
                 continue
-            finding = _typo(case) if not missing and frequency[own] <= 2 else None
+            finding = _typo(case) if not missing and frequency[squash(text(value))] <= 2 else None
             if finding is None and vote is not None:
                 finding = self._judge(case, vote, agreement, missing)
             if finding is not None:
@@ -122,7 +126,7 @@ class BrandDetector:
         vote = tally(case.ballots)
         if vote is None:
             return None, 0.0
-        start = place_in(case.title, text(case.facts[vote.supporters[0]].brand))
+        start = _named_at(case, vote)
         if start is None or start < 0:
             return None, 0.0
         reliability = self._at_start if start == 0 else self._inside
@@ -134,7 +138,7 @@ class BrandDetector:
         return vote, reliability.agreement(level)
 
     def _judge(self, case: _Case, vote: Vote, agreement: float, missing: bool) -> Finding | None:
-        name = text(case.facts[vote.supporters[0]].brand)
+        name = case.spelling(vote)
         says = f"The title names {name!r:.60}, the brand of {len(vote.supporters)} similar products"
         if missing:
             return _finding(case, MISSING, vote, name, min(agreement, 0.99), f"{says}; the brand is empty.")
@@ -148,17 +152,24 @@ class BrandDetector:
 class _Case:
     """A record and its neighbours' brands.
 
-    own: its brand, squashed. ballots: (similarity, squashed brand, place) of the neighbours that have a brand.
+    own: its brand as it is compared. ballots: (similarity, brand, place) of the neighbours that have a brand.
     """
 
     row: int
     column: str
     value: Any
     own: str
+    source: str
     title: tuple[str, ...]
     facts: Sequence[Facts]
     scores: Sequence[float]
     ballots: Sequence[tuple[float, str, int]]
+
+    def spelling(self, vote: Vote) -> str:
+        """The winner as this record's source writes it, as far as the neighbours show."""
+        supporters = vote.supporters
+        own = (place for place in supporters if source_of(self.facts[place].identity) == self.source)
+        return text(self.facts[next(own, supporters[0])].brand)
 
 
 def _typo(case: _Case) -> Finding | None:
@@ -169,8 +180,8 @@ def _typo(case: _Case) -> Finding | None:
             continue
         vote = tally(ballot for ballot in case.ballots if ballot[1] == brand)
         assert vote is not None
-        name = text(case.facts[vote.supporters[0]].brand)
-        in_title = place_in(case.title, name) is not None
+        name = case.spelling(vote)
+        in_title = _named_at(case, vote) is not None
         ours, theirs = set(_words(text(case.value))), set(_words(name))
         if (len(brand) == 4 and not in_title) or ours < theirs or theirs < ours:
             continue
@@ -213,20 +224,60 @@ def tokens(title: str) -> tuple[str, ...]:
     return tuple(_TOKEN.findall(fold(title)))
 
 
-def place_in(title: tuple[str, ...], brand: str) -> int | None:
-    """The word of a title at which it names a brand, -1 after a word such as "for"; None where it does not.
+@lru_cache(1 << 15)
+def names(brand: str) -> tuple[str, ...]:
+    """The names that a brand is written with, squashed: two of `Xiaomi/小米` or `小米（Xiaomi）`, Latin ones first."""
+    parts = [part for raw in _PARTS.split(fold(brand)) if (part := "".join(c for c in raw if c.isalnum()))]
+    return tuple(sorted(dict.fromkeys(parts), key=lambda part: _CJK.search(part) is not None))
 
-    Chinese brands are found inside words.
+
+def _aliases(brands: Iterable[Any]) -> dict[str, str]:
+    """Names that stand beside another name, and which one is used for both."""
+    found: dict[str, str] = {}
+    for brand in brands:
+        parts = names(text(brand))
+        for part in parts[1:]:
+            found[part] = parts[0]
+    return found
+
+
+def _key(brand: Any, aliases: Mapping[str, str]) -> str:
+    """What a brand is compared by; the empty text for none."""
+    parts = names(text(brand))
+    return aliases.get(parts[0], parts[0]) if parts else ""
+
+
+def _named_at(case: _Case, vote: Vote) -> int | None:
+    """The word of the title at which it names the winner in any supporter's spelling; see `place_in`."""
+    spellings = dict.fromkeys(text(case.facts[place].brand) for place in vote.supporters[:8])
+    places = [place for name in spellings if (place := place_in(case.title, name)) is not None]
+    return None if not places else min(places)
+
+
+@lru_cache(1 << 15)
+def _spellings(brand: str) -> tuple[tuple[str, ...], ...]:
+    return tuple(words for part in _PARTS.split(fold(brand)) if (words := tuple(_TOKEN.findall(part))))
+
+
+def place_in(title: tuple[str, ...], brand: str) -> int | None:
+    """The word of a title at which it names a brand, by any of its names; -1 after a word such as "for"; None: nowhere.
+
+    Chinese names are found inside words.
     """
-    words = _words(brand)
-    if not words:
-        return None
+    for words in _spellings(brand):
+        if (place := _find(title, words)) is not None:
+            return place
+    return None
+
+
+def _find(title: tuple[str, ...], words: tuple[str, ...]) -> int | None:
     if _CJK.search(words[0]):
         joined = "".join(words)
         place = next((n for n, word in enumerate(title) if joined in word), None)
-        return (
-            None if place is None else -1 if any(w in title[place].split(joined)[0][-3:] for w in _FOR_CJK) else place
-        )
+        if place is None:
+            return None
+        before = title[place].split(joined)[0][-3:]
+        return -1 if any(word in before for word in _FOR_CJK) else place
     size = len(words)
     for n in range(len(title) - size + 1):
         if title[n : n + size] == words:

@@ -32,6 +32,7 @@ _CJK: Final = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7a3]")
 _LATIN: Final = re.compile(r"[a-z]")
 _SOURCES: Final = 10_000
 _NEIGHBOURS: Final = 10
+"""The nearest, whose words a description of the right kind of product shares."""
 
 
 class TextDetector:
@@ -75,9 +76,9 @@ class TextDetector:
             repeated = len(title & description) / len(title)
             if repeated > 0.1 or not _same_script(raw_title, raw_description):
                 continue
-            facts = batch.neighbours.facts[row][:_NEIGHBOURS]
+            facts = batch.neighbours.facts[row]
             usual = _usual(facts, source)
-            if usual is None or usual < self.usual or _shared(facts, title, description) > 1:
+            if usual is None or usual < self.usual or _shared(facts[:_NEIGHBOURS], title, description) > 1:
                 continue
             self._odd[source] += 1
             rate = self._odd[source] / self._seen[source]
