@@ -50,6 +50,8 @@ __all__ = ["Worker", "contracts_of"]
 
 log = structlog.get_logger(__name__)
 
+_CATCHING_UP = 1000  # products that wait to be read
+_POISON_IN_A_ROW = 50  # records, after which the fault is not in the records
 _SELF_TEST = ("A known-good title, 128 GB, black", "一个已知良好的标题 128GB 黑色")
 
 
@@ -160,7 +162,15 @@ class Worker:
             if contract.kind is Kind.BEHAVIORS:
                 judge = Judge(contract, behavior_detectors(contract), policy, names, topic)
                 behaviors = BehaviorWay(
-                    contract, intake, judge, self._view, self._mapping, self._outlet, self._compute, self.metrics
+                    contract,
+                    intake,
+                    judge,
+                    self._view,
+                    self._mapping,
+                    self._outlet,
+                    self._compute,
+                    self.metrics,
+                    self._catching_up,
                 )
                 agents.append(self._agent(topic, behaviors))
                 continue
@@ -195,16 +205,26 @@ class Worker:
                 options.batch_records, inflight, options.retries, options.backoff_seconds, options.drain_seconds
             )
 
+        poisoned, since = 0, -1
+
         async def prepared(records: Sequence[ConsumerRecord], generation: int) -> Awaitable[None] | None:
             await self._prepare(generation)
             return await handler(records, generation)
 
         async def poison(record: ConsumerRecord, error: BaseException) -> None:
+            nonlocal poisoned, since
+            poisoned, since = poisoned + 1 if agent.stats.batches == since else 1, agent.stats.batches
+            if poisoned > _POISON_IN_A_ROW:
+                raise InfrastructureError(
+                    f"{poisoned} records of {topic} in a row could not be processed: {type(error).__name__}: {error}.",
+                    "That is no fault of the records. Nothing of this batch was acknowledged.",
+                ) from error
             rejection = Rejection(record, "process", type(error).__name__, f"Processing failed: {error}")
             await self._outlet.bury([rejection])
             self.metrics.records(record.topic, "dead_letter", 1)
 
-        return batch_agent(self.app, topic, prepared, on_poison=poison, self_test=self._self_test, options=options)
+        agent = batch_agent(self.app, topic, prepared, on_poison=poison, self_test=self._self_test, options=options)
+        return agent
 
     async def _self_test(self) -> None:
         vectors = await self._compute.run(self._encoder.encode, _SELF_TEST)
@@ -290,6 +310,11 @@ class Worker:
             self.metrics.retried(topic, retries - self._retries[topic])
             self._retries[topic] = retries
         self.metrics.ready(self._readiness()[0])
+
+    def _catching_up(self) -> bool:
+        """Whether products wait, as far as this worker knows: those of its own partitions."""
+        topics = self._settings.products
+        return any(behind > _CATCHING_UP for tp, behind in self._lag.lag.items() if tp.topic in topics)
 
     def _live(self) -> tuple[bool, dict[str, Any]]:
         return True, {}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -28,6 +28,8 @@ class BehaviorWay:
     """Handles micro-batches of one behaviour topic.
 
     Nothing of it depends on another batch but what the detectors remember, so it has no read-back.
+
+    catching_up: whether products wait to be read; a product that is not in the catalogue then may come in a moment.
     """
 
     def __init__(
@@ -40,6 +42,7 @@ class BehaviorWay:
         outlet: Outlet,
         compute: Compute,
         metrics: Metrics,
+        catching_up: Callable[[], bool],
     ) -> None:
         self._contract = contract
         self._intake = intake
@@ -49,6 +52,7 @@ class BehaviorWay:
         self._outlet = outlet
         self._compute = compute
         self._metrics = metrics
+        self._catching_up = catching_up
 
     async def __call__(self, records: Sequence[SourceRecord], generation: int) -> Awaitable[None]:
         """Judge the batch; the returned awaitable is done when everything it caused is confirmed."""
@@ -89,5 +93,7 @@ class BehaviorWay:
             known = None if identity is None else view.facts(identity)
             facts.append(known)
             canonical.append(None if identity is None else mapping.canonical(identity))
-        joined = replace(batch, products=facts, canonical=canonical, catalogue_size=len(view))
+        joined = replace(
+            batch, products=facts, canonical=canonical, catalogue_size=0 if self._catching_up() else len(view)
+        )
         return joined, canonical
