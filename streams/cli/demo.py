@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -20,6 +21,9 @@ def demo(
     encoder: Annotated[str, typer.Option(help="static, or transformer.", metavar="NAME")] = "static",
     rate: Annotated[float | None, typer.Option(min=1, max=20_000, help="Events per second. [default: 400]")] = None,
     keep: Annotated[bool, typer.Option("--keep", help="Leave Kafka's data and the worker's log.")] = False,
+    picture: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write the last live screen to an SVG file.")
+    ] = None,
 ) -> None:
     """Watch the monitor find and repair faults in a simulated marketplace.
 
@@ -37,6 +41,7 @@ def demo(
         encoder=encoder,
         rate=rate,
         keep=keep,
+        picture=picture,
         kafka_home=load_settings().kafka_home,
     )
     code = run_demo(options, out=output, err=errors)

@@ -26,6 +26,7 @@ from rich.live import Live
 from sinks.dead_letters import parse
 from streams.broker import EmbeddedKafka
 from streams.clients import kafka_python_options
+from streams.demo.picture import save_picture
 from streams.demo.screen import print_line, render
 from streams.demo.state import DemoState, Phase
 from streams.demo.summary import as_object, render_summary
@@ -63,7 +64,7 @@ class DemoOptions:
     """seconds: of the demo, from its first event; None: until Ctrl-C. encoder: as in the settings.
 
     rate: events per second once the catalogue is loaded; the mix's own where None. keep: leave the folder with Kafka's
-    data and the worker's log. prepare: called while the worker is not there yet. kafka_home: see `EmbeddedKafka`.
+    data and the worker's log. picture: an SVG file for the last live screen. prepare: called while the worker is not there yet. kafka_home: see `EmbeddedKafka`.
     """
 
     seconds: float | None = 60.0
@@ -72,6 +73,7 @@ class DemoOptions:
     encoder: str = "static"
     rate: float | None = None
     keep: bool = False
+    picture: Path | None = None
     prepare: Prepare | None = None
     kafka_home: Path | None = None
 
@@ -195,6 +197,8 @@ class _Demo:
         producer, consumer = self._clients(settings, stack)
         try:
             self._stream(worker, settings, producer, consumer)
+            if self._options.picture is not None:
+                save_picture(self._state(), self._options.picture)
             self._drain(worker, settings, producer, consumer)
         except KeyboardInterrupt:
             with contextlib.suppress(KeyboardInterrupt):

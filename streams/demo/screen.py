@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from streams.demo.state import DemoState, Phase
+from streams.marketplace.events import FaultKind
 from streams.marketplace.truth import DUPLICATE, Example, KindCount, Report
 
 __all__ = ["excerpt", "label", "line", "print_line", "render", "visible"]
@@ -21,6 +22,28 @@ __all__ = ["excerpt", "label", "line", "print_line", "render", "visible"]
 _WIDE = 100  # columns from which the reason has one of its own
 _FIXED_LINES = 13  # of the screen beside the rows of the table
 _LEAD = 6  # cells shown before the first difference of an example
+_LABEL = 22  # cells
+
+# Rows keep their places: what is repaired first, then what is found, then what cannot be processed.
+_ORDER = tuple(
+    dict.fromkeys(
+        (
+            FaultKind.MOJIBAKE,
+            FaultKind.HTML_ENTITIES,
+            FaultKind.CONTROL_CHARACTERS,
+            FaultKind.REPEATED_PHRASE,
+            FaultKind.PRICE_TIMES_100,
+            FaultKind.PRICE_DIV_100,
+            FaultKind.CURRENCY_LABEL,
+            FaultKind.NEGATIVE_PRICE,
+            FaultKind.PRICE_CONTRADICTION,
+            FaultKind.BRAND_TYPO,
+            FaultKind.BRAND_SWAP,
+            FaultKind.CATEGORY_SWAP,
+            *FaultKind,
+        )
+    )
+)
 
 
 def label(kind: str) -> str:
@@ -31,7 +54,13 @@ def label(kind: str) -> str:
 def render(state: DemoState, width: int, height: int) -> RenderableType:
     """The whole screen for a terminal of this many columns and lines."""
     return Panel(
-        Group(_progress(state, width - 4), Text(), _figures(state), Text(), _faults(state.report, width - 4, height)),
+        Group(
+            _progress(state, width - 4),
+            Text(),
+            _figures(state, width),
+            Text(),
+            _faults(state.report, width - 4, height),
+        ),
         title=Text.assemble(("Streamgauge", "bold"), " · a simulated marketplace on Apache Kafka"),
         title_align="left",
         subtitle=_footer(state),
@@ -111,10 +140,10 @@ def _progress(state: DemoState, width: int) -> RenderableType:
     return grid
 
 
-def _figures(state: DemoState) -> RenderableType:
+def _figures(state: DemoState, width: int) -> RenderableType:
     report = state.report
     links = report.by_kind.get(DUPLICATE, KindCount())
-    figures = (
+    figures = [
         ("events/s", f"{state.rate:,.0f}"),
         ("events", f"{state.sent:,}"),
         ("faults found", f"{report.found}/{report.planted}"),
@@ -122,7 +151,9 @@ def _figures(state: DemoState) -> RenderableType:
         ("repairs", f"{report.repairs}"),
         ("dead letters", f"{report.dead_letters}"),
         ("p50 / p99", "–" if state.p50_ms is None else f"{state.p50_ms:.0f}/{state.p99_ms or 0:.0f} ms"),
-    )
+    ]
+    if width < _WIDE:
+        del figures[1]
     grid = Table.grid(expand=True)
     for _ in figures:
         grid.add_column(justify="center", ratio=1, no_wrap=True)
@@ -133,11 +164,11 @@ def _figures(state: DemoState) -> RenderableType:
 
 def _faults(report: Report, width: int, height: int) -> RenderableType:
     wide = width >= _WIDE
-    room = width - 20 - 9 - 6 - 2  # label, count, gaps and the arrow
-    each = max(8, (room * 5 // 8 if wide else room) // 2 - 2)
+    room = width - _LABEL - 9 - 6 - 2  # the count is 9 wide; gaps and the arrow
+    each = max(8, (room * 9 // 16 if wide else room) // 2 - 2)
     table = Table(expand=True, box=None, padding=(0, 1), show_edge=False, header_style="dim", pad_edge=False)
-    table.add_column("fault", width=20, no_wrap=True)
-    table.add_column("found", width=7, justify="right", no_wrap=True)
+    table.add_column("fault", width=_LABEL, no_wrap=True)
+    table.add_column("found", width=9, justify="right", no_wrap=True)
     table.add_column("as it came → as it should be", width=2 * each + 3, no_wrap=True)
     if wide:
         table.add_column("why", no_wrap=True, ratio=1, overflow="ellipsis")
@@ -158,11 +189,13 @@ def _faults(report: Report, width: int, height: int) -> RenderableType:
 
 
 def _rows(report: Report, limit: int) -> list[tuple[str, KindCount]]:
-    """Duplicates, then the kinds found most often."""
-    kinds = [(kind, count) for kind, count in report.by_kind.items() if kind != DUPLICATE and count.planted]
-    kinds.sort(key=lambda item: (-item[1].found, item[0]))
+    """Duplicates, then the kinds in their order; where room is short, those of which something was found."""
+    kinds = [(kind.value, report.by_kind[kind]) for kind in _ORDER if kind in report.by_kind]
+    kinds = [item for item in kinds if item[1].planted]
     links = report.by_kind.get(DUPLICATE)
     first = [(DUPLICATE, links)] if links is not None and links.planted else []
+    if len(kinds) > limit - len(first):
+        kinds = [item for item in kinds if item[1].found] or kinds
     return [*first, *kinds][:limit]
 
 

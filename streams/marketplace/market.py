@@ -35,6 +35,7 @@ _PRICE_FAULTS = frozenset(
     }
 )
 _BLOCK = 12  # events that a replayed block sends again
+_SALE_SHARE = 0.04  # of the price changes
 _SETTLING = 15.0  # seconds in which events may still meet the catalogue as it was before a correction
 
 
@@ -162,7 +163,9 @@ class _Run:
         else:
             offer = rng.choice(self._offered)
             if not self._shadowed(offer, at):
-                offer.price = offer.supplier.round_price(offer.price * rng.uniform(0.92, 1.08))
+                sale = rng.random() < _SALE_SHARE
+                factor = rng.uniform(0.6, 0.8) if sale else rng.uniform(0.94, 1.06)
+                offer.price = offer.supplier.round_price(offer.usual * factor)
         if rng.random() < self._mix.product_faults and not self._shadowed(offer, at):
             return self._damaged_product(offer, at)
         return self._product(offer, at)

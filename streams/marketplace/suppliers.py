@@ -60,13 +60,15 @@ class Supplier:
 class Offer:
     """One article as one supplier offers it. Its price changes, its text does not.
 
-    style: 0 or 1, which of the supplier's ways of writing the title. price: in the supplier's currency.
+    style: 0 or 1, which of the supplier's ways of writing the title. usual: the price around which its price moves, as
+    `price` in the supplier's currency.
     """
 
     supplier: Supplier
     article: Article
     sku: str
     style: int
+    usual: float
     price: float
     with_gtin: bool
 
@@ -360,6 +362,7 @@ def make_offer(rng: random.Random, supplier: Supplier, article: Article, number:
         article=article,
         sku=supplier.write_sku(article, number),
         style=rng.randint(0, 1),
+        usual=price,
         price=supplier.round_price(price),
         with_gtin=rng.random() < supplier.gtin_share,
     )

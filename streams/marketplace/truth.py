@@ -62,7 +62,7 @@ NAMES: Mapping[FaultKind, tuple[str, ...]] = {
     FaultKind.BRAND_TYPO: ("brand.*", "anomaly.brand*"),
     FaultKind.BRAND_SWAP: ("brand.*", "anomaly.brand*"),
     FaultKind.CATEGORY_SWAP: ("category.*", "anomaly.category*"),
-    FaultKind.DESCRIPTION_OF_ANOTHER: ("description.*", "anomaly.description*"),
+    FaultKind.DESCRIPTION_OF_ANOTHER: ("text.mismatch", "anomaly.description*"),
     FaultKind.GTIN_CHECK_DIGIT: ("gtin.*",),
     FaultKind.REPEATED_EVENT: ("behavior.repeat", "behavior.replay"),
     FaultKind.REPLAYED_BLOCK: ("behavior.repeat", "behavior.replay"),
@@ -293,7 +293,7 @@ class Truth:
             return
         if self._first is None:
             self._first = at
-        if before is None:
+        if before is None and (verdict.kind == DUPLICATE or position in self._planted_at):
             self._show(verdict.kind, position, finding)
 
     def _count(self, verdict: _Verdict, step: int) -> None:
