@@ -117,7 +117,7 @@ class _Reading:
     def _note(self, kind: OddityKind, column: str, text: str) -> None:
         self.changed = True
         if len(self.oddities) < _MAX_ODDITIES:
-            self.oddities.append(Oddity(kind, column, _without_surrogates(text)[:200]))
+            self.oddities.append(Oddity(kind, _without_surrogates(column), _without_surrogates(text)[:200]))
 
     def _clean(self, value: Any, column: str) -> Any:
         match value:
@@ -131,7 +131,7 @@ class _Reading:
                 return value.text if value.kind is OddityKind.HUGE_NUMBER else None
             case _Repeated():
                 for key in value.keys:
-                    self._note(OddityKind.DUPLICATE_KEY, column or _without_surrogates(key), key)
+                    self._note(OddityKind.DUPLICATE_KEY, column or key, key)
                 return self._clean(value.value, column)
             case dict():
                 return {self._clean(key, column or key): self._clean(v, column or key) for key, v in value.items()}

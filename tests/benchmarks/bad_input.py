@@ -255,7 +255,9 @@ def _of_json(rng: random.Random, text: bytes) -> bytes:
             if start < 0 or end < 0:
                 return text + rng.choice(_ODD_TOKENS)
             return text[: start + 1] + rng.choice(_ODD_TOKENS) + text[end:]
-        case 3:  # a key twice
+        case 3:  # a key twice, or one that is no text
+            if rng.random() < 0.5:
+                return text.replace(b"{", b'{"\\ud800":"\\udfff","\\ud801":NaN,', 1)
             return text.replace(b"{", b'{"sku":"A-0","price" : 1,', 1)
         case 4:
             return text.replace(b":", rng.choice((b" : ", b"\t:", b"\n:", b"::", b"=")))
