@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from detectors.contract.check import check_contract
@@ -166,6 +166,7 @@ _VALUES = (
 )
 
 
+@settings(max_examples=40)  # each goes through the whole check
 @given(st.lists(st.dictionaries(st.text(min_size=1), _VALUES, max_size=5), min_size=1, max_size=6), st.text(min_size=1))
 def test_any_draft_is_a_contract_but_for_roles(rows: list[dict[str, Any]], topic: str) -> None:
     if not any(rows):

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
 import pytest
@@ -27,6 +28,7 @@ schema:
 """
 
 
+@cache
 def contract_of(column: str) -> Contract:
     return parse_contract(_HEAD + f"      - {{name: x, {column}}}\n", "test")
 
