@@ -5,8 +5,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import psutil
@@ -15,16 +13,7 @@ import pytest
 from streams.broker import EmbeddedKafka
 from streams.errors import BrokerError
 from streams.kafka_jars import KAFKA_VERSION, classpath, pinned_jars
-from tests.kafka_tools import make_topic, read_all, send_all
-
-
-def until(condition: Callable[[], bool], seconds: float = 30.0) -> bool:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.05)
-    return True
+from tests.kafka_tools import make_topic, read_all, send_all, wait_until
 
 
 def test_the_pinned_list_names_every_jar_once() -> None:
@@ -113,10 +102,10 @@ def test_the_broker_ends_with_its_parent(kafka: EmbeddedKafka, end: str) -> None
             os.kill(int(watcher), signal.SIGKILL)
         elif end != "crash":
             parent.send_signal(getattr(signal, end))
-        gone = until(lambda: not psutil.pid_exists(int(java)), 20)
+        gone = wait_until(lambda: not psutil.pid_exists(int(java)), 20)
         parent.send_signal(signal.SIGINT if end == "watcher killed" else signal.SIGKILL)
     assert gone
-    assert until(lambda: not Path(folder.strip()).exists())
+    assert wait_until(lambda: not Path(folder.strip()).exists())
 
 
 def test_a_port_that_is_taken_is_named(tmp_path: Path, kafka: EmbeddedKafka) -> None:

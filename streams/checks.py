@@ -1,0 +1,347 @@
+"""What `doctor` looks at: Kafka, the topics, their keys, the encoder, the disk, the clock."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from detectors.contract.model import Contract, Kind, Role
+from streams.clients import admin_client, check_reachable, kafka_python_options
+from streams.errors import StreamgaugeError
+from streams.topics import ExistingTopic, Purpose, accesses, existing, flaws, topics
+
+if TYPE_CHECKING:
+    from streams.settings import Settings
+
+__all__ = ["Check", "Status", "run_checks"]
+
+_SAMPLE = 500  # records of each partition, the newest
+_LITTLE_SPACE, _NO_SPACE = 5 * 1024**3, 512 * 1024**2  # bytes
+_SKEW = 2.0  # seconds
+_FUTURE = 5.0  # seconds that a record may be ahead of this machine's clock
+
+
+class Status(StrEnum):
+    """How a check ended."""
+
+    OK = "ok"
+    WARN = "warn"
+    FAIL = "fail"
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One line of the doctor. todo: what to do about it, empty where all is well."""
+
+    name: str
+    status: Status
+    message: str
+    todo: str = ""
+
+
+def run_checks(settings: Settings, *, probe: bool = False, models: bool = True) -> Iterator[Check]:
+    """Every check in turn; one that cannot be made because of an earlier one is left out.
+
+    probe: measure the broker's clock by writing one record into a topic that is made for it and removed.
+    models: look for the encoder and the device too, which takes seconds.
+    """
+    yield from _contracts(settings)
+    yield from _kafka(settings, probe)
+    if models:
+        yield from _encoder(settings)
+    yield from _folders(settings)
+
+
+def _ok(name: str, message: str) -> Check:
+    return Check(name, Status.OK, message)
+
+
+def _failed(name: str, error: StreamgaugeError) -> Check:
+    return Check(name, Status.FAIL, error.message, error.hint)
+
+
+def _contract(settings: Settings, topic: str) -> Contract:
+    from detectors.contract.load import load_contract, sample_contract
+
+    kind = Kind.PRODUCTS if topic in settings.products else Kind.BEHAVIORS
+    path = settings.products[topic] if kind is Kind.PRODUCTS else settings.behaviors[topic]
+    return sample_contract(kind) if path is None else load_contract(path)
+
+
+def _contracts(settings: Settings) -> Iterator[Check]:
+    from detectors.contract.load import ContractError
+
+    for topic in (*settings.products, *settings.behaviors):
+        try:
+            contract = _contract(settings, topic)
+        except ContractError as error:
+            yield Check(f"contract of {topic}", Status.FAIL, str(error), "Correct the contract.")
+        else:
+            yield _ok(f"contract of {topic}", f"{contract.name} {contract.version}")
+
+
+def _kafka(settings: Settings, probe: bool) -> Iterator[Check]:
+    where = settings.kafka.bootstrap_servers
+    try:
+        started = time.monotonic()
+        check_reachable(settings.kafka)
+        milliseconds = 1000 * (time.monotonic() - started)
+        with admin_client(settings.kafka) as admin:
+            cluster = admin.describe_cluster()
+            found = existing(admin, [topic.name for topic in topics(settings)])
+            version = str(admin.get_broker_version_data(cluster["brokers"][0]["broker_id"]).broker_version)
+    except StreamgaugeError as error:
+        yield _failed("kafka", error)
+        return
+    version = version.strip("()").replace(", ", ".")
+    yield _ok(
+        "kafka", f"{where} answers in {milliseconds:.0f} ms: Kafka {version}, {len(cluster['brokers'])} broker(s)"
+    )
+    yield from _topics(settings, found)
+    yield from _rights(settings, found)
+    for topic in (*settings.products, *settings.behaviors):
+        if topic in found:
+            yield from _records(settings, found[topic])
+    if probe:
+        yield _probe_clock(settings)
+
+
+def _topics(settings: Settings, found: dict[str, ExistingTopic]) -> Iterator[Check]:
+    missing, good = [], 0
+    for topic in topics(settings, found):
+        if topic.name not in found:
+            if topic.purpose is Purpose.SOURCE:
+                yield Check(
+                    f"topic {topic.name}", Status.FAIL, "this source does not exist, or we may not see it",
+                    "Name your own topics in the settings, or run `streamgauge topics create`.",
+                )  # fmt: skip
+            else:
+                missing.append(topic.name)
+            continue
+        wrong = flaws(topic, found[topic.name])
+        if wrong:
+            yield Check(
+                f"topic {topic.name}", Status.FAIL, "; ".join(wrong),
+                "Change it with Kafka's kafka-configs tool, or remove it and run `streamgauge topics create`."
+            )  # fmt: skip
+        elif 0 < found[topic.name].replication < 2 and settings.topics.replication > 1:
+            yield Check(f"topic {topic.name}", Status.WARN, "it has no second replica", "Add replicas to it.")
+        else:
+            good += 1
+    if missing:
+        yield Check(
+            "topics", Status.WARN, f"not there yet: {', '.join(missing)}",
+            "A worker makes them when it starts; `streamgauge topics create` does so now."
+        )  # fmt: skip
+    if good:
+        yield _ok("topics", f"{good} are as they should be")
+
+
+def _rights(settings: Settings, found: dict[str, ExistingTopic]) -> Iterator[Check]:
+    lacking = []
+    for right in accesses(settings):
+        topic = found.get(right.name)
+        if right.who != "worker" or right.resource != "TOPIC" or topic is None or topic.operations is None:
+            continue
+        if absent := [operation for operation in right.operations if operation not in topic.operations]:
+            lacking.append(f"{' and '.join(absent)} on {right.name}")
+    if lacking:
+        yield Check(
+            "rights", Status.FAIL, f"a worker with these settings lacks {', '.join(lacking)}",
+            "Grant them; `streamgauge topics list` shows all rights that are needed."
+        )  # fmt: skip
+    elif any(topic.operations is not None for topic in found.values()):
+        yield _ok("rights", "a worker may do with the topics what it needs to")
+
+
+def _records(settings: Settings, topic: ExistingTopic) -> Iterator[Check]:
+    """Keys and times of a sample of a source topic."""
+    from kafka.errors import KafkaError  # type: ignore[import-untyped]  # ships no types
+
+    from detectors.contract.load import ContractError
+
+    name = f"keys of {topic.name}"
+    try:
+        sample = _newest(settings, topic)
+    except KafkaError as error:
+        yield Check(name, Status.FAIL, f"its records cannot be read: {type(error).__name__}", "Grant READ on it.")
+        return
+    if not sample:
+        yield _ok(name, "the topic is empty")
+        return
+    ahead = max(record.timestamp for record in sample) / 1000 - time.time()
+    if ahead > _FUTURE:
+        yield Check(
+            "clock", Status.WARN, f"the newest record of {topic.name} is {ahead:.0f} s in the future",
+            "Set the clocks of this machine and of the producers by NTP; `--probe` measures the broker's."
+        )  # fmt: skip
+    if topic.name in settings.rekey:
+        yield _ok(name, "re-keyed by the worker")
+        return
+    if topic.name not in settings.products:
+        return
+    try:
+        contract = _contract(settings, topic.name)
+    except ContractError:
+        return  # told already
+    yield _keys(name, topic, sample, contract)
+
+
+def _keys(name: str, topic: ExistingTopic, sample: Sequence[Any], contract: Contract) -> Check:
+    import orjson
+
+    from streams.sender import keys_from_contract
+
+    rekey = (
+        f"Key the topic by {contract.key} (`streamgauge send --contract` does), "
+        f'or set rekey = "{topic.name}" to have the worker do it.'
+    )
+    without = sum(record.key is None for record in sample)
+    if without:
+        return Check(name, Status.FAIL, f"{without:,} of the newest {len(sample):,} records have no key", rekey)
+    id_column, source_column = contract.column_of(Role.ID), contract.column_of(Role.SOURCE)
+    partitions: defaultdict[tuple[str, str], set[int]] = defaultdict(set)
+    other = looked = 0
+    for record in sample:
+        try:
+            fields = orjson.loads(record.value or b"")
+        except orjson.JSONDecodeError:
+            continue
+        if not isinstance(fields, dict) or fields.get(str(id_column)) is None:
+            continue
+        header = dict(record.headers or ()).get("source", b"")
+        source = (
+            str(fields.get(source_column)) if source_column else (contract.source or header.decode("utf-8", "replace"))
+        )
+        partitions[source, str(fields[str(id_column)])].add(record.partition)
+        looked += 1
+        other += keys_from_contract(contract, source)(fields) != record.key
+    spread = sum(len(of) > 1 for of in partitions.values())
+    if spread:
+        return Check(name, Status.FAIL, f"{spread:,} products are in more than one partition", rekey)
+    if other:
+        return Check(
+            name, Status.WARN, f"{other:,} of {looked:,} keys are not made as the contract says ({contract.key})",
+            "Correct the contract's key: a deletion (a record without value) names its product by the key alone.",
+        )  # fmt: skip
+    return _ok(name, f"the newest {len(sample):,} records are keyed by product")
+
+
+def _newest(settings: Settings, topic: ExistingTopic) -> list[Any]:
+    from kafka import KafkaConsumer, TopicPartition  # type: ignore[import-untyped]  # ships no types
+
+    consumer = KafkaConsumer(**kafka_python_options(settings.kafka), enable_auto_commit=False, max_poll_records=2000)
+    try:
+        places = [TopicPartition(topic.name, partition) for partition in range(topic.partitions)]
+        consumer.assign(places)
+        ends, beginnings = consumer.end_offsets(places), consumer.beginning_offsets(places)
+        for place in places:
+            consumer.seek(place, max(beginnings[place], ends[place] - _SAMPLE))
+        records: list[Any] = []
+        deadline = time.monotonic() + 20
+        while time.monotonic() < deadline and any(consumer.position(place) < ends[place] for place in places):
+            for batch in consumer.poll(timeout_ms=500).values():
+                records += batch
+        return records
+    finally:
+        consumer.close()
+
+
+def _probe_clock(settings: Settings) -> Check:
+    """The broker's clock by the time that it gives to a record."""
+    from kafka import KafkaProducer
+    from kafka.errors import KafkaError
+
+    name = f"{settings.topics.prefix}streamgauge.doctor"
+    try:
+        with admin_client(settings.kafka) as admin:
+            configs = {"message.timestamp.type": "LogAppendTime", "retention.ms": "3600000"}
+            admin.create_topics({name: {"num_partitions": 1, "configs": configs}}, wait_for_metadata=True)
+            try:
+                producer = KafkaProducer(**kafka_python_options(settings.kafka))
+                try:
+                    producer.send(name, b"").get(timeout=20)  # opens the connections, so that the next is quick
+                    before = time.time()
+                    told = producer.send(name, b"").get(timeout=20).timestamp / 1000
+                    after = time.time()
+                finally:
+                    producer.close(timeout=5)
+            finally:
+                admin.delete_topics([name])
+    except KafkaError as error:
+        return Check(
+            "clock", Status.WARN, f"the broker's clock could not be measured: {type(error).__name__}",
+            f"--probe needs the rights to make, write and remove the topic {name}."
+        )  # fmt: skip
+    skew = told - (before + after) / 2
+    if abs(skew) > _SKEW + (after - before):
+        which = "ahead of" if skew > 0 else "behind"
+        return Check(
+            "clock", Status.WARN, f"the broker's clock is {abs(skew):.1f} s {which} this machine's",
+            "Set both by NTP: latencies and lateness are measured against this machine's clock."
+        )  # fmt: skip
+    return _ok("clock", f"the broker's differs from this machine's by {abs(skew):.1f} s")
+
+
+def _encoder(settings: Settings) -> Iterator[Check]:
+    import torch
+
+    gpu = torch.cuda.get_device_name(0) if torch.cuda.is_available() else None
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    yield _ok("device", f"GPU {gpu}" if gpu else f"no GPU; {cores} CPU core(s), the static encoder is used")
+    if settings.encoder == "transformer" and gpu is None:
+        yield Check(
+            "encoder", Status.WARN, "the transformer without a GPU encodes about a hundred texts a second",
+            'Set encoder = "static" unless quality is worth that.'
+        )  # fmt: skip
+    from models.errors import ModelError
+    from models.weights import find_transformer
+
+    try:
+        if settings.encoder_path is not None and not settings.encoder_path.is_dir():
+            yield Check("encoder", Status.FAIL, f"there is no folder {settings.encoder_path}", "Correct encoder_path.")
+            return
+        folder = settings.encoder_path or find_transformer(None, settings.cache_dir, allow_download=False)
+    except ModelError as error:
+        yield Check("encoder", Status.FAIL, str(error.args[0]), error.hint)
+    else:
+        yield _ok("encoder", f"weights in {folder}")
+    if settings.anomaly_model is not None:
+        if settings.anomaly_model.exists():
+            yield _ok("anomaly model", str(settings.anomaly_model))
+        else:
+            yield Check(
+                "anomaly model", Status.FAIL, f"there is no {settings.anomaly_model}",
+                "Train one with `streamgauge train anomalies`, or leave anomaly_model unset."
+            )  # fmt: skip
+
+
+def _folders(settings: Settings) -> Iterator[Check]:
+    kinds: list[tuple[str, Path, Callable[[int], bool]]] = [
+        ("state folder", settings.state_dir, lambda free: free < _NO_SPACE),
+        ("cache folder", settings.cache_dir, lambda free: False),
+    ]
+    for name, folder, too_little in kinds:
+        there = next(parent for parent in (folder, *folder.absolute().parents) if parent.exists())
+        try:
+            with tempfile.TemporaryFile(dir=there) as file:
+                file.write(b"x")
+        except OSError as error:
+            yield Check(name, Status.FAIL, f"{folder} cannot be written: {error.strerror}", "Name another or grant it.")
+            continue
+        free = shutil.disk_usage(there).free
+        text = f"{folder} has {free / 1024**3:.1f} GiB free"
+        if too_little(free):
+            yield Check(name, Status.FAIL, text, "Make room or name another folder: a worker that cannot write stops.")
+        elif free < _LITTLE_SPACE:
+            yield Check(name, Status.WARN, text, "Snapshots of the catalogue need 2 GB for each million products.")
+        else:
+            yield _ok(name, text)

@@ -1,0 +1,107 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from detectors.records import StoredRecord
+from sinks.dead_letters import bury
+from streams.settings import KafkaSettings, Settings, TopicNames
+from streams.topics import ensure_topics
+from tests.kafka_tools import make_topic, read_all, send_all
+from tests.streams.cli.conftest import Run
+
+
+@pytest.fixture
+def letters(kafka_servers: str, topic_prefix: str, tmp_path: Path) -> Path:
+    """Five dead letters, one of them of a record that had died before, and one record that is no dead letter."""
+    source = make_topic(kafka_servers, topic_prefix + "shop", 3)
+    settings = Settings(
+        kafka=KafkaSettings(bootstrap_servers=kafka_servers),
+        topics=TopicNames(prefix=topic_prefix, partitions=1),
+        products={source: None},
+        behaviors={},
+    )
+    ensure_topics(settings)
+    dead = []
+    for i, (stage, error) in enumerate([("decode", "not_json")] * 3 + [("process", "boom")] * 2):
+        headers: list[tuple[str, bytes]] = [("source", b"north"), ("source", b"again")]
+        if i == 0:
+            headers += [("__connect.errors.topic", b"elsewhere"), ("__connect.errors.partition", b"0")]
+        record = StoredRecord(source, 2, i, 1, None if i == 1 else b"key%d" % i, b"\xffvalue%d" % i, headers)
+        key, value, all_headers = bury(record, stage, error, "why")
+        dead.append((key, value, [(name, text or b"") for name, text in all_headers]))
+    dead.append((b"foreign", b"v", [("other", b"1")]))
+    send_all(kafka_servers, topic_prefix + "dead-letters", dead)
+    config = tmp_path / "s.toml"
+    config.write_text(
+        f'app_id = "{topic_prefix}app"\nproducts = {{"{source}" = "x.yaml"}}\nbehaviors = {{}}\n'
+        f'[topics]\nprefix = "{topic_prefix}"\n[kafka]\nbootstrap_servers = "{kafka_servers}"\n'
+    )
+    return config
+
+
+def replayed(streamgauge: Run, config: Path, *options: str) -> dict[str, object]:
+    code, out, err = streamgauge("replay", "--json", "--config", config, *options)
+    assert code == 0, err
+    result: dict[str, object] = json.loads(out)
+    return result
+
+
+@pytest.mark.kafka
+def test_records_go_back_as_they_were_and_once(
+    streamgauge: Run, letters: Path, kafka_servers: str, topic_prefix: str
+) -> None:
+    source = topic_prefix + "shop"
+    dry = replayed(streamgauge, letters, "--dry-run")
+    assert (dry["read"], dry["sent"], dry["foreign"]) == (6, 5, 1)
+    assert read_all(kafka_servers, source) == []
+    assert replayed(streamgauge, letters)["sent"] == 5
+    back = read_all(kafka_servers, source)
+    assert [(r.partition, r.key, r.value) for r in back] == [
+        (2, None if i == 1 else b"key%d" % i, b"\xffvalue%d" % i) for i in range(5)
+    ]
+    assert {tuple(map(tuple, r.headers)) for r in back} == {(("source", b"north"), ("source", b"again"))}
+    assert replayed(streamgauge, letters)["read"] == 0
+    assert replayed(streamgauge, letters, "--again", "--error", "boom")["sent"] == 2
+
+
+@pytest.mark.kafka
+def test_filters(streamgauge: Run, letters: Path, topic_prefix: str) -> None:
+    for options, sent in (
+        (("--stage", "decode"), 3),
+        (("--stage", "process", "--error", "boom"), 2),
+        (("--topic", topic_prefix + "shop"), 5),
+        (("--topic", "other"), 0),
+        (("--since", "2999-01-01"), 0),
+        (("--until", "2999-01-01T00:00:00Z"), 5),
+    ):
+        result = replayed(streamgauge, letters, "--dry-run", *options)
+        assert (result["sent"], result["passed_over"]) == (sent, 5 - sent), options
+    _, out, err = streamgauge("replay", "--dry-run", "--config", letters, "--stage", "decode")
+    assert "not_json" in out
+    assert "3 would be sent, 2 passed over by the filters, 1 left" in err
+    assert streamgauge("replay", "--since", "yesterday")[0] == 2
+
+
+@pytest.mark.kafka
+def test_a_source_that_is_gone_stops_it_and_acknowledges_nothing(
+    streamgauge: Run, letters: Path, kafka_servers: str, topic_prefix: str
+) -> None:
+    gone = StoredRecord(topic_prefix + "gone", 0, 0, 1, b"k", b"v", ())
+    key, value, headers = bury(gone, "decode", "not_json", "why")
+    send_all(kafka_servers, topic_prefix + "dead-letters", [(key, value, [(n, v or b"") for n, v in headers])])
+    code, _, err = streamgauge("replay", "--config", letters)
+    assert code == 1
+    assert f"came from the topic '{topic_prefix}gone', which does not exist any more" in err
+    assert replayed(streamgauge, letters, "--dry-run")["read"] == 7
+
+
+@pytest.mark.kafka
+def test_no_dead_letters_at_all(streamgauge: Run, kafka_servers: str, tmp_path: Path) -> None:
+    config = tmp_path / "s.toml"
+    config.write_text(f'[topics]\nprefix = "nobody-"\n[kafka]\nbootstrap_servers = "{kafka_servers}"\n')
+    code, _, err = streamgauge("replay", "--config", config)
+    assert code == 1
+    assert "There is no topic nobody-dead-letters" in err
