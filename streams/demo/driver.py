@@ -61,10 +61,12 @@ class Prepare(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class DemoOptions:
-    """seconds: of the demo, from its first event; None: until Ctrl-C. encoder: as in the settings.
+    """What the demo is asked for.
 
-    rate: events per second once the catalogue is loaded; the mix's own where None. keep: leave the folder with Kafka's
-    data and the worker's log. picture: an SVG file for the last live screen. prepare: called while the worker is not there yet. kafka_home: see `EmbeddedKafka`.
+    seconds: of the demo, from its first event; None: until Ctrl-C. encoder: as in the settings.
+    rate: events per second once the catalogue is loaded; the mix's own where None.
+    keep: leave the folder with Kafka's data and the worker's log. picture: an SVG file for the last live screen.
+    prepare: called while the worker is not there yet. kafka_home: see `EmbeddedKafka`.
     """
 
     seconds: float | None = 60.0

@@ -90,13 +90,11 @@ def line(state: DemoState) -> str:
 
 
 def visible(text: str) -> str:
-    """The text on one line with what cannot be seen written out, as in ␇ or \\x85."""
+    """The text on one line with what cannot be seen written out, as in \\x07."""
     shown = []
     for char in text:
         if char in "\n\t\r":
             shown.append(" ")
-        elif ord(char) < 0x20:
-            shown.append(chr(0x2400 + ord(char)))
         elif unicodedata.category(char) in {"Cc", "Cf", "Cs", "Co", "Cn"}:
             shown.append(f"\\x{ord(char):02x}")
         else:

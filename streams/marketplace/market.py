@@ -162,11 +162,12 @@ class _Run:
             self._offered.append(offer)
         else:
             offer = rng.choice(self._offered)
-            if not self._shadowed(offer, at):
-                sale = rng.random() < _SALE_SHARE
-                factor = rng.uniform(0.6, 0.8) if sale else rng.uniform(0.94, 1.06)
-                offer.price = offer.supplier.round_price(offer.usual * factor)
-        if rng.random() < self._mix.product_faults and not self._shadowed(offer, at):
+            while self._shadowed(offer, at):
+                offer = rng.choice(self._offered)
+            sale = rng.random() < _SALE_SHARE
+            factor = rng.uniform(0.6, 0.8) if sale else rng.uniform(0.94, 1.06)
+            offer.price = offer.supplier.round_price(offer.usual * factor)
+        if rng.random() < self._mix.product_faults:
             return self._damaged_product(offer, at)
         return self._product(offer, at)
 
@@ -207,7 +208,7 @@ class _Run:
             if id(offer) not in known and not self._shadowed(offer, at)
         ]
         if not places:
-            return self._product(self._rng.choice(self._known), at)
+            return self._behaviour_event(at)
         offer = self._offered.pop(self._rng.choice(places))
         return Event(
             topic="products",

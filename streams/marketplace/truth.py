@@ -112,6 +112,7 @@ class Report:
     """The score so far; see the module for what is counted.
 
     first_finding_seconds: from `Truth.started` to the first right finding; None where there is none.
+    links_right: the right duplicate findings among the right findings.
     by_kind: also `duplicate`, whose `planted` are the links between offers of one article.
     false_by_rule: false accusations by rule; dead letters of sound records as `dead letter`.
     """
@@ -121,6 +122,7 @@ class Report:
     found: int
     findings: int
     findings_right: int
+    links_right: int
     repairs: int
     repairs_right: int
     lost: int
@@ -400,6 +402,7 @@ class Truth:
             found=self._found.total(),
             findings=len(self._verdicts),
             findings_right=self._right,
+            links_right=len(self._pairs),
             repairs=self._repaired.total(),
             repairs_right=self._repaired_right.total(),
             lost=len(self._open),
