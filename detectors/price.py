@@ -90,6 +90,11 @@ _OFFERS_WEIGHT: Final = 20.0
 _MAX_CURRENCIES: Final = 12
 _AGREE: Final = 0.4
 """Offers of the same product agree on a price that is within this of theirs, in units of the natural log."""
+_OFFERS: Final = 4
+_SPREAD: Final = math.log(1.35)
+_FAR: Final = math.log(2.5)
+_CONFIDENCE_FAR: Final = 0.8
+"""So many offers of the same product, so close together, speak against a price so far from them."""
 _CAP_OFFERS: Final = 0.99
 _CAP_SIMILAR: Final = 0.9
 """What a scale found against merely similar products can be worth at most: not enough to be applied unseen."""
@@ -119,6 +124,9 @@ class PriceDetector:
     the neighbours; a placeholder; anything else, spread evenly over all prices. Scales and labels are weighed by how
     often the neighbours' prices end on the same decimal place (19.99 ends at -2, 1,900 at 2): 1999 among prices in
     .99 is more likely 19.99 than among whole ones.
+
+    Apart from that, four offers of the same product within a factor of 1.35 speak against a price that is 2.5 times or
+    more away from them, known cause or not.
 
     Silent where price or currency is unknown or fewer than `min_neighbours` priced neighbours (two offers of the same
     product) are close enough.
@@ -192,7 +200,10 @@ class PriceDetector:
         hypotheses.append((_PRIOR_OTHER / _WIDTH * 0.5, NEIGHBOURS, None))
         total = clean + sum(h[0] for h in hypotheses)
         if clean > self.alarm * total:
-            return None
+            offers = table.logs[row][table.same[row]]
+            if len(offers) < _OFFERS or np.ptp(offers) > _SPREAD or abs(float(np.median(offers)) - x) < _FAR:
+                return None
+            return self._finding(batch, row, NEIGHBOURS, None, _CONFIDENCE_FAR, 0.0, table, used)
         mass, rule, value = max(hypotheses, key=lambda h: h[0])
         return self._finding(batch, row, rule, value, mass / total, clean / total, table, used)
 
@@ -258,6 +269,7 @@ class PriceDetector:
             column, observed, suggestion = batch.contract.column_of(Role.CURRENCY), label, Suggestion(value)
             reason = f"{who}; {says}, which fits as {value}."
         elif rule is PLACEHOLDER:
+            suggestion = Suggestion(None)
             reason = f"{who}; {says}, which is what people type where they have no price."
         else:
             reason = f"{who}; {says}."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
@@ -41,7 +42,8 @@ class Repaired:
 class RepairPolicy:
     """Applies a suggestion where its rule's confidence says so, and hands the rest to people.
 
-    Of several suggestions for one field the most confident is applied, if any is; the first of equal ones.
+    Of several suggestions for one field the value of the most confident is applied, if any is; of equal ones the
+    first. What suggests another value goes to review.
     A suggestion that was applied already (by standardising) or that changes nothing is left alone. A suggestion for a
     value that is no longer there, because something else changed it, is never applied.
 
@@ -76,7 +78,12 @@ class RepairPolicy:
             for place, proposed in proposals.items()
             if (chosen := self._chosen(batch, proposed)) is not None
         }
-        reviews = [f for place, proposed in proposals.items() for f in proposed if applied.get(place) is not f]
+        reviews = [
+            finding
+            for place, proposed in proposals.items()
+            for finding in proposed
+            if place not in applied or not _agree(finding, applied[place])
+        ]
         order = {id(finding): n for n, finding in enumerate(findings)}
         reviews.sort(key=lambda finding: order[id(finding)])
         if not applied:
@@ -86,11 +93,13 @@ class RepairPolicy:
 
     def _chosen(self, batch: Batch, proposed: Sequence[Finding]) -> Finding | None:
         best = max(proposed, key=lambda f: f.confidence)
-        threshold = self.auto_apply.get(best.rule.name)
         assert best.column is not None
-        if threshold is None or best.confidence < threshold:
+        if not _same(batch.records[best.row].values.get(best.column), best.observed):
             return None
-        return best if _same(batch.records[best.row].values.get(best.column), best.observed) else None
+        # Others that say the same as the most confident one may be those whose rule is allowed to repair.
+        agreeing = [finding for finding in proposed if _agree(finding, best)]
+        allowed = [f for f in agreeing if f.confidence >= self.auto_apply.get(f.rule.name, math.inf)]
+        return max(allowed, key=lambda f: f.confidence, default=None)
 
 
 def undo(values: Mapping[str, Any], corrections: Sequence[Correction]) -> dict[str, Any]:
@@ -106,6 +115,13 @@ def undo(values: Mapping[str, Any], corrections: Sequence[Correction]) -> dict[s
 
 def _same(a: Any, b: Any) -> bool:
     return type(a) is type(b) and bool(a == b)
+
+
+def _agree(a: Finding, b: Finding) -> bool:
+    """Whether two findings suggest the same value."""
+    if a.suggestion is None or b.suggestion is None:
+        return False
+    return _same(a.suggestion.value, b.suggestion.value)
 
 
 def _correction(finding: Finding) -> Correction:

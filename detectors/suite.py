@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from detectors.anomalies import RULES as ANOMALY_RULES
+from detectors.anomalies import AnomalyDetector, AnomalyScorer
 from detectors.behaviour.price import CataloguePriceDetector
 from detectors.behaviour.repeats import RepeatDetector
 from detectors.behaviour.times import TimeDetector
@@ -13,6 +15,7 @@ from detectors.category import CategoryDetector
 from detectors.contract.model import Column, Constraint, ConstraintKind, Contract, Kind
 from detectors.contract.rules import ContractRules
 from detectors.decode import Decoder
+from detectors.duplicates.rule import DUPLICATE_EXACT, DUPLICATE_NEAR
 from detectors.price import PriceDetector
 from detectors.protocol import Detector
 from detectors.records import Dimension, Rule, Severity
@@ -22,12 +25,21 @@ from detectors.text import TextDetector
 __all__ = ["all_rules", "behavior_detectors", "product_detectors", "rules_page"]
 
 
-def product_detectors(contract: Contract) -> list[Detector]:
+def product_detectors(contract: Contract, scorer: AnomalyScorer | None = None) -> list[Detector]:
     """The detectors of a topic of products, in the order in which they run.
 
-    Some keep state: make one list for each topic.
+    Some keep state: make one list for each topic. scorer: the anomaly classifier, where there is one.
     """
-    return [ContractRules(contract), PriceDetector(), CategoryDetector(), BrandDetector(), TextDetector()]
+    detectors: list[Detector] = [
+        ContractRules(contract),
+        PriceDetector(),
+        CategoryDetector(),
+        BrandDetector(),
+        TextDetector(),
+    ]
+    if scorer is not None:
+        detectors.append(AnomalyDetector(scorer))
+    return detectors
 
 
 def behavior_detectors(contract: Contract) -> list[Detector]:
@@ -45,6 +57,7 @@ def all_rules() -> list[Rule]:
     """Every rule that a finding about one record can name, by name."""
     contract = _with_every_constraint()
     rules: list[Rule] = [*Decoder(contract).rules, *Standardiser(contract).rules]
+    rules += [*ANOMALY_RULES.values(), DUPLICATE_EXACT, DUPLICATE_NEAR]
     for detector in (*product_detectors(contract), *behavior_detectors(contract)):
         rules.extend(detector.rules)
     return sorted({rule.name: rule for rule in rules}.values(), key=lambda rule: rule.name)

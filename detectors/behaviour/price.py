@@ -68,7 +68,7 @@ class CataloguePriceDetector:
             if value is None:
                 continue
             label = values.get(label_column) if label_column is not None else None
-            if value == known and (label is None or label == facts.currency):
+            if isinstance(value, float | int) and value == known and (label is None or label == facts.currency):
                 confirmed[facts.identity] = known
                 continue
             finding = self._compare(batch, row, facts, known, value, label, column)

@@ -69,7 +69,8 @@ class TimeDetector:
                     observed=value,
                     confidence=confidence,
                     evidence=Evidence(
-                        f"The event says it happened {reason}", statistics={"age_seconds": round(age[row] / 1000, 3)}
+                        f"The event says it happened {reason}",
+                        statistics={"age_seconds": round(float(age[row]) / 1000, 3)},
                     ),
                 )
             )
