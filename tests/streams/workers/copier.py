@@ -111,7 +111,7 @@ def main() -> int:
 
     if faults.plain:
 
-        @app.agent(app.topic(faults.plain, value_serializer="raw"))  # type: ignore[untyped-decorator]
+        @app.agent(app.topic(faults.plain, value_serializer="raw"))
         async def plainly(stream: Any) -> None:
             async for value in stream:
                 await (await (await publisher()).send(faults.target, [(b"plain", value, [])]))
