@@ -8,15 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from enum import StrEnum
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 from urllib.parse import quote, unquote
 
 import numpy as np
 from numpy.typing import NDArray
 
-if TYPE_CHECKING:
-    from detectors.contract.model import Contract, Role
+from detectors.contract.model import Contract, Role
+from detectors.rules import Dimension, Rule, Severity
 
 __all__ = [
     "Batch",
@@ -39,39 +38,6 @@ __all__ = [
     "identity_of",
     "split_identity",
 ]
-
-
-class Dimension(StrEnum):
-    """The dimension of data quality that a rule watches."""
-
-    ACCURACY = "accuracy"
-    COMPLETENESS = "completeness"
-    CONFORMITY = "conformity"
-    CONSISTENCY = "consistency"
-    TIMELINESS = "timeliness"
-    UNIQUENESS = "uniqueness"
-
-
-class Severity(StrEnum):
-    """How bad it is when a rule is broken."""
-
-    INFO = "info"
-    WARNING = "warning"
-    ERROR = "error"
-    CRITICAL = "critical"
-
-
-@dataclass(frozen=True, slots=True)
-class Rule:
-    """A named check. Names are bounded: they are labels of metrics.
-
-    name: dotted, `family.check`, such as `price.neighbours` or `text.mojibake`.
-    """
-
-    name: str
-    dimension: Dimension
-    severity: Severity
-    description: str
 
 
 class SourceRecord(Protocol):

@@ -8,7 +8,7 @@ from enum import StrEnum
 from functools import cached_property
 from typing import Any
 
-from detectors.records import Dimension, Severity
+from detectors.rules import Dimension, Severity
 
 __all__ = ["Column", "ColumnType", "Constraint", "ConstraintKind", "Contract", "Feed", "Kind", "Role"]
 

@@ -1,0 +1,41 @@
+"""What a rule is: a named check, the dimension of quality that it watches, how bad it is when it is broken."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+__all__ = ["Dimension", "Rule", "Severity"]
+
+
+class Dimension(StrEnum):
+    """The dimension of data quality that a rule watches."""
+
+    ACCURACY = "accuracy"
+    COMPLETENESS = "completeness"
+    CONFORMITY = "conformity"
+    CONSISTENCY = "consistency"
+    TIMELINESS = "timeliness"
+    UNIQUENESS = "uniqueness"
+
+
+class Severity(StrEnum):
+    """How bad it is when a rule is broken."""
+
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+    CRITICAL = "critical"
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """A named check. Names are bounded: they are labels of metrics.
+
+    name: dotted, `family.check`, such as `price.neighbours` or `text.mojibake`.
+    """
+
+    name: str
+    dimension: Dimension
+    severity: Severity
+    description: str
