@@ -3,17 +3,22 @@
 What it decides is a function of the set of live statements. A pair that a statement accepts lives while both of its
 match versions are the newest that any statement names, and while neither product is deleted; of a pair that several
 statements accept the one with the smallest catalogue offset counts. Neither the order of statements nor repeats of
-them matter. Groups are decided anew for each component of live pairs that was touched.
+them matter.
 
-Within a component the pairs are taken best first. Two single products join by any accepted pair; larger groups join
-when at least half of the pairs across them are certain (a code or GTIN names both by itself). Joining everything that
-some pair connects would collapse whole catalogues into one product, and likeness alone cannot tell the third offer of
-a product from its other colour. Two records of one clean source never come together.
+Two steps. Certain pairs (a code or GTIN names both by itself) make groups: within each component of certain pairs, best
+pair first, two groups join when at least half of the pairs across them are certain. Likeness alone cannot tell the
+third offer of a product from its other colour, so of the products that are left single the other pairs make couples,
+the best pair of both first. Joining everything that some pair connects would collapse whole catalogues into one
+product. Two records of one clean source never come together.
+
+Both steps are local: a component of certain pairs is decided anew where it was touched, and a change among the couples
+is followed from pair to worse pair until nothing changes any more.
 """
 
 from __future__ import annotations
 
 import hashlib
+import heapq
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -24,6 +29,9 @@ from detectors.duplicates.statement import Statement
 from detectors.records import Version
 
 __all__ = ["Applied", "Link", "LinkChange", "LinkOwner", "LinkStatus"]
+
+_Rank = tuple[float, str, str]
+"""Of a pair: the better one is less."""
 
 _NEVER = Version(-1, -1)
 _LAST = 1 << 62
@@ -101,7 +109,9 @@ class LinkOwner:
     def __init__(self) -> None:
         self._products: dict[str, _Product] = {}
         self._near: dict[str, dict[str, Link]] = {}  # live accepted pairs, under both products
-        self._links: dict[str, dict[str, Link]] = {}  # those of them that hold, under both products
+        self._group: dict[str, set[str]] = {}  # of certain pairs; only groups of two and more
+        self._mate: dict[str, tuple[_Rank, str]] = {}  # couples, under both products
+        self._links: dict[str, dict[str, Link]] = {}  # the pairs that hold, under both products
         self._loading: list[Link] = []
 
     def links(self) -> list[Link]:
@@ -254,72 +264,158 @@ class LinkOwner:
     # -- groups
 
     def _solve(self, touched: set[str], changed: set[str]) -> list[LinkChange]:
-        """Decide the components around what was touched. Whoever lost a pair is among the touched."""
-        seen: set[str] = set()
+        """Decide what was touched. Whoever got or lost a pair, or whose source or first sight changed, is touched."""
+        regrouped = self._regroup(touched)
+        moved = touched | regrouped | self._recouple(touched | regrouped)
         changes: list[LinkChange] = []
+        moved |= {partner for p in moved for partner in self._partners(p)}
+        for p in sorted(moved):
+            partners = self._partners(p)
+            canonical = min((p, *partners), key=lambda q: (self._products[q].first_seen, q))
+            if self._products[p].canonical != canonical:
+                self._products[p].canonical = canonical
+                changed.add(p)
+            near = self._near.get(p, {})
+            now = {q: near[q] for q in partners if q in near}
+            before = self._links.get(p, {})
+            if now == before:
+                continue
+            if now:
+                self._links[p] = now
+            else:
+                del self._links[p]
+            for status, these, those in ((LinkStatus.RETRACTED, before, now), (LinkStatus.MADE, now, before)):
+                changes += [
+                    LinkChange(status, k)
+                    for q, k in these.items()
+                    if k.later == p and (q not in those or those[q].id != k.id)
+                ]
+        return sorted(changes, key=lambda c: (c.link.later, c.link.earlier, c.status is LinkStatus.MADE))
+
+    def _partners(self, p: str) -> set[str]:
+        """The products that are the same as this one, without itself."""
+        if p in self._group:
+            return self._group[p] - {p}
+        return {self._mate[p][1]} if p in self._mate else set()
+
+    # groups of certain pairs
+
+    def _regroup(self, touched: set[str]) -> set[str]:
+        """Decide the components of certain pairs around what was touched; returns whose group changed."""
+        seen: set[str] = set()
+        moved: set[str] = set()
         for start in sorted(touched):
             if start in seen:
                 continue
             component = self._component(start)
             seen |= component
-            for group in self._groups(component):
-                canonical = min(group, key=lambda p: (self._products[p].first_seen, p))
+            groups = self._groups(component)
+            for group in groups:
                 for p in group:
-                    if self._products[p].canonical != canonical:
-                        self._products[p].canonical = canonical
-                        changed.add(p)
-                    now = {q: k for q, k in self._near.get(p, {}).items() if q in group}
-                    before = self._links.get(p, {})
-                    if now == before:
-                        continue
-                    if now:
-                        self._links[p] = now
+                    before = self._group.get(p, {p})
+                    if before != group:
+                        moved |= before | {p}
+            for group in groups:
+                for p in group:
+                    if len(group) > 1:
+                        self._group[p] = group
                     else:
-                        del self._links[p]
-                    changes += [
-                        LinkChange(LinkStatus.RETRACTED, k)
-                        for q, k in before.items()
-                        if p == k.later and (q not in now or now[q].id != k.id)
-                    ]
-                    changes += [
-                        LinkChange(LinkStatus.MADE, k)
-                        for q, k in now.items()
-                        if p == k.later and (q not in before or before[q].id != k.id)
-                    ]
-        return sorted(changes, key=lambda c: (c.link.later, c.link.earlier, c.status is LinkStatus.MADE))
+                        self._group.pop(p, None)
+        return moved
 
     def _component(self, start: str) -> set[str]:
         component, todo = {start}, [start]
         while todo:
-            for q in self._near.get(todo.pop(), ()):
-                if q not in component:
+            for q, link in self._near.get(todo.pop(), {}).items():
+                if link.certain and q not in component:
                     component.add(q)
                     todo.append(q)
         return component
 
-    def _groups(self, component: set[str]) -> Iterable[set[str]]:
+    def _groups(self, component: set[str]) -> list[set[str]]:
         if len(component) == 1:
             return [component]
         group = {p: {p} for p in component}
-        pairs = sorted((-k.score, p, q) for p in component for q, k in self._near[p].items() if p < q)
-        for _, p, q in pairs:
+        pairs = [_rank(k) for x in component for k in self._near[x].values() if k.certain and k.later == x]
+        for _, p, q in sorted(pairs):
             a, b = group[p], group[q]
             if a is not b and self._may_join(a, b):
                 a |= b
                 for x in b:
                     group[x] = a
-        return {id(g): g for g in group.values()}.values()
+        return list({id(g): g for g in group.values()}.values())
 
     def _may_join(self, a: set[str], b: set[str]) -> bool:
         clean = {self._products[p].source for p in a if self._products[p].clean}
         if clean and any(self._products[p].clean and self._products[p].source in clean for p in b):
             return False
-        across = len(a) * len(b)
-        if across == 1:
-            return True
         if len(b) < len(a):
             a, b = b, a
-        return 2 * sum(k.certain for p in a for q, k in self._near[p].items() if q in b) >= across
+        return 2 * sum(k.certain for p in a for q, k in self._near[p].items() if q in b) >= len(a) * len(b)
+
+    # couples of the single
+
+    def _recouple(self, touched: set[str]) -> set[str]:
+        """Greedy matching of the single products, kept up to date; returns whose mate changed.
+
+        A pair is a couple unless a better pair of one of the two is. Pairs are looked at from the best to the worst,
+        and a change only opens worse ones, so each is decided when its turn comes.
+        """
+        moved: set[str] = set()
+        queue: list[_Rank] = []
+
+        def part(rank: _Rank) -> None:
+            _, p, q = rank
+            del self._mate[p], self._mate[q]
+            moved.update((p, q))
+
+        def open_pairs(p: str, worse_than: _Rank | None = None) -> None:
+            for k in self._near.get(p, {}).values():
+                rank = _rank(k)
+                if worse_than is None or rank > worse_than:
+                    heapq.heappush(queue, rank)
+
+        for p in sorted(touched):
+            if p in self._mate:
+                rank, q = self._mate[p]
+                link = self._near.get(p, {}).get(q)
+                if link is None or _rank(link) != rank:
+                    part(rank)
+            open_pairs(p)
+        last: _Rank | None = None
+        while queue:
+            rank = heapq.heappop(queue)
+            if rank == last:
+                continue
+            last = rank
+            _, p, q = rank
+            mates = [self._mate[x][0] for x in (p, q) if x in self._mate]
+            is_couple = rank in mates
+            if self._may_couple(p, q) and all(other >= rank for other in mates):
+                if is_couple:
+                    continue
+                for other in mates:
+                    part(other)
+                    for x in other[1:]:
+                        open_pairs(x, other)
+                self._mate[p], self._mate[q] = (rank, q), (rank, p)
+                moved.update((p, q))
+            elif is_couple:
+                part(rank)
+                open_pairs(p, rank)
+                open_pairs(q, rank)
+        return moved
+
+    def _may_couple(self, p: str, q: str) -> bool:
+        if p in self._group or q in self._group:
+            return False
+        a, b = self._products[p], self._products[q]
+        return not (a.clean and b.clean and a.source == b.source)
+
+
+def _rank(link: Link) -> _Rank:
+    a, b = link.later, link.earlier
+    return (-link.score, a, b) if a < b else (-link.score, b, a)
 
 
 def _precedence(link: Link) -> tuple[int, str, float]:
