@@ -20,7 +20,11 @@ def save_picture(state: DemoState, path: Path, width: int = 120, height: int = 4
     """Write the screen of a terminal with this many columns and lines. Raises: OSError."""
     console = Console(record=True, width=width, height=height, file=io.StringIO(), force_terminal=True)
     console.print(render(state, width, height))
-    path.write_text(_TEXT.sub(_widened, console.export_svg(title="streamgauge demo")), encoding="utf-8")
+    picture = _FONT.sub("", console.export_svg(title="streamgauge demo"))
+    path.write_text(_TEXT.sub(_widened, picture), encoding="utf-8")
+
+
+_FONT = re.compile(r"@font-face \{.*?\}\s*", re.DOTALL)  # fetched from elsewhere; the system's own does
 
 
 _TEXT = re.compile(r'(<text [^>]*textLength=")([\d.]+)("[^>]*>)([^<]*)(?=</text>)')

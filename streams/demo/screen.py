@@ -217,8 +217,8 @@ def _footer(state: DemoState) -> Text:
         (
             state.note,
             f"metrics {state.metrics_url}" if state.metrics_url else "",
-            f"encoder {state.encoder}" if state.encoder else "",
             "Ctrl-C ends it" if state.phase is not Phase.DONE else "",
+            f"encoder {state.encoder}" if state.encoder else "",
         ),
     )
     return Text(" · ".join(parts), style="dim")
