@@ -224,6 +224,13 @@ def _keys(name: str, topic: ExistingTopic, sample: Sequence[Any], contract: Cont
         partitions[source, str(fields[str(id_column)])].add(record.partition)
         looked += 1
         other += keys_from_contract(contract, source)(fields) != record.key
+    if not looked:
+        return Check(
+            name,
+            Status.WARN,
+            f"none of the newest {len(sample):,} records has an id in the column {id_column!r}",
+            f"Is {contract.name} the right contract for {topic.name}?",
+        )
     spread = sum(len(of) > 1 for of in partitions.values())
     if spread:
         return Check(name, Status.FAIL, f"{spread:,} products are in more than one partition", rekey)

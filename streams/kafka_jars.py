@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import os
 import sys
 import tempfile
+import warnings
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from importlib.resources import files
@@ -96,6 +98,16 @@ def _is_whole(path: Path, jar: PinnedJar) -> bool:
 
 
 def _fetch(jars: list[PinnedJar]) -> None:
+    """jgo leaves the sockets of its downloads to the garbage collector, which warns of them wherever it then runs."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        try:
+            _fetch_all(jars)
+        finally:
+            gc.collect()
+
+
+def _fetch_all(jars: list[PinnedJar]) -> None:
     """Into a folder of our own first: two processes may do this at once, and either may be stopped half-way."""
     import requests
 

@@ -62,12 +62,14 @@ def test_what_is_wrong_with_topics_and_keys(
     assert checks[name][1] == "the topic is empty"
     assert checks["topics"][0] in ("warn", "ok")
 
+    send_all(kafka_servers, source, [(b"1", b'{"sku": 1}'), (b"2", b"nonsense")])
+    assert diagnose(streamgauge, config)[1][name][1] == "none of the newest 2 records has an id in the column 'id'"
     send_all(kafka_servers, source, [(b"x%d" % i, b'{"id": 7}') for i in range(20)])
     status, message, todo = diagnose(streamgauge, config)[1][name]
     assert (status, message) == ("fail", "1 products are in more than one partition")
     assert "rekey" in todo
     send_all(kafka_servers, source, [(None, b'{"id": 8}')])
-    assert diagnose(streamgauge, config)[1][name][1] == "1 of the newest 21 records have no key"
+    assert diagnose(streamgauge, config)[1][name][1] == "1 of the newest 23 records have no key"
 
 
 def test_without_kafka_the_rest_is_still_looked_at(streamgauge: Run, tmp_path: Path) -> None:
