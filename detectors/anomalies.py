@@ -7,9 +7,11 @@ they amount to is learned (`models.anomaly`); `AnomalyDetector` only needs somet
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 from typing import Any, Final, Protocol
 
 import numpy as np
@@ -143,6 +145,7 @@ _OF_KIND: Final = {
     AnomalyKind.BRAND: _BRAND,
     AnomalyKind.DESCRIPTION: _DESCRIPTION,
 }
+_COLUMN: Final = {feature.name: place for place, feature in enumerate(FEATURES)}
 _MIN_SCORE: Final = 0.2
 _FLOOR: Final = 1e-4
 _MAX_CURRENCIES: Final = 8
@@ -182,28 +185,34 @@ class AnomalyFeatures:
 
     def __call__(self, batch: Batch) -> NDArray[np.float32]:
         """(n, len(FEATURES)) float32; zeros where the batch has no neighbours."""
+        out = np.zeros((len(batch), len(FEATURES)), np.float32)
         if batch.neighbours is None or not len(batch):
-            return np.zeros((len(batch), len(FEATURES)), np.float32)
-        scores = batch.neighbours.scores
-        usable = scores >= self.min_score
-        weights = softmax_weights(scores, usable)
-        dense = batch.neighbours.dense
-        neighbourhood = np.stack(
-            [
-                scores.max(axis=1, initial=-1),
-                scores.mean(axis=1) if scores.shape[1] else np.zeros(len(batch)),
-                dense.max(axis=1, initial=-1),
-            ],
-            axis=1,
-        )
-        columns = [
-            self._price(batch),
-            self._category(batch, weights),
-            self._brand(batch, weights),
-            self._description(batch, weights),
-            neighbourhood,
-        ]
-        return np.concatenate(columns, axis=1, dtype=np.float32, casting="same_kind")
+            return out
+        self.update(out, batch, KINDS)
+        scores, dense = batch.neighbours.scores, batch.neighbours.dense
+        if scores.shape[1]:
+            out[:, -len(_NEIGHBOURHOOD) :] = np.stack(
+                [scores.max(axis=1), scores.mean(axis=1), dense.max(axis=1)], axis=1
+            )
+        return out
+
+    def update(self, features: NDArray[np.float32], batch: Batch, kinds: Iterable[AnomalyKind]) -> None:
+        """Compute the features of these kinds again, in place: the batch's columns of these kinds have changed."""
+        assert batch.neighbours is not None
+        usable = batch.neighbours.scores >= self.min_score
+        weights = softmax_weights(batch.neighbours.scores, usable)
+        for kind in kinds:
+            place = _COLUMN[_OF_KIND[kind][0].name]
+            columns = slice(place, place + len(_OF_KIND[kind]))
+            match kind:
+                case AnomalyKind.PRICE:
+                    features[:, columns] = self._price(batch)
+                case AnomalyKind.CATEGORY:
+                    features[:, columns] = self._category(batch, weights)
+                case AnomalyKind.BRAND:
+                    features[:, columns] = self._brand(batch, weights)
+                case AnomalyKind.DESCRIPTION:
+                    features[:, columns] = self._description(batch)
 
     def _price(self, batch: Batch) -> NDArray[np.float64]:
         out = np.zeros((len(batch), len(_PRICE)))
@@ -329,7 +338,7 @@ class AnomalyFeatures:
             )
         return out
 
-    def _description(self, batch: Batch, weights: NDArray[np.float64]) -> NDArray[np.float64]:
+    def _description(self, batch: Batch) -> NDArray[np.float64]:
         assert batch.neighbours is not None
         out = np.zeros((len(batch), len(_DESCRIPTION)))
         if batch.contract.column_of(Role.DESCRIPTION) is None:
@@ -343,11 +352,10 @@ class AnomalyFeatures:
             facts = batch.neighbours.facts[row][:_TEXT_NEIGHBOURS]
             usual: list[float] = []
             used: set[str] = set()
-            seen: dict[str, int] = {}
+            seen: Counter[str] = Counter()
             for other in facts:
                 theirs = words(other.title)
-                for word in theirs:
-                    seen[word] = seen.get(word, 0) + 1
+                seen.update(theirs)
                 used |= theirs
                 if other.description:
                     told = words(other.description[:_CHARACTERS])
@@ -467,9 +475,6 @@ class AnomalyDetector:
         return [candidates[i] for i in order.tolist() if drop[i] > 0.02]
 
 
-_COLUMN: Final = {feature.name: place for place, feature in enumerate(FEATURES)}
-
-
 def _in_words(
     kind: AnomalyKind, batch: Batch, row: int, facts: Sequence[Facts], features: NDArray[np.float32]
 ) -> tuple[str, Suggestion | None]:
@@ -516,6 +521,7 @@ def _categories(facts: Sequence[Facts], own: str, source: str) -> list[str | Non
     return [c if c in ours else None for c in folded]
 
 
+@lru_cache(1 << 14)
 def _branch(category: str) -> str:
     for sign in (">", "|", "/", "\\", "»", "›"):
         category = category.partition(sign)[0]
