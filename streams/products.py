@@ -21,6 +21,7 @@ from detectors.duplicates.statement import encode_statement, statements
 from detectors.duplicates.view import Hits
 from detectors.intake import Intake, Taken
 from detectors.records import Batch, Facts, Neighbours, Record, Rejection, SourceRecord, Version
+from streams.errors import InfrastructureError
 from streams.judge import Judge, Judgement
 
 if TYPE_CHECKING:
@@ -167,8 +168,9 @@ class ProductWay:
                 misrouted.append(_misrouted(record, lives))
             else:
                 kept.append(row)
+        self._routed += len(kept)
         if misrouted:
-            self._refuse_topic(records[0].topic, len(misrouted), len(kept))
+            self._refuse_topic(records[0].topic, len(misrouted))
             taken = _without(taken, kept)
         batch = taken.batch
         facts = facts_of(batch)
@@ -205,6 +207,16 @@ class ProductWay:
             latest[identity] = entry
             entries.append(entry)
         return _Prepared(taken, entries, frozenset(repeated), misrouted, vectors)
+
+    def _refuse_topic(self, topic: str, misrouted: int) -> None:
+        self._misrouted += misrouted
+        if self._misrouted < max(_MISROUTED, _MISROUTED_SHARE * (self._misrouted + self._routed)):
+            return
+        raise InfrastructureError(
+            f"{topic} is not keyed by product: {self._misrouted} of its records came in another partition than their "
+            "product did before, so that nobody can say which is newer.",
+            f'Let us re-key it: rekey = ["{topic}"] in the settings, or STREAMGAUGE_REKEY={topic}.',
+        )
 
     def _encode(self, facts: Sequence[Facts], known: Sequence[Entry | None], same: Sequence[bool]) -> NDArray[np.int8]:
         """(n, d) int8: the vector of each record's title. A title that the catalogue holds is not encoded again."""
