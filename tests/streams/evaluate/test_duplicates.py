@@ -1,0 +1,97 @@
+from __future__ import annotations
+
+import csv
+import zlib
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from detectors.contract.load import load_contract
+from models.encoder import EncoderError, load_encoder
+from streams.errors import InputError
+from streams.evaluate.duplicates import evaluate_duplicates
+from streams.files import FileError
+from streams.settings import Settings
+
+CONTRACTS = Path(__file__).parents[2] / "contracts"
+
+
+class Words:
+    """An encoder for tests: a fixed random vector for each word."""
+
+    name, dim, description = "words-64", 64, "words"
+
+    def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        out = np.zeros((len(texts), self.dim), np.float32)
+        for row, text in enumerate(texts):
+            for word in text.lower().split():
+                out[row] += np.random.default_rng(zlib.crc32(word.encode())).standard_normal(self.dim)
+        return out / np.maximum(np.linalg.norm(out, axis=1, keepdims=True), 1e-9)
+
+
+def _write(path: Path, rows: Sequence[Sequence[str]]) -> Path:
+    with path.open("w", newline="") as file:
+        csv.writer(file, delimiter="#").writerows(rows)
+    return path
+
+
+HEAD = ("id", "title", "description", "manufacturer", "price")
+NAMES = [f"{brand} {thing} {brand[0]}X-{1000 + i}" for i, (brand, thing) in enumerate(
+    (b, t) for b in ("Sony", "Bose", "Canon") for t in ("speaker system", "laser printer", "wireless mouse", "camera")
+)]  # fmt: skip
+
+
+@pytest.fixture
+def shops(tmp_path: Path) -> tuple[Path, Path, Path]:
+    one = _write(tmp_path / "one.csv", [HEAD, *((str(i), n, "", "", "20") for i, n in enumerate(NAMES))])
+    two = _write(tmp_path / "two.csv", [HEAD, *((str(50 + i), f"new {n}", "", "", "21") for i, n in enumerate(NAMES))])
+    pairs = [("idOne", "idTwo"), *((str(i), str(50 + i)) for i in range(len(NAMES))), ("3", "999")]
+    return one, two, _write(tmp_path / "truth.csv", pairs)
+
+
+@pytest.mark.parametrize("interleave", [False, True])
+def test_two_clean_shops(shops: tuple[Path, Path, Path], interleave: bool) -> None:
+    one, two, truth = shops
+    contract = load_contract(CONTRACTS / "amazon-google.yaml")
+    report = evaluate_duplicates(
+        contract, [one, two], truth, ("idOne", "idTwo"), Words(), delimiter="#", interleave=interleave
+    )
+    assert (report.records, report.truth_unknown) == (24, 1)
+    assert (report.precision, report.recall, report.f1, report.recall_at_1, report.recall_at_10) == (1, 1, 1, 1, 1)
+
+
+def test_one_shop_twice_repeats_its_products(shops: tuple[Path, Path, Path]) -> None:
+    one, _, truth = shops
+    contract = load_contract(CONTRACTS / "amazon-google.yaml")
+    report = evaluate_duplicates(contract, [one], truth, ("idOne", "idTwo"), Words(), delimiter="#")
+    assert (report.records, report.truth_unknown, report.recall) == (12, 13, 0)
+
+
+def test_what_is_asked_wrongly_is_said(shops: tuple[Path, Path, Path]) -> None:
+    one, two, truth = shops
+    contract = load_contract(CONTRACTS / "amazon-google.yaml")
+    with pytest.raises(FileError, match="no column 'idA', it has idOne, idTwo"):
+        evaluate_duplicates(contract, [one, two], truth, ("idA", "idTwo"), Words(), delimiter="#")
+    with pytest.raises(InputError, match="3 data files"):
+        evaluate_duplicates(contract, [one, two, two], truth, ("idOne", "idTwo"), Words(), delimiter="#")
+    with pytest.raises(InputError, match="product"):
+        behaviour = load_contract(CONTRACTS / "rees46.yaml")
+        evaluate_duplicates(behaviour, [one], truth, ("idOne", "idTwo"), Words(), delimiter="#")
+
+
+@pytest.mark.shared_data
+@pytest.mark.slow
+def test_floors_on_abt_buy_in_one_stream(shared_data: Path) -> None:
+    try:
+        encoder = load_encoder("static", cache_dir=Settings().cache_dir)
+    except EncoderError as error:
+        pytest.skip(f"the static encoder cannot be made here: {error}")
+    folder = shared_data / "products-abt-buy"
+    contract = load_contract(CONTRACTS / "abt-buy.yaml")
+    report = evaluate_duplicates(contract, [folder / "abtbuy.csv"], folder / "gt.csv", ("idAbt", "idBuy"), encoder)
+    assert (report.records, report.truth_unknown) == (2161, 12)
+    assert report.f1 >= 0.84
+    assert report.recall_at_10 >= 0.97
