@@ -67,7 +67,7 @@ class Link:
     @property
     def confidence(self) -> float:
         """Probability that the link is right."""
-        return confidence(self.score)
+        return confidence(self.score, certain=self.certain)
 
     @property
     def id(self) -> str:
