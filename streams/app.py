@@ -17,6 +17,7 @@ import orjson
 import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 
+from detectors.anomalies import AnomalyScorer
 from detectors.contract.load import load_contract, sample_contract
 from detectors.contract.model import Contract, Kind
 from detectors.decode import Limits
@@ -42,7 +43,7 @@ from streams.links import LinkWay
 from streams.mapping import Mapping
 from streams.outlet import Outlet
 from streams.products import ProductWay
-from streams.rekey import RekeyWay, rekeyed
+from streams.rekey import RekeyWay
 from streams.settings import Settings
 from streams.topics import existing
 
@@ -80,7 +81,7 @@ class Worker:
     Raises (when built): ContractError, ConfigError, InfrastructureError for a state folder that cannot be written.
     """
 
-    def __init__(self, settings: Settings, encoder: Encoder, scorer: Any = None) -> None:
+    def __init__(self, settings: Settings, encoder: Encoder, scorer: AnomalyScorer | None = None) -> None:
         self._settings = settings
         self._encoder = encoder
         self._client = aiokafka_options(settings.kafka)
@@ -151,7 +152,7 @@ class Worker:
 
     # -- agents
 
-    def _make_agents(self, scorer: Any) -> list[BatchAgent]:
+    def _make_agents(self, scorer: AnomalyScorer | None) -> list[BatchAgent]:
         settings, names = self._settings, self._settings.topics
         limits = Limits(settings.max_record_bytes, settings.max_nesting)
         policy = RepairPolicy(settings.auto_apply)
@@ -176,10 +177,10 @@ class Worker:
                 continue
             handled = topic
             if topic in settings.rekey:
-                handled = rekeyed(topic)
+                handled = names.rekeyed(topic)
                 passing = RekeyWay(contract, limits, handled, self._publisher, self._compute)
                 agents.append(self._agent(topic, passing))
-            judge = Judge(contract, product_detectors(contract), policy, names, topic, self._encoder.name)
+            judge = Judge(contract, product_detectors(contract, scorer), policy, names, topic, self._encoder.name)
             products = ProductWay(
                 contract,
                 intake,
@@ -251,7 +252,8 @@ class Worker:
                 self._generations_of = generation
 
     async def _note_generations(self) -> None:
-        wanted = [rekeyed(t) if t in self._settings.rekey else t for t in self._settings.products]
+        names = self._settings.topics
+        wanted = [names.rekeyed(t) if t in self._settings.rekey else t for t in self._settings.products]
         found = await asyncio.to_thread(self._existing, wanted)
         for topic in wanted:
             known = self._catalogue.generation(topic)

@@ -17,14 +17,9 @@ if TYPE_CHECKING:
     from sinks.publisher import Item, Publisher
     from streams.delivery import Compute
 
-__all__ = ["SOURCE_POSITION", "RekeyWay", "rekeyed"]
+__all__ = ["SOURCE_POSITION", "RekeyWay"]
 
 SOURCE_POSITION = "streamgauge.source"
-
-
-def rekeyed(topic: str) -> str:
-    """The internal topic that carries a source topic's records by product."""
-    return f"streamgauge.rekeyed.{topic}"
 
 
 class RekeyWay:

@@ -62,6 +62,10 @@ class TopicNames(BaseModel):
         """Where the corrected records of a source topic go."""
         return f"{self.prefix}{source_topic}.corrected"
 
+    def rekeyed(self, source_topic: str) -> str:
+        """The internal topic that carries the records of a source topic keyed by product."""
+        return f"{self.prefix}streamgauge.rekeyed.{source_topic}"
+
 
 class Settings(BaseSettings):
     """All settings of a worker. Nested ones are written `STREAMGAUGE_KAFKA__BOOTSTRAP_SERVERS` in the environment."""

@@ -11,7 +11,7 @@ from streams.clients import admin_client
 from streams.errors import TopicError
 
 if TYPE_CHECKING:
-    from kafka import KafkaAdminClient  # type: ignore[import-untyped]  # ships no types
+    from kafka import KafkaAdminClient
 
     from streams.settings import Settings
 
@@ -34,6 +34,7 @@ class Purpose(StrEnum):
     CATALOGUE = "catalogue"
     LINKS = "links"
     MAPPING = "mapping"
+    REKEYED = "source records, re-keyed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +111,11 @@ def topics(settings: Settings, present: Mapping[str, ExistingTopic] | None = Non
     return [
         *(Topic(name, Purpose.SOURCE, names.partitions, {"max.message.bytes": str(size)}) for name in sources),
         *(
+            Topic(names.rekeyed(name), Purpose.REKEYED, partitions_like(name), kept(7) | roomy, policy)
+            for name in settings.products
+            if name in settings.rekey
+        ),
+        *(
             Topic(names.corrected(name), Purpose.CORRECTED, partitions_like(name), compacted | roomy, policy)
             for name in settings.products
         ),
@@ -141,8 +147,8 @@ def topics(settings: Settings, present: Mapping[str, ExistingTopic] | None = Non
 
 def existing(admin: KafkaAdminClient, names: Iterable[str]) -> dict[str, ExistingTopic]:
     """Those of these topics that exist, or rather: that Kafka lets us see."""
-    from kafka.admin import ConfigResource, ConfigResourceType  # type: ignore[import-untyped]  # ships no types
-    from kafka.errors import KafkaError  # type: ignore[import-untyped]  # the same
+    from kafka.admin import ConfigResource, ConfigResourceType
+    from kafka.errors import KafkaError
 
     wanted = set(names)
     # All are asked for, not ours by name: asking for a topic that is missing can make a broker create it.
@@ -268,7 +274,7 @@ def accesses(settings: Settings) -> list[Access]:
             case Purpose.SOURCE:
                 grant("worker", "TOPIC", topic.name, "READ", "DESCRIBE", "DESCRIBE_CONFIGS")
                 grant("send, replay", "TOPIC", topic.name, "WRITE", "DESCRIBE")
-            case Purpose.CATALOGUE | Purpose.LINKS | Purpose.MAPPING:
+            case Purpose.CATALOGUE | Purpose.LINKS | Purpose.MAPPING | Purpose.REKEYED:
                 grant("worker", "TOPIC", topic.name, "READ", "WRITE", "DESCRIBE", "DESCRIBE_CONFIGS")
             case Purpose.DEAD_LETTERS:
                 grant("worker", "TOPIC", topic.name, "WRITE", "DESCRIBE", "DESCRIBE_CONFIGS")
@@ -277,7 +283,7 @@ def accesses(settings: Settings) -> list[Access]:
                 grant("worker", "TOPIC", topic.name, "WRITE", "DESCRIBE", "DESCRIBE_CONFIGS")
         grant("topics create", "TOPIC", topic.name, "CREATE", "DESCRIBE")
     grant("worker", "GROUP", settings.app_id, "READ")
-    # Faust's own topics: changelogs, and the internal ones that records are re-keyed through.
+    # Faust's own topics: changelogs.
     grant("worker", "TOPIC", f"{settings.app_id}-", "CREATE", "READ", "WRITE", "DESCRIBE", pattern="PREFIXED")
     grant("worker", "TRANSACTIONAL_ID", settings.app_id, "WRITE", "DESCRIBE", pattern="PREFIXED")
     grant("replay", "GROUP", f"{settings.app_id}-replay", "READ", "DESCRIBE")
