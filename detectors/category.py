@@ -48,13 +48,15 @@ class CategoryDetector:
 
     min_score: similarity below which a neighbour has no vote.
     min_agreement: share of votes, 0-1, that must have agreed before a vote speaks against a category.
+    min_supporters: how many neighbours it takes to speak against a category.
     """
 
     rules: tuple[Rule, ...] = (NEIGHBOURS, MISSING)
 
-    def __init__(self, *, min_score: float = 0.3, min_agreement: float = 0.96) -> None:
+    def __init__(self, *, min_score: float = 0.3, min_agreement: float = 0.96, min_supporters: int = 5) -> None:
         self.min_score = min_score
         self.min_agreement = min_agreement
+        self.min_supporters = min_supporters
         self._reliability = Reliability()
 
     def detect(self, batch: Batch) -> list[Finding]:
@@ -88,7 +90,11 @@ class CategoryDetector:
             if wanted:
                 self._reliability.observe(level, agreed=fold(value) == vote.winner)
             agreement = self._reliability.agreement(level)
-            if empty or (agreement >= self.min_agreement and _is_foreign(value, facts, scores, self.min_score)):
+            if empty or (
+                agreement >= self.min_agreement
+                and len(vote.supporters) >= self.min_supporters
+                and _is_foreign(value, facts, scores, self.min_score)
+            ):
                 findings.append(_finding(row, column, value, facts, scores, vote, agreement))
         return findings
 

@@ -128,8 +128,8 @@ class PriceDetector:
     Apart from that, four offers of the same product within a factor of 1.35 speak against a price that is 2.5 times or
     more away from them, known cause or not.
 
-    Silent where price or currency is unknown or fewer than `min_neighbours` priced neighbours (two offers of the same
-    product) are close enough.
+    Silent where all neighbours of the same source are in another category, where price or currency is unknown, and
+    where fewer than `min_neighbours` priced neighbours (two offers of the same product) are close enough.
 
     min_score: similarity below which a neighbour does not count.
     alarm: the posterior of "clean" below which there is a finding.
@@ -204,6 +204,8 @@ class PriceDetector:
             if len(offers) < _OFFERS or np.ptp(offers) > _SPREAD or abs(float(np.median(offers)) - x) < _FAR:
                 return None
             return self._finding(batch, row, NEIGHBOURS, None, _CONFIDENCE_FAR, 0.0, table, used)
+        if int(table.same[row].sum()) < 2 and _all_of_another_kind(batch, row, used):
+            return None
         mass, rule, value = max(hypotheses, key=lambda h: h[0])
         return self._finding(batch, row, rule, value, mass / total, clean / total, table, used)
 
@@ -322,6 +324,16 @@ def price_table(batch: Batch, labels: Sequence[str | None], logs: NDArray[np.flo
     weights = np.divide(weights, total, out=np.zeros_like(weights), where=total > 0)
     widths = np.where(same, 0.15, 0.12 + 0.65 * (1 - similarity))
     return PriceTable(np.nan_to_num(prices), usable, same, weights, widths)
+
+
+def _all_of_another_kind(batch: Batch, row: int, used: Sequence[int]) -> bool:
+    """Whether all neighbours whose category can be compared are in another one: cases among telephones."""
+    assert batch.neighbours is not None
+    own = batch.column(Role.CATEGORY)[row]
+    source = source_of(batch.records[row].identity)
+    facts = [batch.neighbours.facts[row][j] for j in used]
+    known = [other.category for other in facts if other.category and source_of(other.identity) == source]
+    return bool(own) and bool(known) and own not in known
 
 
 def _who(facts: Sequence[Facts], shown: Sequence[int], *, same: bool) -> str:

@@ -31,6 +31,8 @@ _WORD: Final = re.compile(r"[^\W_]+")
 _CJK: Final = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7a3]")
 _LATIN: Final = re.compile(r"[a-z]")
 _SOURCES: Final = 10_000
+_PRIOR_ODD: Final = 1.5
+_PRIOR_SEEN: Final = 50
 _NEIGHBOURS: Final = 10
 """The nearest, whose words a description of the right kind of product shares."""
 
@@ -43,7 +45,8 @@ class TextDetector:
     the same source whose descriptions repeat `usual` of their own titles on average.
 
     Sources differ in what they write: where more than `natural` of a source's descriptions look like this, nothing
-    is said about that source, nor before fifty of its descriptions were seen.
+    is said about that source. Every source starts with fifty imagined descriptions of which one and a half do, so
+    nothing is said before some of its own were seen.
 
     Stateful: two counters for each of at most ten thousand sources.
     """
@@ -81,8 +84,8 @@ class TextDetector:
             if usual is None or usual < self.usual or _shared(facts[:_NEIGHBOURS], title, description) > 1:
                 continue
             self._odd[source] += 1
-            rate = self._odd[source] / self._seen[source]
-            if self._seen[source] < 50 or rate > self.natural:
+            rate = (self._odd[source] + _PRIOR_ODD) / (self._seen[source] + _PRIOR_SEEN)
+            if rate > self.natural:
                 continue
             scores = batch.neighbours.scores[row]
             findings.append(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from detectors.contract.model import Role
 from detectors.money import RATES, number, show
@@ -23,16 +23,29 @@ _ALIKE: Final = 0.02
 _RATE_TOLERANCE: Final = 0.12
 
 
+class _Confirmed(NamedTuple):
+    """A catalogue price that events agreed with, how many did, and the one that was confirmed before it (0: none)."""
+
+    price: float
+    events: int
+    before: float
+
+
+_NOTHING: Final = _Confirmed(0.0, 0, 0.0)
+_ENOUGH: Final = 2
+
+
 class CataloguePriceDetector:
     """Holds an event's price against the catalogue's.
 
-    A price between half and one and a half times the catalogue's is a sale or a price change and no contradiction;
+    A price between half and twice the catalogue's is a sale or a price change and no contradiction;
     prices in another currency are compared over reference rates and must be off by a factor of three. An event
     without a currency whose price fits the catalogue's in another widely used currency is left alone.
 
-    The catalogue can be wrong too. An event that agrees with the catalogue's price of its product confirms it; while
-    nothing has confirmed it the confidence stays below what may be applied, and where two events contradict it with the
-    same price the product is disputed and its events are left alone until one agrees with the catalogue.
+    The catalogue can be wrong too. Events that agree with the catalogue's price of their product confirm it; until two
+    have, the confidence stays below what may be applied. An event at the price that was confirmed before the
+    catalogue's changed is left alone, and where two events contradict a price that nothing confirms with the same
+    price, the second and all later ones are.
 
     Stateful and bounded: remembers which prices of up to `capacity` products were confirmed or disputed, forgets all
     when full.
@@ -40,7 +53,7 @@ class CataloguePriceDetector:
 
     rules: tuple[Rule, ...] = (PRICE,)
 
-    def __init__(self, *, low: float = 0.5, high: float = 1.5, capacity: int = 100_000) -> None:
+    def __init__(self, *, low: float = 0.5, high: float = 2.0, capacity: int = 100_000) -> None:
         if not 0 < low < 1 < high:
             raise ValueError(f"low is {low} and high is {high}; a price that fits lies between them, around 1")
         self.low = low
@@ -49,7 +62,7 @@ class CataloguePriceDetector:
         self._reset()
 
     def _reset(self) -> None:
-        self._confirmed: dict[str, float] = {}
+        self._confirmed: dict[str, _Confirmed] = {}
         self._disputed: dict[str, tuple[float, str]] = {}
 
     def detect(self, batch: Batch) -> list[Finding]:
@@ -69,7 +82,9 @@ class CataloguePriceDetector:
                 continue
             label = values.get(label_column) if label_column is not None else None
             if isinstance(value, float | int) and value == known and (label is None or label == facts.currency):
-                confirmed[facts.identity] = known
+                seen = confirmed.get(facts.identity)
+                if seen is None or seen.price != known or seen.events < _ENOUGH:
+                    self._confirm(facts.identity, known)
                 continue
             finding = self._compare(batch, row, facts, known, value, label, column)
             if finding is not None:
@@ -77,6 +92,13 @@ class CataloguePriceDetector:
         if len(confirmed) > self.capacity or len(self._disputed) > self.capacity:
             self._reset()
         return findings
+
+    def _confirm(self, identity: str, price: float) -> None:
+        seen = self._confirmed.get(identity, _NOTHING)
+        if seen.price == price:
+            self._confirmed[identity] = seen._replace(events=seen.events + 1)
+        else:
+            self._confirmed[identity] = _Confirmed(price, 1, seen.price)
 
     def _compare(
         self, batch: Batch, row: int, facts: Facts, known: float, value: Any, label: Any, column: str
@@ -96,13 +118,17 @@ class CataloguePriceDetector:
             ratio, low, high = ratio * own_rate / rate, 1 / 3, 3.0
         if low <= ratio <= high:
             if not converted and abs(ratio - 1) < _ALIKE:
-                self._confirmed[facts.identity] = known
+                self._confirm(facts.identity, known)
             return None
         if label is None and _other_currency(ratio, facts.currency):
             return None
         identity, event = facts.identity, batch.records[row].identity
-        confirmed = self._confirmed.get(identity) == known
-        if not confirmed:
+        seen = self._confirmed.get(identity, _NOTHING)
+        former = seen.before if seen.price == known else seen.price
+        if not converted and former and abs(price / former - 1) < _ALIKE:
+            return None
+        confirmed = seen.price == known and seen.events >= _ENOUGH
+        if seen.price != known:
             before = self._disputed.get(identity)
             if before is None:
                 self._disputed[identity] = (price, event)

@@ -7,23 +7,42 @@ import pickle
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 import structlog
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
+from detectors.anomalies import FEATURES, KINDS
 from detectors.contract.model import Contract, Kind
 from detectors.protocol import Detector
 from detectors.records import Batch, Facts, Finding
 from detectors.suite import all_rules, behavior_detectors, product_detectors
 from tests.detectors.products import BEHAVIORS, PRODUCTS, behaviour_batch, facts, product_batch
 
+
+class _Doubter:
+    """A classifier that doubts the price and the brand of every record."""
+
+    name = "doubter/1"
+    thresholds = np.array([0.5] * len(KINDS), np.float32)
+    typical = np.zeros(len(FEATURES), np.float32)
+
+    def score(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
+        return np.tile(np.array([0.9, 0.1, 0.7, 0.2], np.float32), (len(features), 1))
+
+
+def _with_doubter(contract: Contract) -> list[Detector]:
+    return product_detectors(contract, _Doubter())
+
+
 Make = Callable[[Contract], Detector]
 
 
 def _makers() -> list[Any]:
     cases = []
-    for contract, suite in ((PRODUCTS, product_detectors), (BEHAVIORS, behavior_detectors)):
+    for contract, suite in ((PRODUCTS, _with_doubter), (BEHAVIORS, behavior_detectors)):
         for place, detector in enumerate(suite(contract)):
 
             def make(given: Contract, suite: Any = suite, place: int = place) -> Detector:

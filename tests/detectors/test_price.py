@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -123,6 +124,12 @@ def test_silent_without_enough_or_comparable_neighbours() -> None:
     assert _one(2.05, _similar(), currency="XAU") is None
     assert _one(2.05, _similar(), currency=None) is None
     assert _one(2.05, [(0.1, other) for _, other in _similar()]) is None
+
+
+def test_silent_among_products_of_another_category() -> None:
+    phones = [(score, replace(other, category="Phones")) for score, other in _similar()]
+    assert _one(2.05, phones, category="Cases") is None
+    assert _one(2.05, phones, category="Phones") is not None
 
 
 def test_prices_without_any_currency_are_compared_as_they_are() -> None:

@@ -28,7 +28,7 @@ def test_a_description_of_another_product() -> None:
     assert found.evidence.reason == (
         "The description repeats 0% of the title's words; those of similar products repeat 100% of theirs."
     )
-    assert found.confidence == pytest.approx(0.95 - 10 / 61, abs=1e-4)
+    assert found.confidence == pytest.approx(0.95 - 10 * 2.5 / 111, abs=1e-4)
 
 
 def test_chinese_by_pairs_of_characters() -> None:

@@ -15,7 +15,7 @@ KNOWN = facts("p1", price=100.0, currency="USD")
 def _detector(*, confirmed: bool = True) -> CataloguePriceDetector:
     detector = CataloguePriceDetector()
     if confirmed:
-        assert detector.detect(behaviour_batch([_event(100.0)], [KNOWN])) == []
+        assert detector.detect(behaviour_batch([_event(100.0)] * 2, [KNOWN] * 2)) == []
     return detector
 
 
@@ -28,7 +28,7 @@ def _one(price: Any, currency: Any = "USD", product: Facts | None = KNOWN, *, co
     return found[0] if found else None
 
 
-@pytest.mark.parametrize("price", [100.0, 100, 99.5, 50.0, 150.0, "100.0", None, "free", 0, -1, True, [100]])
+@pytest.mark.parametrize("price", [100.0, 100, 99.5, 50.0, 200.0, "100.0", None, "free", 0, -1, True, [100]])
 def test_sales_price_changes_and_what_is_no_price_are_no_contradiction(price: Any) -> None:
     assert _one(price) is None
 
@@ -56,6 +56,14 @@ def test_a_new_price_in_the_catalogue_has_to_be_confirmed_anew() -> None:
     found = _one(1000.0, product=facts("p1", price=90.0, currency="USD"))
     assert found is not None
     assert found.confidence == 0.7
+
+
+def test_the_price_before_the_catalogue_changed_is_no_contradiction() -> None:
+    changed = facts("p1", price=10_000.0, currency="USD")
+    assert _one(100.0, product=changed) is None
+    detector = _detector()
+    rows = [_event(10_000.0), _event(100.0)]
+    assert detector.detect(behaviour_batch(rows, [changed] * 2)) == []
 
 
 def test_other_currencies_are_compared_over_reference_rates() -> None:
