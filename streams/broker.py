@@ -326,8 +326,8 @@ class EmbeddedKafka:
 
     def _brokers_known_to(self, node: _Node) -> int:
         """How many brokers this one names in answer to a metadata request; 0 while it does not answer."""
-        from kafka import KafkaAdminClient  # type: ignore[import-untyped]  # ships no types
-        from kafka.errors import KafkaError  # type: ignore[import-untyped]  # the same
+        from kafka import KafkaAdminClient
+        from kafka.errors import KafkaError
 
         address = (_ADDRESS, node.ports["PLAINTEXT"])
         try:

@@ -164,7 +164,7 @@ def _rights(settings: Settings, found: dict[str, ExistingTopic]) -> Iterator[Che
 
 def _records(settings: Settings, topic: ExistingTopic) -> Iterator[Check]:
     """Keys and times of a sample of a source topic."""
-    from kafka.errors import KafkaError  # type: ignore[import-untyped]  # ships no types
+    from kafka.errors import KafkaError
 
     from detectors.contract.load import ContractError
 
@@ -243,7 +243,7 @@ def _keys(name: str, topic: ExistingTopic, sample: Sequence[Any], contract: Cont
 
 
 def _newest(settings: Settings, topic: ExistingTopic) -> list[Any]:
-    from kafka import KafkaConsumer, TopicPartition  # type: ignore[import-untyped]  # ships no types
+    from kafka import KafkaConsumer, TopicPartition
 
     consumer = KafkaConsumer(**kafka_python_options(settings.kafka), enable_auto_commit=False, max_poll_records=2000)
     try:

@@ -15,7 +15,7 @@ from streams.errors import ConfigError, KafkaUnavailableError
 
 if TYPE_CHECKING:
     from faust.types.auth import CredentialsT
-    from kafka import KafkaAdminClient  # type: ignore[import-untyped]  # ships no types
+    from kafka import KafkaAdminClient
 
     from streams.settings import KafkaSettings
 
@@ -102,8 +102,8 @@ def check_reachable(settings: KafkaSettings, timeout: float = 10.0) -> None:
 
 async def reach(settings: KafkaSettings, timeout: float = 10.0) -> None:  # noqa: ASYNC109 -- becomes part of the message
     """`check_reachable` for a running event loop. One broker that lets us in is enough."""
-    from aiokafka.conn import AIOKafkaConnection  # type: ignore[import-untyped]  # ships no types
-    from aiokafka.protocol.metadata import MetadataRequest  # type: ignore[import-untyped]  # the same
+    from aiokafka.conn import AIOKafkaConnection
+    from aiokafka.protocol.metadata import MetadataRequest
 
     options = _options(settings)
     failures: list[KafkaUnavailableError] = []
@@ -134,7 +134,7 @@ async def reach(settings: KafkaSettings, timeout: float = 10.0) -> None:  # noqa
 def admin_client(settings: KafkaSettings, timeout: float = 10.0) -> Iterator[KafkaAdminClient]:
     """kafka-python's admin client, after `check_reachable`. Raises: KafkaUnavailableError, ConfigError."""
     from kafka import KafkaAdminClient
-    from kafka.errors import KafkaError  # type: ignore[import-untyped]  # ships no types
+    from kafka.errors import KafkaError
 
     check_reachable(settings, timeout)
     try:
@@ -170,7 +170,7 @@ def _options(settings: KafkaSettings) -> dict[str, Any]:
 
 
 def _explained(error: BaseException, server: str, settings: KafkaSettings, timeout: float) -> KafkaUnavailableError:
-    from aiokafka import errors  # type: ignore[import-untyped]  # ships no types
+    from aiokafka import errors
 
     cause = error
     while not isinstance(cause, OSError) and cause.__cause__ is not None:

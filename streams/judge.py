@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from detectors.anomalies import AnomalyDetector
 from detectors.contract.model import Contract
 from detectors.intake import Taken
 from detectors.protocol import Detector
@@ -83,7 +84,12 @@ class Judge:
         """Everything that follows from a batch. `batch` is `taken.batch` with vectors, neighbours or products."""
         findings = list(taken.findings)
         for detector in self._detectors:
-            findings += detector.detect(batch)
+            found = detector.detect(batch)
+            if found and isinstance(detector, AnomalyDetector):
+                # The classifier speaks of fields that no rule speaks of: a rule can say better what is wrong.
+                said = {(finding.row, finding.column) for finding in findings}
+                found = [finding for finding in found if (finding.row, finding.column) not in said]
+            findings += found
         done = self._policy.repair(batch, findings, taken.corrections)
         named = self._name(batch, findings)
         corrections: dict[int, list[Correction]] = defaultdict(list)
@@ -112,16 +118,16 @@ class Judge:
                 for row, record in enumerate(done.batch.records)
             ]
         ids = {id(finding): identifier for rows in named.values() for identifier, finding in rows}
-        for name, said in (("findings", findings), ("review", done.reviews)):
-            if said:
-                sources[self._topics.named(name)] = [batch.records[f.row].source for f in said]
+        for name, told in (("findings", findings), ("review", done.reviews)):
+            if told:
+                sources[self._topics.named(name)] = [batch.records[f.row].source for f in told]
                 outputs[self._topics.named(name)] = [
                     (
                         batch.records[f.row].identity.encode("utf-8", "replace"),
                         finding_message(batch.records[f.row], f, ids[id(f)], self._versions, now),
                         (),
                     )
-                    for f in said
+                    for f in told
                 ]
         return Judgement(
             outputs=outputs,

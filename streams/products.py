@@ -339,9 +339,10 @@ def _entry(
 def _unit(vectors: NDArray[np.int8]) -> NDArray[np.float32]:
     """(n, d) int8 -> (n, d) float32 of unit length."""
     x = vectors.astype(np.float32)
-    norm = np.sqrt(np.einsum("ij,ij->i", x, x))[:, None]
+    norm: NDArray[np.float32] = np.sqrt(np.einsum("ij,ij->i", x, x))[:, None]
     norm[norm == 0] = 1
-    return x / norm
+    unit: NDArray[np.float32] = x / norm
+    return unit
 
 
 def _taken(hits: Hits, rows: Sequence[int]) -> Hits:

@@ -79,8 +79,8 @@ def replay_letters(
     Raises: TopicError where the dead letters or a letter's topic do not exist or refuse the record;
     KafkaUnavailableError where Kafka does not confirm. What was not acknowledged is replayed by the next run.
     """
-    from kafka import KafkaConsumer, KafkaProducer, TopicPartition  # type: ignore[import-untyped]  # ships no types
-    from kafka.errors import KafkaError, KafkaTimeoutError  # type: ignore[import-untyped]  # the same
+    from kafka import KafkaConsumer, KafkaProducer, TopicPartition
+    from kafka.errors import KafkaError, KafkaTimeoutError
 
     letters = settings.topics.named("dead_letters")
     options = kafka_python_options(settings.kafka)

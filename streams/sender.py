@@ -171,7 +171,7 @@ class Sender:
         rate: float | None = None,
         on_progress: Callable[[int], None] = lambda rows: None,
     ) -> None:
-        from kafka import KafkaProducer  # type: ignore[import-untyped]  # ships no types
+        from kafka import KafkaProducer
 
         self._topic = topic
         self._rate = rate
@@ -249,7 +249,7 @@ class Sender:
         return result
 
     def _send(self, value: bytes, key: bytes | None, headers: list[tuple[str, bytes]]) -> Any:
-        from kafka.errors import KafkaError  # type: ignore[import-untyped]  # ships no types
+        from kafka.errors import KafkaError
 
         try:
             return self._producer.send(self._topic, value=value, key=key, headers=headers)

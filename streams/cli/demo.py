@@ -31,9 +31,11 @@ def demo(
     keeps the truth. Ends with what was planted, found, repaired and falsely accused.
     """
     from streams.demo.driver import DemoOptions, run_demo
+    from streams.demo.warm_up import WarmUp
 
     if encoder not in ("static", "transformer"):
         raise typer.BadParameter("Give static or transformer.", param_hint="--encoder")
+    settings = load_settings()
     options = DemoOptions(
         seconds=None if forever else seconds,
         seed=seed,
@@ -42,7 +44,8 @@ def demo(
         rate=rate,
         keep=keep,
         picture=picture,
-        kafka_home=load_settings().kafka_home,
+        prepare=WarmUp(settings.model_copy(update={"encoder": encoder})),
+        kafka_home=settings.kafka_home,
     )
     code = run_demo(options, out=output, err=errors)
     if code:

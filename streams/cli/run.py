@@ -49,9 +49,16 @@ def run(
         log.info("topic.made", topic=name)
     encoder = _encoder(settings)
 
+    scorer = None
+    if settings.anomaly_model is not None:
+        from models.anomaly import AnomalyModel
+
+        scorer = AnomalyModel.load(settings.anomaly_model)
+        log.info("anomalies.ready", model=scorer.name)
+
     from streams.app import Worker
 
-    code = Worker(settings, encoder).run()
+    code = Worker(settings, encoder, scorer).run()
     if code:
         raise typer.Exit(code)
 

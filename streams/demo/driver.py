@@ -36,7 +36,7 @@ from streams.settings import KafkaSettings, Settings
 from streams.topics import ensure_topics
 
 if TYPE_CHECKING:
-    from kafka import KafkaConsumer, KafkaProducer  # type: ignore[import-untyped]  # ships no types
+    from kafka import KafkaConsumer, KafkaProducer
 
 __all__ = ["DemoOptions", "Prepare", "run_demo"]
 

@@ -1,4 +1,4 @@
-"""What the demo makes before its worker starts: the encoder, and a classifier trained on the marketplace's clean part."""
+"""What the demo makes before its worker starts: the encoder, and a classifier of anomalies."""
 
 from __future__ import annotations
 
