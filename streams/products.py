@@ -41,7 +41,7 @@ _MISROUTED = 20
 _MISROUTED_SHARE = 0.1
 
 # What matching reads: a change of one of these makes a new match version; a new price does not.
-_MATCHING = ("title", "description", "brand", "gtin", "mpn")
+_MATCHING = ("title", "description", "gtin", "mpn")
 
 
 def facts_of(batch: Batch) -> list[Facts]:

@@ -74,7 +74,10 @@ def behavior_events(count: int) -> Iterator[Item]:
 
 
 def product_events(count: int, price_round: int = 0, first: int = 0) -> Iterator[Item]:
-    """Products with titles made of the marketplace's own; the price says how often it was updated."""
+    """The marketplace's products, over and over, each time under ids and with titles of their own.
+
+    price_round: how often they were updated: the price moves by a thousandth, and the time of the update.
+    """
     market = Marketplace(seed=11)
     titles: list[dict[str, Any]] = []
     for event in market.events():
@@ -84,11 +87,15 @@ def product_events(count: int, price_round: int = 0, first: int = 0) -> Iterator
                 break
     for n in range(first, first + count):
         body = dict(titles[n % len(titles)])
-        supplier, sku = f"bench-{n % 7}", f"B-{n}"
+        turn = n // len(titles)
         words = str(body["title"]).split()
-        turn = n // len(titles) % max(1, len(words))
-        body |= {"supplier": supplier, "sku": sku, "title": " ".join([*words[turn:], *words[:turn], f"{n:x}"])}
-        body["price"] = round(10 + n % 90 + price_round * 0.01, 2)
+        supplier, sku = f"{body['supplier']}-{turn}", f"{body['sku']}-{turn}"
+        title = " ".join([*words[turn % len(words) :], *words[: turn % len(words)], *([f"{n:x}"] if turn else [])])
+        body |= {"supplier": supplier, "sku": sku, "title": title}
+        if price_round:
+            body["updated_at"] = f"2026-01-{price_round:02d}T00:00:00Z"
+            if isinstance(body.get("price"), int | float):
+                body["price"] = round(body["price"] * (1 + 0.001 * price_round), 2)
         yield f"{supplier}/{sku}".encode(), orjson.dumps(body), ()
 
 
