@@ -10,6 +10,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +23,17 @@ class WorkerProcess:
     """Starts `streamgauge run` with these settings (TOML values by name; nested ones as dicts).
 
     folder: for the settings, the log and the state. The log of several starts is one file.
+    command: that takes `run --config FILE`; None: the one that is installed.
     """
 
-    def __init__(self, folder: Path, name: str, settings: dict[str, Any], environment: dict[str, str] | None = None):
+    def __init__(
+        self,
+        folder: Path,
+        name: str,
+        settings: dict[str, Any],
+        environment: dict[str, str] | None = None,
+        command: Sequence[str] | None = None,
+    ):
         self.folder, self.name = folder, name
         self.state = Path(settings.get("state_dir", folder / f"{name}-state"))
         self.app_id = str(settings["app_id"])
@@ -32,14 +41,14 @@ class WorkerProcess:
         self._config = folder / f"{name}.toml"
         self._config.write_text(_toml({"metrics_port": 0, "state_dir": str(self.state), **settings}), "utf-8")
         self._environment = environment or {}
+        self._command = command or (sys.executable, "-c", "from streams.cli.main import main; main()")
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
         """Start the process; returns at once."""
-        command = [sys.executable, "-c", "from streams.cli.main import main; main()", "run", "--config"]
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                [*command, str(self._config)],
+                [*self._command, "run", "--config", str(self._config)],
                 cwd=ROOT,
                 stdin=subprocess.DEVNULL,
                 stdout=log,

@@ -1,0 +1,312 @@
+"""A whole worker, in a process of its own, on a real Kafka: from source records to everything that leaves."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
+
+from sinks.dead_letters import Death, parse
+from sinks.wire import finding_id
+from streams.settings import KafkaSettings, Settings, TopicNames
+from streams.topics import ensure_topics
+from tests.benchmarks.worker import ROOT, WorkerProcess
+from tests.kafka_tools import make_topic, read_all, send_all, wait_until
+
+pytestmark = pytest.mark.kafka
+
+SAMPLES = ROOT / "detectors" / "contract" / "samples"
+CONTRACTS = ROOT / "tests" / "contracts"
+COMMAND = (sys.executable, str(Path(__file__).parent / "workers" / "hashing.py"))
+
+CAMERA = {
+    "title": "Canon PowerShot SX620 HS Digital Camera black",
+    "brand": "Canon",
+    "category": "Cameras",
+    "currency": "USD",
+    "gtin": "4549292057515",
+}
+TOY = {"title": "Wooden toy train set", "gtin": "4006381333931", "currency": "USD"}
+
+Row = tuple[bytes | None, bytes | None]
+
+
+def product(source: str, number: int, **fields: Any) -> Row:
+    return f"{source}/{number}".encode(), orjson.dumps({"supplier": source, "sku": str(number), **fields})
+
+
+def event(number: int, **fields: Any) -> Row:
+    body = {"event_id": f"e{number}", "event_type": "view", "user_id": "u1", "occurred_at": time.time()}
+    return b"u1", orjson.dumps({**body, **fields})
+
+
+class Shop:
+    """Source topics, the topics of a deployment over them, and workers."""
+
+    def __init__(self, servers: str, prefix: str, folder: Path, **settings: Any) -> None:
+        self.servers, self.prefix, self.folder = servers, prefix, folder
+        self.products, self.behaviors = prefix + "products", prefix + "behaviors"
+        self.names = TopicNames(prefix=prefix, partitions=2)
+        self.app_id = prefix + "app"
+        self.workers: list[WorkerProcess] = []
+        self._more = settings
+        self.contracts = {
+            "products": {self.products: str(SAMPLES / "products.yaml")},
+            "behaviors": {self.behaviors: str(SAMPLES / "behaviors.yaml")},
+        }
+
+    def make(self, source_configs: Mapping[str, str] | None = None, partitions: int = 2) -> None:
+        for kind in self.contracts.values():
+            for topic in kind:
+                make_topic(self.servers, topic, partitions, source_configs)
+
+    def worker(
+        self, environment: dict[str, str] | None = None, *, start: bool = True, **settings: Any
+    ) -> WorkerProcess:
+        worker = WorkerProcess(
+            self.folder,
+            f"worker{len(self.workers)}",
+            {
+                "app_id": self.app_id,
+                "session_timeout_seconds": 6,
+                "commit_interval_seconds": 0.3,
+                "retry_backoff_seconds": 0.02,
+                "log_format": "json",
+                **self._more,
+                **settings,
+                "kafka": {"bootstrap_servers": self.servers},
+                **self.contracts,
+                "topics": {"prefix": self.prefix, "partitions": 2},
+            },
+            environment,
+            COMMAND,
+        )
+        self.workers.append(worker)
+        if start:
+            worker.start()
+        return worker
+
+    def ready(self, environment: dict[str, str] | None = None, **settings: Any) -> WorkerProcess:
+        worker = self.worker(environment, **settings)
+        worker.wait_ready(60)
+        return worker
+
+    def send(self, topic: str, rows: Sequence[Any], **options: Any) -> None:
+        send_all(self.servers, topic, rows, **options)
+
+    def corrected(self, topic: str | None = None) -> list[dict[str, Any]]:
+        """Corrected records in order; a tombstone has no `value`."""
+        return [
+            {"key": r.key, "headers": dict(r.headers), **(orjson.loads(r.value) if r.value is not None else {})}
+            for r in read_all(self.servers, self.names.corrected(topic or self.products))
+        ]
+
+    def said(self, name: str = "findings") -> list[dict[str, Any]]:
+        records = read_all(self.servers, self.names.named(name), isolation_level="read_committed")
+        return [orjson.loads(r.value) for r in records]
+
+    def dead(self) -> list[tuple[Any, Death]]:
+        letters = []
+        for record in read_all(self.servers, self.names.named("dead_letters")):
+            death = parse(record.headers)
+            assert death is not None
+            letters.append((record, death))
+        return letters
+
+    def links(self) -> dict[str, str]:
+        """Canonical identity by identity, of what has another than its own."""
+        records = read_all(self.servers, self.names.named("mapping"), isolation_level="read_committed")
+        newest = {r.key.decode(): orjson.loads(r.value)["canonical"] for r in records}
+        return {identity: canonical for identity, canonical in newest.items() if canonical != identity}
+
+    def lag(self) -> int:
+        """Source records and statements not committed."""
+        consumer = KafkaConsumer(bootstrap_servers=self.servers, group_id=self.app_id, enable_auto_commit=False)
+        try:
+            topics = [t for kind in self.contracts.values() for t in kind]
+            topics += [self.names.named("links")]
+            topics += [self.names.rekeyed(t) for t in self._rekeyed()]
+            places = [TopicPartition(t, p) for t in topics for p in consumer.partitions_for_topic(t) or ()]
+            ends = consumer.end_offsets(places)
+            return sum(ends[place] - (consumer.committed(place) or 0) for place in places)
+        finally:
+            consumer.close()
+
+    def done(self, seconds: float = 40.0) -> None:
+        """Wait until all is committed."""
+        assert wait_until(lambda: self.lag() == 0, seconds), "\n".join(w.last_words() for w in self.workers)
+
+    def _rekeyed(self) -> list[str]:
+        rekey = self._more.get("rekey")
+        return [] if rekey is None else [str(rekey)]
+
+
+@pytest.fixture
+def shop(kafka_servers: str, topic_prefix: str, tmp_path: Path) -> Iterator[Shop]:
+    made = Shop(kafka_servers, topic_prefix, tmp_path)
+    yield made
+    for worker in made.workers:
+        worker.kill()
+
+
+def exit_code(worker: WorkerProcess, seconds: float = 60.0) -> int | None:
+    assert worker.process is not None
+    try:
+        return worker.process.wait(seconds)
+    except subprocess.TimeoutExpired:
+        return None
+
+
+def without_time(body: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in body.items() if not name.endswith("_time")}
+
+
+def test_from_source_records_to_everything_that_leaves(shop: Shop) -> None:
+    shop.make()
+    worker = shop.ready()
+    shop.send(shop.products, [product("north", 1, price=199.0, **CAMERA)])
+    shop.done()
+    shop.send(
+        shop.products,
+        [
+            product("south", 9, price=205.0, **CAMERA),
+            product("north", 2, title="CafÃ© crÃ¨me mug 300 ml", price="$1,299.00"),
+            product("north", 3, title=None, price=3),
+            product("north", 7, title="Some &amp; thing", price=-4),
+            (b"north/4", b"{nope"),
+            product("north", 5, title="Garden chair teak", price=49.9),
+        ],
+    )
+    shop.done()
+    assert wait_until(lambda: shop.links() == {"south/9": "north/1"})
+    shop.send(
+        shop.behaviors,
+        [
+            event(1, supplier="south", sku="9", price=205.0, currency="USD"),
+            event(2, supplier="south", sku="9", price=20_500.0, currency="USD", event_type="veiw"),
+            (b"u1", b"[]"),
+        ],
+    )
+    shop.done()
+
+    records = {r["_quality"]["identity"]: r for r in shop.corrected()}
+    assert sorted(records) == ["north/1", "north/2", "north/3", "north/5", "north/7", "south/9"]
+    mug = records["north/2"]
+    assert (mug["title"], mug["price"], mug["currency"]) == ("Café crème mug 300 ml", 1299.0, "USD")
+    assert [(c["field"], c["before"], c["after"], c["rule"]) for c in mug["_quality"]["corrections"]] == [
+        ("title", "CafÃ© crÃ¨me mug 300 ml", "Café crème mug 300 ml", "text.mojibake"),
+        ("price", "$1,299.00", 1299.0, "price.notation"),
+        ("currency", None, "USD", "price.currency_added"),
+    ]
+    assert [(f["rule"], f["field"]) for f in mug["_quality"]["findings"]] == [("text.mojibake", "title")]
+    assert records["north/7"]["title"] == "Some & thing"
+    good = records["north/1"]["_quality"]
+    assert {name: good[name] for name in ("score", "identity", "canonical", "findings", "corrections", "encoder")} == {
+        "score": 1.0,
+        "identity": "north/1",
+        "canonical": "north/1",
+        "findings": [],
+        "corrections": [],
+        "encoder": "hashing-64",
+    }
+    assert records["north/1"]["key"] == b"north/1"
+    assert good["version"] == [0, good["offset"]]
+    assert good["topic"] == shop.products
+
+    findings = {(f["identity"], f["rule"]): f for f in shop.said()}
+    assert {place for place in findings if place[0].startswith("north")} == {
+        ("north/2", "text.mojibake"),
+        ("north/3", "contract.required"),
+        ("north/7", "text.html"),
+        ("north/7", "price.negative"),
+        ("north/7", "contract.range"),
+    }
+    missing = findings["north/3", "contract.required"]
+    place = records["north/3"]["_quality"]
+    assert without_time(missing) == {
+        "rule": "contract.required",
+        "dimension": "completeness",
+        "severity": "critical",
+        "id": finding_id(shop.products, place["partition"], place["offset"], "contract.required", "title", 0),
+        "status": "open",
+        "topic": shop.products,
+        "partition": place["partition"],
+        "offset": place["offset"],
+        "identity": "north/3",
+        "key": "north/3",
+        "field": "title",
+        "observed": None,
+        "confidence": 1.0,
+        "evidence": {"reason": "The field 'title' is required and is empty."},
+        "detector_version": "1",
+        "model": None,
+        "contract": "products",
+        "contract_version": "1.0.0",
+    }
+    link = findings["south/9", "duplicate.exact"]
+    assert (link["other"], link["status"], link["severity"]) == ("north/1", "open", "warning")
+    assert "same GTIN 4549292057515" in link["evidence"]["reason"]
+
+    events = {r["event_id"]: r for r in shop.corrected(shop.behaviors)}
+    assert [events[e]["_quality"]["canonical"] for e in ("e1", "e2")] == ["north/1", "north/1"]
+    assert {f["rule"] for f in events["e2"]["_quality"]["findings"]} == {"contract.enum", "behavior.price"}
+    assert findings["e2", "behavior.price"]["suggested"] == 205.0
+    reviews = {(r["identity"], r["rule"]): r for r in shop.said("review")}
+    assert set(reviews) == {("north/7", "price.negative"), ("e2", "behavior.price")}
+    assert reviews["e2", "behavior.price"]["id"] == findings["e2", "behavior.price"]["id"]
+    assert events["e2"]["price"] == 20_500.0, "what is only suggested is not applied"
+
+    dead = {death.topic: (record, death) for record, death in shop.dead()}
+    record, death = dead[shop.products]
+    assert (record.key, record.value, death.stage, death.error) == (b"north/4", b"{nope", "decode", "not_json")
+    assert dead[shop.behaviors][1].error == "not_an_object"
+
+    # an edit takes the link back, under the same id; a deletion passes through
+    shop.send(shop.products, [product("south", 9, price=205.0, **TOY), (b"north/5", None)])
+    shop.done()
+    assert wait_until(lambda: shop.links() == {})
+    states = [f["status"] for f in shop.said() if f["id"] == link["id"]]
+    assert states == ["open", "retracted"]
+    (tombstone,) = [r for r in shop.corrected() if "_quality" not in r]
+    chair = records["north/5"]["_quality"]
+    assert (tombstone["key"], tombstone["headers"]["version"]) == (b"north/5", b"0:%d" % (chair["offset"] + 1))
+
+    exposition = worker.metrics()
+    for outcome, count in {"corrected": 7, "dead_letter": 1, "deleted": 1}.items():
+        assert f'streamgauge_records_total{{outcome="{outcome}",topic="{shop.products}"}} {count}.0' in exposition
+    assert f'streamgauge_records_total{{outcome="corrected",topic="{shop.behaviors}"}} 2.0' in exposition
+    assert 'streamgauge_findings_retracted_total{rule="duplicate.exact"} 1.0' in exposition
+    assert "streamgauge_index_products 5.0" in exposition
+    assert answer(worker, "/live") == {"ok": True}
+    assert answer(worker, "/ready") == {
+        "ok": True, "recovered": True, "stalled": False, "assigned": True, "products": 5,
+    }  # fmt: skip
+    if promtool := shutil.which("promtool"):
+        checked = subprocess.run([promtool, "check", "metrics"], input=exposition, capture_output=True, text=True)
+        assert (checked.returncode, checked.stderr) == (0, "")
+
+    # the end in good order, and nothing again after it
+    assert worker.stop() == 0
+    before = len(shop.corrected()), len(shop.said()), len(shop.dead())
+    again = shop.ready()
+    shop.send(shop.products, [product("north", 8, title="Blue bottle", price=5)])
+    shop.done()
+    assert (len(shop.corrected()), len(shop.said()), len(shop.dead())) == (before[0] + 1, before[1], before[2])
+    assert again.stop() == 0
+
+
+def answer(worker: WorkerProcess, path: str) -> Any:
+    url = str(worker.url()).replace("/metrics", path)
+    with urllib.request.urlopen(url, timeout=5) as response:
+        return json.loads(response.read())
