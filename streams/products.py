@@ -44,8 +44,15 @@ _MISROUTED_SHARE = 0.1
 _MATCHING = ("title", "description", "gtin", "mpn")
 
 
-def facts_of(batch: Batch) -> list[Facts]:
-    """What the catalogue keeps of each record of a product batch."""
+def facts_of(batch: Batch, known: Sequence[Entry | None] | None = None) -> list[Facts]:
+    """What the catalogue keeps of each record of a product batch.
+
+    known: the catalogue's entry of each product, which knows when the product was first seen.
+    """
+    first_seen = [record.event_time for record in batch.records]
+    for row, entry in enumerate(known or ()):
+        if entry is not None and not entry.deleted:
+            first_seen[row] = entry.facts.first_seen
     roles = (Role.TITLE, Role.DESCRIPTION, Role.BRAND, Role.CATEGORY, Role.PRICE, Role.CURRENCY, Role.GTIN, Role.MPN)
     columns = [batch.column(role) for role in roles]
     return [
@@ -59,10 +66,10 @@ def facts_of(batch: Batch) -> list[Facts]:
             currency=_text(currency),
             gtin=_text(gtin),
             mpn=_text(mpn),
-            first_seen=record.event_time,
+            first_seen=seen,
         )
-        for record, title, description, brand, category, price, currency, gtin, mpn in zip(
-            batch.records, *columns, strict=True
+        for record, seen, title, description, brand, category, price, currency, gtin, mpn in zip(
+            batch.records, first_seen, *columns, strict=True
         )
     ]
 
@@ -163,7 +170,7 @@ class ProductWay:
         kept: list[int] = []
         misrouted: list[Rejection] = []
         for row, record in enumerate(taken.batch.records):
-            lives = view.entry(record.identity)
+            lives = view.peek(record.identity)
             if lives is not None and _elsewhere(lives, record):
                 misrouted.append(_misrouted(record, lives))
             else:
@@ -173,8 +180,8 @@ class ProductWay:
             self._refuse_topic(records[0].topic, len(misrouted))
             taken = _without(taken, kept)
         batch = taken.batch
-        facts = facts_of(batch)
-        known = [view.entry(record.identity) for record in batch.records]
+        known = [view.peek(record.identity) for record in batch.records]
+        facts = facts_of(batch, known)
         same = [
             entry is not None and not entry.deleted and entry.encoder == encoder and entry.facts.title == fact.title
             for entry, fact in zip(known, facts, strict=True)
@@ -227,8 +234,9 @@ class ProductWay:
         out = np.zeros((len(facts), self._encoder.dim), np.int8)
         place = {title: i for i, title in enumerate(titles)}
         for row, (fact, entry, is_known) in enumerate(zip(facts, known, same, strict=True)):
-            if is_known and entry is not None:
-                out[row] = entry.vector
+            vector = self._view.vector(entry.identity) if is_known and entry is not None else None
+            if vector is not None:
+                out[row] = vector
             elif fresh is not None:
                 out[row] = fresh[place[fact.title]]
         return out
@@ -318,9 +326,10 @@ def _entry(
     vector: NDArray[np.int8],
 ) -> Entry:
     """The entry that follows `prior`: what matching reads keeps its version and price unless it changed."""
-    match_version, match_price, first_seen = version, facts.price, facts.first_seen
+    match_version, match_price = version, facts.price
     if prior is not None and not prior.deleted:
-        first_seen = prior.facts.first_seen
+        if facts.first_seen != prior.facts.first_seen:
+            facts = replace(facts, first_seen=prior.facts.first_seen)
         if prior.encoder == encoder and all(getattr(prior.facts, name) == getattr(facts, name) for name in _MATCHING):
             match_version, match_price = prior.match_version, prior.match_price
     return Entry(
@@ -332,7 +341,7 @@ def _entry(
         match_price=match_price,
         encoder=encoder,
         vector=vector,
-        facts=replace(facts, first_seen=first_seen),
+        facts=facts,
     )
 
 

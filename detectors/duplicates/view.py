@@ -122,6 +122,15 @@ class CatalogueView:
             return entry
         return replace(entry, vector=self._vectors[slot].copy())
 
+    def peek(self, identity: str) -> Entry | None:
+        """The newest entry as `entry` gives it, but without its vector: quicker."""
+        return self._newest(identity)
+
+    def vector(self, identity: str) -> NDArray[np.int8] | None:
+        """(d,) int8, the vector of a product that the view holds and whose encoder is its own; else None."""
+        slot = self._slot.get(identity)
+        return None if slot is None or self._entry_at(slot).encoder != self.encoder else self._vectors[slot].copy()
+
     def facts(self, identity: str) -> Facts | None:
         """What is known of a product; None for one that is deleted or was never seen."""
         slot = self._slot.get(identity)
