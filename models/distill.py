@@ -57,8 +57,7 @@ def distil(
 ) -> StaticEncoder:
     """A static student of `teacher`; about 35 s on two cores for the full vocabulary.
 
-    dim: length of its vectors, at most the teacher's. texts: their word pieces are kept whatever the script, and how
-    often they occur counts beside the vocabulary's own frequencies. pieces: keep only the most frequent ones, for a
+    dim: length of its vectors, at most the teacher's. texts: their word pieces are kept whatever the script. pieces: keep only the most frequent ones, for a
     small and quick student (tests); those of `texts` come on top.
 
     Raises: EncoderError where the teacher is no BERT, or has no unigram vocabulary.
@@ -112,13 +111,9 @@ def _vocabulary(teacher: TransformerEncoder, texts: Sequence[str], limit: int | 
     kept = [i for i, (piece, score) in enumerate(vocabulary) if score < 0 and _SCRIPTS.fullmatch(piece)]
     if limit is not None:
         kept = sorted(kept, key=lambda i: -vocabulary[i][1])[:limit]
-    if texts:
-        counts = np.zeros(len(vocabulary))
-        for start in range(0, len(texts), 1024):
-            for encoding in teacher.tokenizer.encode_batch(texts[start : start + 1024], add_special_tokens=False):
-                np.add.at(counts, encoding.ids, 1)
-        frequency = (frequency + counts / max(1.0, counts.sum())) / 2
-        kept += np.flatnonzero(counts).tolist()
+    for start in range(0, len(texts), 1024):
+        some = teacher.tokenizer.encode_batch(texts[start : start + 1024], add_special_tokens=False)
+        kept += {i for encoding in some for i in encoding.ids}
     ids = np.array(sorted(set(kept) - special), np.int64)
     unknown = vocabulary[model["unk_id"]][0]
     model["vocab"] = [(unknown, 0.0)] + [vocabulary[i] for i in ids]
@@ -127,7 +122,7 @@ def _vocabulary(teacher: TransformerEncoder, texts: Sequence[str], limit: int | 
     description["post_processor"] = None
     description["truncation"] = None
     tokenizer = Tokenizer.from_str(json.dumps(description))
-    digest = hashlib.blake2b(ids.tobytes() + frequency[ids].astype(np.float32).tobytes(), digest_size=8).hexdigest()
+    digest = hashlib.blake2b(ids.tobytes(), digest_size=8).hexdigest()
     return _Vocabulary(ids, frequency[ids], tokenizer, digest)
 
 

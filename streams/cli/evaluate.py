@@ -100,9 +100,11 @@ def anomalies(
     from models.anomaly import AnomalyModel, train_anomalies
     from streams.cli.train import load_with_progress, progress_bar
     from streams.evaluate.anomalies import evaluate_anomalies, split
+    from streams.logs import configure_logs
     from streams.sample import read_sample, with_neighbours
 
     settings = load_settings(config)
+    configure_logs(settings.log_format, settings.log_level)
     products = load_contract(contract)
     scorer = None if model is None else AnomalyModel.load(model)
     records = read_sample(products, data, delimiter=delimiter, limit=limit)
@@ -128,7 +130,7 @@ def anomalies(
     console.print(f"{report.records:,} products, {report.held_out:,} held out, {report.fault_rate:.1%} with a fault")
     _print_table(console, "fault", ("planted", "recall", "recall_all"), report.faults)
     _print_table(console, "kind", ("precision", "recall", "false_alarms"), report.kinds)
-    _print_table(console, "repair applied", ("applied", "precision"), report.repairs)
+    _print_table(console, "repair applied", ("applied", "precision", "unjudged"), report.repairs)
 
 
 def _print_table(console: Console, name: str, columns: Sequence[str], rows: Mapping[str, object]) -> None:

@@ -12,6 +12,7 @@ import typer
 
 from streams.cli.options import ConfigOption, JsonOption, load_settings
 from streams.cli.screen import errors, output
+from streams.logs import configure_logs
 
 if TYPE_CHECKING:
     from detectors.contract.model import Contract
@@ -35,7 +36,7 @@ def encoder(
     """Make the static encoder for the CPU from the transformer; about a minute on two cores.
 
     It knows words in Latin, Chinese and Japanese script. With --data also the words of these titles, whatever their
-    script, and it learns from them which words are common. Point encoder_path at the folder to use it: its vectors are
+    script. Point encoder_path at the folder to use it: its vectors are
     not comparable with those of another encoder.
     """
     from detectors.intake import Intake
@@ -48,6 +49,7 @@ def encoder(
     from streams.sample import read_sample
 
     settings = load_settings(config)
+    configure_logs(settings.log_format, settings.log_level)
     texts: list[str] = []
     if data:
         if contract is None:
@@ -91,6 +93,7 @@ def anomalies(
     from streams.sample import read_sample, with_neighbours
 
     settings = load_settings(config)
+    configure_logs(settings.log_format, settings.log_level)
     products = _contract(contract)
     records = read_sample(products, data, delimiter=delimiter, limit=limit)
     loaded = load_with_progress(settings)
