@@ -194,6 +194,7 @@ class Worker:
                 self.metrics,
                 names,
                 settings.neighbours,
+                frozenset((topic, names.rekeyed(topic))),
             )
             agents.append(self._agent(handled, products))
         agents.append(self._agent(names.named("links"), self._links, inflight=1))
@@ -252,17 +253,18 @@ class Worker:
                 self._generations_of = generation
 
     async def _note_generations(self) -> None:
-        names = self._settings.topics
-        wanted = [names.rekeyed(t) if t in self._settings.rekey else t for t in self._settings.products]
-        found = await asyncio.to_thread(self._existing, wanted)
-        for topic in wanted:
-            known = self._catalogue.generation(topic)
+        settings, rekeyed = self._settings, self._settings.topics.rekeyed
+        siblings = {rekeyed(t) if t in settings.rekey else t: t if t in settings.rekey else rekeyed(t)
+                    for t in settings.products}  # fmt: skip
+        found = await asyncio.to_thread(self._existing, list(siblings))
+        for topic, sibling in siblings.items():
+            known, before = self._catalogue.generation(topic), self._catalogue.generation(sibling)
             if topic not in found:
                 continue
             now = found[topic]
             changed = known is not None and (known.topic_id, known.partitions) != (now.topic_id, now.partitions)
             ends = await self._ends(topic, now.partitions) if changed else {}
-            generation = next_generation(known, topic, now.topic_id, now.partitions, ends)
+            generation = next_generation(known, topic, now.topic_id, now.partitions, ends, before)
             if generation != known:
                 log.info("topic.generation", topic=topic, number=generation.number, partitions=now.partitions)
                 await self._catalogue.publish_generation(generation)

@@ -105,7 +105,10 @@ class Catalogue:
                 except (ValueError, KeyError, TypeError) as error:
                     rejections.append(Rejection(record, "catalogue", "generation_unreadable", str(error)))
                     continue
-                self._generations[generation.topic] = generation
+                known = self._generations.get(generation.topic)
+                # Two workers may notice at once, with other ends: the first one's word holds.
+                if known is None or generation.number > known.number:
+                    self._generations[generation.topic] = generation
         decoded = await self._compute.run(self._apply_to_view, entries, position)
         by_offset = {record.offset: record for record in entries} if decoded else {}
         rejections += [

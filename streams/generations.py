@@ -1,4 +1,4 @@
-"""Generations: a topic made anew, or given more partitions, starts its offsets again; versions must not."""
+"""Generations: a topic made anew, given more partitions or re-keyed starts its offsets again; versions must not."""
 
 from __future__ import annotations
 
@@ -56,12 +56,20 @@ def read_generation(key: bytes, value: bytes) -> Generation:
 
 
 def next_generation(
-    known: Generation | None, topic: str, topic_id: str, partitions: int, ends: Mapping[int, int]
+    known: Generation | None,
+    topic: str,
+    topic_id: str,
+    partitions: int,
+    ends: Mapping[int, int],
+    sibling: Generation | None = None,
 ) -> Generation:
     """The generation of a topic as it is now; `known` itself where nothing changed.
 
-    ends: offset after the last record of each partition.
+    ends: offset after the last record of each partition. sibling: of the topic that carried the same records before,
+    when they began or ceased to be re-keyed.
     """
+    if sibling is not None and (known is None or known.number <= sibling.number):
+        return Generation(topic, topic_id, partitions, sibling.number + 1, {})
     if known is None:
         return Generation(topic, topic_id, partitions, 0, {})
     if known.topic_id != topic_id:

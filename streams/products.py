@@ -99,7 +99,10 @@ class _Prepared:
 
 
 class ProductWay:
-    """Handles micro-batches of one product topic."""
+    """Handles micro-batches of one product topic.
+
+    carriers: the topics that carry or carried these records, as they are and re-keyed.
+    """
 
     def __init__(
         self,
@@ -115,7 +118,9 @@ class ProductWay:
         metrics: Metrics,
         topics: TopicNames,
         neighbours: int,
+        carriers: frozenset[str],
     ) -> None:
+        self._carriers = carriers
         self._clean = contract.feed is Feed.CLEAN
         self._intake = intake
         self._encoder = encoder
@@ -171,7 +176,7 @@ class ProductWay:
         misrouted: list[Rejection] = []
         for row, record in enumerate(taken.batch.records):
             lives = view.peek(record.identity)
-            if lives is not None and _elsewhere(lives, record):
+            if lives is not None and self._elsewhere(lives, record):
                 misrouted.append(_misrouted(record, lives))
             else:
                 kept.append(row)
@@ -214,6 +219,12 @@ class ProductWay:
             latest[identity] = entry
             entries.append(entry)
         return _Prepared(taken, entries, frozenset(repeated), misrouted, vectors)
+
+    def _elsewhere(self, known: Entry, record: Record) -> bool:
+        """Whether this product lives in another partition or topic, so that its versions could not be ordered."""
+        if known.version.generation != record.version.generation:
+            return known.topic not in self._carriers
+        return (known.topic, known.partition) != (record.source.topic, record.source.partition)
 
     def _refuse_topic(self, topic: str, misrouted: int) -> None:
         self._misrouted += misrouted
@@ -365,14 +376,6 @@ def _taken(hits: Hits, rows: Sequence[int]) -> Hits:
         hits.candidates[rows],
         hits.similarity[rows],
     )
-
-
-def _elsewhere(known: Entry, record: Record) -> bool:
-    """Whether this product lives in another partition or topic, so that its versions could not be ordered."""
-    source = record.source
-    if known.topic != source.topic:
-        return True
-    return known.partition != source.partition and known.version.generation == record.version.generation
 
 
 def _misrouted(record: Record, known: Entry) -> Rejection:
