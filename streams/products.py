@@ -40,6 +40,8 @@ __all__ = ["ProductWay", "facts_of"]
 _MISROUTED = 20
 _MISROUTED_SHARE = 0.1
 
+_NEVER = Version(-1, -1)
+
 # What matching reads: a change of one of these makes a new match version; a new price does not.
 _MATCHING = ("title", "description", "gtin", "mpn")
 
@@ -135,6 +137,7 @@ class ProductWay:
         self._k = neighbours
         self._misrouted = 0
         self._routed = 0
+        self._unread: dict[str, Entry] = {}  # published by a batch before, and not yet read back
 
     async def __call__(self, records: Sequence[SourceRecord], generation: int) -> Awaitable[None]:
         """Decode and encode the batch; the returned awaitable is done when everything it caused is confirmed."""
@@ -172,6 +175,7 @@ class ProductWay:
     def _prepare(self, records: Sequence[SourceRecord]) -> _Prepared:
         taken = self._versioned(self._intake.take(records))
         view, encoder = self._view, self._encoder.name
+        self._unread = {i: e for i, e in self._unread.items() if (view.version_of(i) or _NEVER) < e.version}
         kept: list[int] = []
         misrouted: list[Rejection] = []
         for row, record in enumerate(taken.batch.records):
@@ -214,11 +218,17 @@ class ProductWay:
             if row < 0:
                 entry = Entry(identity, source_topic, partition, version, match_version=version, deleted=True)
             else:
-                prior = latest.get(identity) or known[row]
+                prior = latest.get(identity) or self._published(identity, version) or known[row]
                 entry = _entry(facts[row], prior, source_topic, partition, version, encoder, vectors[row])
             latest[identity] = entry
             entries.append(entry)
+        self._unread |= latest
         return _Prepared(taken, entries, frozenset(repeated), misrouted, vectors)
+
+    def _published(self, identity: str, version: Version) -> Entry | None:
+        """The entry before this version, where it is on its way to the view."""
+        entry = self._unread.get(identity)
+        return entry if entry is not None and entry.version < version else None
 
     def _elsewhere(self, known: Entry, record: Record) -> bool:
         """Whether this product lives in another partition or topic, so that its versions could not be ordered."""
