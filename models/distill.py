@@ -57,8 +57,8 @@ def distil(
 ) -> StaticEncoder:
     """A static student of `teacher`; about 35 s on two cores for the full vocabulary.
 
-    dim: length of its vectors, at most the teacher's. texts: their word pieces are kept whatever the script. pieces: keep only the most frequent ones, for a
-    small and quick student (tests); those of `texts` come on top.
+    dim: length of its vectors, at most the teacher's. texts: their word pieces are kept whatever the script.
+    pieces: keep only the most frequent ones, for a small and quick student; those of `texts` come on top.
 
     Raises: EncoderError where the teacher is no BERT, or has no unigram vocabulary.
     """

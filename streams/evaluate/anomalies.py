@@ -50,10 +50,13 @@ class KindReport:
 
 @dataclass(frozen=True, slots=True)
 class RepairReport:
-    """applied: repairs of one rule. precision: share that gave the true value back."""
+    """Repairs of one rule. applied: those whose true value is known. precision: share of them that gave it back; None
+    where there are none. unjudged: fields that were empty in the file and were filled: nobody knows their true value.
+    """
 
     applied: int
-    precision: float
+    precision: float | None
+    unjudged: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,6 +214,7 @@ class _Count:
     right: Counter[str] = field(default_factory=Counter)
     applied: Counter[str] = field(default_factory=Counter)
     restored: Counter[str] = field(default_factory=Counter)
+    unjudged: Counter[str] = field(default_factory=Counter)
 
     def add(
         self, batch: Batch, faults: Mapping[int, _Planted], findings: Sequence[Finding], policy: RepairPolicy
@@ -219,6 +223,8 @@ class _Count:
         by_row: dict[int, list[Finding]] = defaultdict(list)
         for finding in findings:
             planted = faults.get(finding.row)
+            if planted is None and _is_empty(finding.observed):
+                continue  # empty in the file itself
             right = planted is not None and finding.column in planted.columns
             self.said[finding.rule.name] += 1
             self.right[finding.rule.name] += right
@@ -231,6 +237,9 @@ class _Count:
             self.found[planted.fault] += any(f.rule.name in ours for f in by_row[row])
         for correction in policy.repair(batch, findings).corrections:
             planted = faults.get(correction.row)
+            if _is_empty(correction.before) and (planted is None or planted.column != correction.column):
+                self.unjudged[correction.rule] += 1
+                continue
             self.applied[correction.rule] += 1
             self.restored[correction.rule] += (
                 planted is not None and planted.column == correction.column and _equal(planted.truth, correction.after)
@@ -252,9 +261,17 @@ class _Count:
                     round(sum(self.found[name] for name in names) / total, 4),
                     round((self.said[rule] - self.right[rule]) / max(1, self.sound), 5),
                 )
-        repairs = {rule: RepairReport(n, round(self.restored[rule] / n, 4)) for rule, n in sorted(self.applied.items())}
+        repairs = {
+            rule: RepairReport(n, round(self.restored[rule] / n, 4) if n else None, self.unjudged[rule])
+            for rule in sorted({*self.applied, *self.unjudged})
+            for n in (self.applied[rule],)
+        }
         precision = {rule: round(self.right[rule] / n, 4) for rule, n in sorted(self.said.items())}
         return AnomaliesReport(records, held_out, fault_rate, faults, kinds, repairs, precision)
+
+
+def _is_empty(value: Any) -> bool:
+    return value is None or value == ""
 
 
 def _equal(a: Any, b: Any) -> bool:
