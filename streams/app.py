@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import os
 import time
 from collections import Counter
@@ -52,6 +53,7 @@ __all__ = ["Worker", "contracts_of"]
 log = structlog.get_logger(__name__)
 
 _CATCHING_UP = 1000  # products that wait to be read
+_GARBAGE = (100_000, 20, 100)  # thresholds of the three generations of Python's collector
 _POISON_IN_A_ROW = 50  # records, after which the fault is not in the records
 _SELF_TEST = ("A known-good title, 128 GB, black", "一个已知良好的标题 128GB 黑色")
 
@@ -239,6 +241,10 @@ class Worker:
         await self._publisher.start()
         await self._catalogue.follower.wait_recovered()
         await self._mapping.follower.wait_recovered()
+        # The view's many objects live for ever: looking for garbage among them costs pauses and finds none.
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(*_GARBAGE)
         self._ready.set()
         log.info("worker.ready", products=len(self._view))
 

@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 
 from detectors.contract.model import Contract, Feed, Role
 from detectors.duplicates.entry import DESCRIPTION_CHARS, TITLE_CHARS, Entry, quantise
+from detectors.duplicates.remembered import RememberedNeighbours
 from detectors.duplicates.statement import encode_statement, statements
-from detectors.duplicates.view import Hits
 from detectors.intake import Intake, Taken
 from detectors.records import Batch, Facts, Neighbours, Record, Rejection, SourceRecord, Version
 from streams.errors import InfrastructureError
@@ -134,7 +134,7 @@ class ProductWay:
         self._compute = compute
         self._metrics = metrics
         self._topics = topics
-        self._k = neighbours
+        self._neighbours = RememberedNeighbours(view, neighbours)
         self._misrouted = 0
         self._routed = 0
         self._unread: dict[str, Entry] = {}  # published by a batch before, and not yet read back
@@ -267,20 +267,19 @@ class ProductWay:
         rows: dict[str, int] = {}
         for identity in (*(r.identity for r in batch.records), *(t.identity for t in tombstones)):
             rows.setdefault(identity, len(rows))
-        hits = view.search(list(rows), self._k, clean=self._clean)
+        # A new price says nothing new about links. A record that was handled before says it again, for whatever
+        # version the catalogue holds now: its statement may have been lost with the worker that was about to make it.
+        changed = {e.identity for e in prepared.entries if e.deleted or e.match_version == e.version}
+        speaking = changed | prepared.repeated
+        found, hits = self._neighbours.lookup(list(rows), speaking, clean=self._clean)
         order = [rows[record.identity] for record in batch.records]
-        found = view.neighbours(hits)
         neighbours = Neighbours([found.facts[i] for i in order], found.scores[order], found.dense[order])
         whole = replace(batch, vectors=_unit(prepared.vectors), neighbours=neighbours, catalogue_size=len(view))
         canonical = [self._mapping.canonical(record.identity) for record in batch.records]
         judgement = self._judge.judge(prepared.taken, whole, canonical)
-        # A new price says nothing new about links. A record that was handled before says it again, for whatever
-        # version the catalogue holds now: its statement may have been lost with the worker that was about to make it.
-        changed = {e.identity for e in prepared.entries if e.deleted or e.match_version == e.version}
-        wanted = [i for identity, i in rows.items() if identity in changed or identity in prepared.repeated]
         outputs = judgement.outputs
-        if wanted:
-            said = statements(view, _taken(hits, wanted), clean=self._clean)
+        if speaking:
+            said = statements(view, hits, clean=self._clean)
             outputs[self._topics.named("links")] = [(*encode_statement(statement), ()) for statement in said]
         if tombstones:
             outputs.setdefault(self._judge.corrected, []).extend(
@@ -373,19 +372,6 @@ def _unit(vectors: NDArray[np.int8]) -> NDArray[np.float32]:
     norm[norm == 0] = 1
     unit: NDArray[np.float32] = x / norm
     return unit
-
-
-def _taken(hits: Hits, rows: Sequence[int]) -> Hits:
-    """Some rows of a search."""
-    return Hits(
-        [hits.identities[row] for row in rows],
-        hits.row[rows],
-        hits.neighbours[rows],
-        hits.scores[rows],
-        hits.dense[rows],
-        hits.candidates[rows],
-        hits.similarity[rows],
-    )
 
 
 def _misrouted(record: Record, known: Entry) -> Rejection:

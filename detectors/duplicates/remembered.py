@@ -1,0 +1,101 @@
+"""The neighbours of products whose text did not change, remembered instead of searched for again.
+
+Supplier feeds mostly repeat themselves with a new price. The neighbours of such a product are those that it had,
+whose prices are read anew; only a catalogue that has grown since, or other weights of the sketch, make another search
+worth its cost. What is remembered serves as evidence alone: candidates for links are always searched for.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from detectors.duplicates.view import CatalogueView, Hits
+from detectors.records import Facts, Neighbours
+
+__all__ = ["RememberedNeighbours"]
+
+_GROWTH = 1.1  # of the catalogue, after which a product is looked up again
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """What a search found, with the catalogue's size and epoch then."""
+
+    identities: tuple[str, ...]
+    scores: NDArray[np.float32]
+    dense: NDArray[np.float32]
+    size: int
+    epoch: int
+
+
+class RememberedNeighbours:
+    """Looks up in a view, and remembers the last `capacity` products looked up (about 0.5 KB each).
+
+    k: neighbours of a product.
+    """
+
+    def __init__(self, view: CatalogueView, k: int, capacity: int = 50_000) -> None:
+        self._view = view
+        self._k = k
+        self._capacity = capacity
+        self._found: OrderedDict[str, _Found] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._found)
+
+    def lookup(self, identities: Sequence[str], renewed: Collection[str], *, clean: bool) -> tuple[Neighbours, Hits]:
+        """The neighbours of each product, and the search's own hits for those of them that are `renewed`.
+
+        renewed: products whose text is new, or that must be searched for another reason. clean: see the view.
+        """
+        view, size, epoch = self._view, len(self._view), self._view.epoch.number
+        searched: list[str] = []
+        for identity in identities:
+            known = self._found.get(identity)
+            if known is None or identity in renewed or known.epoch != epoch or not size <= known.size * _GROWTH:
+                searched.append(identity)
+            else:
+                self._found.move_to_end(identity)
+        hits = view.search(searched, self._k, clean=clean)
+        for row, line in enumerate(hits.neighbours.tolist()):
+            names = tuple(view.entry_at(neighbour).identity for neighbour in line if neighbour >= 0)
+            self._found[searched[row]] = _Found(names, hits.scores[row], hits.dense[row], size, epoch)
+            self._found.move_to_end(searched[row])
+        found = [self._found[identity] for identity in identities]
+        while len(self._found) > self._capacity:
+            self._found.popitem(last=False)
+        kept = [row for row, identity in enumerate(searched) if identity in renewed]
+        return self._assembled(found), hits if len(kept) == len(searched) else _rows(hits, kept)
+
+    def _assembled(self, found: Sequence[_Found]) -> Neighbours:
+        facts: list[list[Facts]] = []
+        scores = np.full((len(found), self._k), -1, np.float32)
+        dense = np.full((len(found), self._k), -1, np.float32)
+        for row, one in enumerate(found):
+            known = [self._view.facts(identity) for identity in one.identities]
+            if None in known:  # deleted since
+                there = [place for place, fact in enumerate(known) if fact is not None]
+                scores[row, : len(there)] = one.scores[there]
+                dense[row, : len(there)] = one.dense[there]
+            else:
+                scores[row], dense[row] = one.scores, one.dense
+            facts.append([fact for fact in known if fact is not None])
+        return Neighbours(facts, scores, dense)
+
+
+def _rows(hits: Hits, rows: Sequence[int]) -> Hits:
+    """Some rows of a search."""
+    return Hits(
+        [hits.identities[row] for row in rows],
+        hits.row[rows],
+        hits.neighbours[rows],
+        hits.scores[rows],
+        hits.dense[rows],
+        hits.candidates[rows],
+        hits.similarity[rows],
+    )
