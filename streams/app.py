@@ -43,6 +43,7 @@ from streams.judge import Judge
 from streams.links import LinkWay
 from streams.mapping import Mapping
 from streams.outlet import Outlet
+from streams.patience import patiently
 from streams.products import ProductWay
 from streams.rekey import RekeyWay
 from streams.settings import Settings
@@ -55,6 +56,7 @@ log = structlog.get_logger(__name__)
 _CATCHING_UP = 1000  # products that wait to be read
 _GARBAGE = (100_000, 20, 100)  # thresholds of the three generations of Python's collector
 _POISON_IN_A_ROW = 50  # records, after which the fault is not in the records
+_LOOK_SECONDS = 1.0  # between two looks at the source topics, where something seems to have changed
 _SELF_TEST = ("A known-good title, 128 GB, black", "一个已知良好的标题 128GB 黑色")
 
 
@@ -94,6 +96,7 @@ class Worker:
         self._ready = asyncio.Event()
         self._generations_of: int | None = None
         self._generation_lock = asyncio.Lock()
+        self._looked_at = 0.0
         self._retries: Counter[str] = Counter()
         self.metrics = Metrics(version("streamgauge"), encoder.name)
         self._write_state()
@@ -124,6 +127,7 @@ class Worker:
             self._outlet,
             self._compute,
             self.metrics,
+            confirm,
         )
         self._agents = self._make_agents(scorer)
         self._lag = LagWatch(self.app, self._client, gone_seconds=confirm)
@@ -197,6 +201,7 @@ class Worker:
                 names,
                 settings.neighbours,
                 frozenset((topic, names.rekeyed(topic))),
+                self._look_again,
             )
             agents.append(self._agent(handled, products))
         agents.append(self._agent(names.named("links"), self._links, inflight=1))
@@ -255,14 +260,25 @@ class Worker:
             return
         async with self._generation_lock:
             if self._generations_of != generation:
-                await self._note_generations()
+                await patiently(
+                    self._note_generations, self._settings.broker_gone_seconds, "source topics are looked at"
+                )
                 self._generations_of = generation
+
+    async def _look_again(self) -> None:
+        """Whether the source topics are still what they were; asks at most once a second."""
+        async with self._generation_lock:
+            if time.monotonic() - self._looked_at > _LOOK_SECONDS:
+                await patiently(
+                    self._note_generations, self._settings.broker_gone_seconds, "source topics are looked at"
+                )
 
     async def _note_generations(self) -> None:
         settings, rekeyed = self._settings, self._settings.topics.rekeyed
         siblings = {rekeyed(t) if t in settings.rekey else t: t if t in settings.rekey else rekeyed(t)
                     for t in settings.products}  # fmt: skip
         found = await asyncio.to_thread(self._existing, list(siblings))
+        self._looked_at = time.monotonic()
         for topic, sibling in siblings.items():
             known, before = self._catalogue.generation(topic), self._catalogue.generation(sibling)
             if topic not in found:

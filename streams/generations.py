@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 import orjson
 
+from sinks.partitioner import partitions_of
+
 __all__ = ["GENERATION_KEY", "Generation", "next_generation", "read_generation"]
 
 GENERATION_KEY = b"\x00generation/"  # no identity begins with it
@@ -17,9 +19,9 @@ class Generation:
     """Which life of a source topic the catalogue's versions speak of.
 
     topic_id: Kafka's own id of the topic, another one when the topic was made anew.
-    starts: per partition the offset from which this generation holds; what lies before belongs to the one before.
-    A record that a producer sent to its new partition between the growth and our noticing it still counts as the
-    older generation.
+    starts: per partition the offset from which this generation holds; what lies before belongs to the one before,
+    unless its key says that it came after the growth: between that and our noticing, producers send to the new
+    places already. grown_from: partitions before the growth; 0 for a topic that did not grow.
     """
 
     topic: str
@@ -27,10 +29,20 @@ class Generation:
     partitions: int
     number: int
     starts: Mapping[int, int]
+    grown_from: int = 0
 
-    def of(self, partition: int, offset: int) -> int:
+    def of(self, partition: int, offset: int, key: bytes | None) -> int:
         """The generation of a record."""
-        return self.number if offset >= self.starts.get(partition, 0) else self.number - 1
+        if offset >= self.starts.get(partition, 0) or self._has_moved(partition, key):
+            return self.number
+        return self.number - 1
+
+    def _has_moved(self, partition: int, key: bytes | None) -> bool:
+        """Whether Kafka's partitioner puts this key into this partition now, and into another one before."""
+        if key is None or not self.grown_from:
+            return False
+        (now,), (before,) = partitions_of([key], self.partitions), partitions_of([key], self.grown_from)
+        return now == partition != before
 
     def encode(self) -> tuple[bytes, bytes]:
         """(key, value) for the catalogue topic."""
@@ -38,6 +50,7 @@ class Generation:
             "topic_id": self.topic_id,
             "partitions": self.partitions,
             "number": self.number,
+            "grown_from": self.grown_from,
             "starts": {str(partition): offset for partition, offset in self.starts.items()},
         }
         return GENERATION_KEY + self.topic.encode(), orjson.dumps(body)
@@ -52,6 +65,7 @@ def read_generation(key: bytes, value: bytes) -> Generation:
         int(body["partitions"]),
         int(body["number"]),
         {int(partition): int(offset) for partition, offset in body["starts"].items()},
+        int(body["grown_from"]),
     )
 
 
@@ -76,5 +90,5 @@ def next_generation(
         return Generation(topic, topic_id, partitions, known.number + 1, {})
     if known.partitions != partitions:
         old = {p: end for p, end in ends.items() if p < known.partitions}
-        return Generation(topic, topic_id, partitions, known.number + 1, old)
+        return Generation(topic, topic_id, partitions, known.number + 1, old, known.partitions)
     return known

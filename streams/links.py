@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 import structlog
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
-from aiokafka.errors import KafkaError, ProducerFenced
+from aiokafka.errors import ProducerFenced
 
 from detectors.duplicates.epoch import EpochPolicy
 from detectors.duplicates.links import LinkChange, LinkOwner, LinkStatus
@@ -23,6 +23,7 @@ from detectors.records import Rejection, SourceRecord
 from sinks.publisher import BATCH_BYTES
 from sinks.wire import LINK_RULES, link_message
 from streams.errors import InfrastructureError
+from streams.patience import patiently
 
 if TYPE_CHECKING:
     from detectors.duplicates.view import CatalogueView
@@ -43,7 +44,8 @@ _READ_SECONDS = 120.0
 class LinkWay:
     """Handles micro-batches of the links topic.
 
-    options: of aiokafka's clients. transactional_id: the same in all workers of one deployment.
+    options: of aiokafka's clients. transactional_id: the same in all workers of one deployment. gone_seconds: how
+    long the broker may be gone.
     """
 
     def __init__(
@@ -56,6 +58,7 @@ class LinkWay:
         outlet: Outlet,
         compute: Compute,
         metrics: Metrics,
+        gone_seconds: float,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._options = dict(options)
@@ -66,6 +69,7 @@ class LinkWay:
         self._outlet = outlet
         self._compute = compute
         self._metrics = metrics
+        self._gone_seconds = gone_seconds
         self._clock = clock
         self._epochs = EpochPolicy()
         self._producer: AIOKafkaProducer | None = None
@@ -76,7 +80,7 @@ class LinkWay:
 
     async def __call__(self, records: Sequence[SourceRecord], generation: int) -> Awaitable[None]:
         """Decide; the returned awaitable is done when findings and mapping are committed."""
-        return self._decide(records, generation)
+        return patiently(lambda: self._decide(records, generation), self._gone_seconds, "links are decided")
 
     async def stop(self) -> None:
         """Close the producer."""
@@ -173,8 +177,6 @@ class LinkWay:
                         f"{partition.topic} could not be read within {_READ_SECONDS:g} s.",
                         "See whether its partition has a leader: streamgauge doctor.",
                     )
-        except KafkaError as error:
-            raise InfrastructureError(f"{partition.topic} cannot be read: {error!r}.") from error
         finally:
             await consumer.stop()
         return newest

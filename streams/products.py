@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -103,7 +103,8 @@ class _Prepared:
 class ProductWay:
     """Handles micro-batches of one product topic.
 
-    carriers: the topics that carry or carried these records, as they are and re-keyed.
+    carriers: the topics that carry or carried these records, as they are and re-keyed. look_again: sees whether a
+    source topic was made anew or got more partitions, and lets the catalogue know.
     """
 
     def __init__(
@@ -121,8 +122,10 @@ class ProductWay:
         topics: TopicNames,
         neighbours: int,
         carriers: frozenset[str],
+        look_again: Callable[[], Awaitable[None]],
     ) -> None:
         self._carriers = carriers
+        self._look_again = look_again
         self._clean = contract.feed is Feed.CLEAN
         self._intake = intake
         self._encoder = encoder
@@ -142,7 +145,13 @@ class ProductWay:
     async def __call__(self, records: Sequence[SourceRecord], generation: int) -> Awaitable[None]:
         """Decode and encode the batch; the returned awaitable is done when everything it caused is confirmed."""
         started = time.perf_counter()
+        known = self._catalogue.generation(records[0].topic)
         prepared = await self._compute.run(self._prepare, records)
+        if prepared.misrouted:
+            await self._look_again()  # the topic may have grown just now, so that its products moved
+            if self._catalogue.generation(records[0].topic) != known:
+                prepared = await self._compute.run(self._prepare, records)
+        self._refuse_topic(records[0].topic, len(prepared.misrouted), len(prepared.taken.batch))
         encoded = time.perf_counter()
 
         # Published at once, while batches before this one are still on their way out; the rest happens in turn.
@@ -184,9 +193,7 @@ class ProductWay:
                 misrouted.append(_misrouted(record, lives))
             else:
                 kept.append(row)
-        self._routed += len(kept)
         if misrouted:
-            self._refuse_topic(records[0].topic, len(misrouted))
             taken = _without(taken, kept)
         batch = taken.batch
         known = [view.peek(record.identity) for record in batch.records]
@@ -236,8 +243,9 @@ class ProductWay:
             return known.topic not in self._carriers
         return (known.topic, known.partition) != (record.source.topic, record.source.partition)
 
-    def _refuse_topic(self, topic: str, misrouted: int) -> None:
+    def _refuse_topic(self, topic: str, misrouted: int, routed: int) -> None:
         self._misrouted += misrouted
+        self._routed += routed
         if self._misrouted < max(_MISROUTED, _MISROUTED_SHARE * (self._misrouted + self._routed)):
             return
         raise InfrastructureError(
@@ -311,7 +319,7 @@ class ProductWay:
 
     def _version(self, source: SourceRecord) -> Version:
         generation = self._catalogue.generation(source.topic)
-        number = 0 if generation is None else generation.of(source.partition, source.offset)
+        number = 0 if generation is None else generation.of(source.partition, source.offset, source.key)
         return Version(number, source.offset)
 
     def _versioned(self, taken: Taken) -> Taken:

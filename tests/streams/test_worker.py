@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import orjson
 import pytest
-from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
+from kafka import KafkaAdminClient, KafkaConsumer, TopicPartition
 
 from sinks.dead_letters import Death, parse
 from sinks.wire import finding_id
-from streams.settings import KafkaSettings, Settings, TopicNames
-from streams.topics import ensure_topics
+from streams.settings import TopicNames
 from tests.benchmarks.worker import ROOT, WorkerProcess
 from tests.kafka_tools import make_topic, read_all, send_all, wait_until
 
@@ -111,6 +109,10 @@ class Shop:
             {"key": r.key, "headers": dict(r.headers), **(orjson.loads(r.value) if r.value is not None else {})}
             for r in read_all(self.servers, self.names.corrected(topic or self.products))
         ]
+
+    def newest(self) -> dict[str, dict[str, Any]]:
+        """The corrected record of each product's newest version, by id."""
+        return {r["sku"]: r for r in sorted(self.corrected(), key=lambda r: tuple(r["_quality"]["version"]))}
 
     def said(self, name: str = "findings") -> list[dict[str, Any]]:
         records = read_all(self.servers, self.names.named(name), isolation_level="read_committed")
@@ -310,3 +312,176 @@ def answer(worker: WorkerProcess, path: str) -> Any:
     url = str(worker.url()).replace("/metrics", path)
     with urllib.request.urlopen(url, timeout=5) as response:
         return json.loads(response.read())
+
+
+def test_a_record_at_fault_dies_alone(shop: Shop) -> None:
+    shop.make({"max.message.bytes": "4000000"})
+    shop.worker({"HASHING_RAISES_FOR": "poison"})
+    rows = [product("north", n, title=f"Lamp model {n}", price=10 + n) for n in range(60)]
+    rows[20] = product("north", 20, title="a poison title", price=30)
+    large = product("north", 30, title="Lamp model 30", price=40, description="x" * 2_000_000)
+    rows[30] = large
+    shop.send(shop.products, rows)
+    shop.done()
+    dead = {record.key: (record, death) for record, death in shop.dead()}
+    assert sorted(dead) == [b"north/20", b"north/30"]
+    record, death = dead[b"north/20"]
+    assert (record.value, death.stage, death.error) == (rows[20][1], "process", "ValueError")
+    assert death.message == "Processing failed: this text cannot be encoded"
+    record, death = dead[b"north/30"]
+    assert (record.value == large[1], death.stage, death.error) == (True, "decode", "too_long")
+    assert len({r["sku"] for r in shop.corrected()}) == 58
+
+
+def test_an_encoder_that_always_fails_stops_the_worker_and_nothing_is_acknowledged(shop: Shop) -> None:
+    shop.make()
+    shop.send(shop.products, [product("north", n, title=f"Lamp model {n}", price=10) for n in range(30)])
+    worker = shop.worker({"HASHING_RAISES_ALWAYS": "1"})
+    assert exit_code(worker) == 1, worker.last_words()
+    assert shop.lag() == 30
+    assert (shop.dead(), shop.corrected()) == ([], [])
+    assert "a record that is known to be good: this text cannot be encoded" in worker.last_words()
+
+
+@pytest.mark.parametrize("how", ["full", "gone"])
+def test_a_state_folder_that_cannot_be_written_stops_the_worker(shop: Shop, how: str, tmp_path: Path) -> None:
+    state = tmp_path / "state"
+    state.mkdir()
+    if how == "full":
+        mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(state)], capture_output=True)
+        if mounted.returncode:
+            pytest.skip("a small file system cannot be mounted without root")
+    try:
+        shop.make()
+        worker = shop.ready(state_dir=str(state))
+        if how == "full":
+            with pytest.raises(OSError, match="No space left"):
+                (state / "filler").write_bytes(bytes(100_000))
+        else:
+            shutil.rmtree(state)
+            state.write_text("no folder any more")
+        assert exit_code(worker) == 1, worker.last_words()
+        assert f"The state folder {state} cannot be written" in worker.last_words()
+        shop.send(shop.products, [product("north", n, title=f"Lamp model {n}", price=10) for n in range(30)])
+        again = shop.worker(state_dir=str(state))
+        assert exit_code(again) == 1, again.last_words()
+        assert shop.lag() == 30
+        assert shop.corrected() == []
+    finally:
+        if how == "full":
+            subprocess.run(["umount", str(state)], capture_output=True)
+
+
+def test_two_workers_share_the_partitions_and_find_what_one_finds(shop: Shop) -> None:
+    shop.make(partitions=4)
+    first, second = shop.worker(), shop.worker()
+    for worker in (first, second):
+        worker.wait_ready(60)
+    assert wait_until(lambda: answer(first, "/ready")["assigned"] and answer(second, "/ready")["assigned"], 60)
+    rows, expected = [], {}
+    for n in range(400):
+        sources = ("east", "north", "south")[: 1 + n % 3]
+        for source in sources:
+            body = {"title": f"{WORDS[n % 20]} {WORDS[n // 20]} X{n:03}{source[0]}", "price": 20 + n, "currency": "EUR"}
+            rows.append(product(source, n, gtin=gtin(n), updated_at="2026-01-01T00:00:00Z", **body))
+            if source != "east":
+                expected[f"{source}/{n}"] = f"east/{n}"
+    shop.send(shop.products, rows)
+    shop.done()
+    assert wait_until(lambda: shop.links() == expected)
+    shares = [records_of(worker, shop.products) for worker in (first, second)]
+    assert sum(shares) == len(rows)
+    assert min(shares) > len(rows) // 10, "both have partitions"
+    pairs = [frozenset((f["identity"], f["other"])) for f in shop.said() if f["rule"].startswith("duplicate.")]
+    assert len(pairs) == len(set(pairs)) == 133 + 133 * 3, "each pair once: of two offers one, of three offers three"
+    assert [first.stop(), second.stop()] == [0, 0]
+
+
+def test_a_topic_that_is_not_keyed_by_product_is_refused_and_can_be_re_keyed(shop: Shop) -> None:
+    shop.make()
+    rows = [product("north", n, title=f"Lamp model {n}", price=10)[1] for n in range(40)]
+    worker = shop.ready()
+    shop.send(shop.products, [(b"a%d" % n, value) for n, value in enumerate(rows)])
+    shop.done()
+    shop.send(shop.products, [(b"b%d" % n, value) for n, value in enumerate(rows)])
+    shop.send(shop.products, [(b"c%d" % n, value) for n, value in enumerate(rows)])
+    assert exit_code(worker) == 1, worker.last_words()
+    assert f"{shop.products} is not keyed by product" in worker.last_words()
+    assert f"STREAMGAUGE_REKEY={shop.products}" in worker.last_words()
+
+    shop._more["rekey"] = shop.products
+    worker = shop.ready()
+    shop.done()  # records in several partitions have no order, whoever re-keys them
+    latest = [product("north", n, title=f"Lamp model {n}", price=11)[1] for n in range(40)]
+    shop.send(shop.products, [(b"d%d" % n, value) for n, value in enumerate(latest)])
+    shop.done()
+    last = shop.newest()
+    assert {sku: r["price"] for sku, r in last.items()} == {str(n): 11 for n in range(40)}
+    internal = shop.names.rekeyed(shop.products)
+    assert {r["_quality"]["topic"] for r in last.values()} == {internal}
+    assert {generation(r) for r in last.values()} == {1}
+    assert {r["key"] for r in last.values()} == {b"north/%d" % n for n in range(40)}
+    positions = {dict(r.headers)["streamgauge.source"].decode() for r in read_all(shop.servers, internal)}
+    source = {f"{r.topic}/{r.partition}/{r.offset}" for r in read_all(shop.servers, shop.products)}
+    assert positions < source, "what was done before is not passed on"
+    assert worker.stop() == 0
+
+
+def test_updates_win_after_a_topic_got_more_partitions_or_was_made_anew(shop: Shop) -> None:
+    shop.make()
+
+    def send(price: int) -> None:
+        shop.send(shop.products, [product("north", n, title=f"Lamp model {n}", price=price) for n in range(30)])
+        shop.done()
+
+    def prices() -> set[tuple[int, int]]:
+        newest = shop.newest().values()
+        assert len(newest) == 30
+        return {(r["price"], generation(r)) for r in newest}
+
+    worker = shop.ready()
+    send(10)
+    send(11)
+    assert worker.stop() == 0
+    assert prices() == {(11, 0)}
+    admin = KafkaAdminClient(bootstrap_servers=shop.servers)
+    try:
+        admin.create_partitions({shop.products: 5})
+        worker = shop.ready()
+        send(12)
+        assert worker.stop() == 0
+        # What came before the worker looked and stayed in its partition needs no new generation.
+        assert prices() == {(12, 0), (12, 1)}
+        assert shop.dead() == [], "products may have moved"
+
+        admin.delete_topics([shop.products])
+        assert wait_until(lambda: shop.products not in admin.list_topics())
+    finally:
+        admin.close()
+    make_topic(shop.servers, shop.products, 3)
+    worker = shop.ready()
+    send(13)
+    assert worker.stop() == 0
+    assert prices() == {(13, 2)}
+    assert shop.dead() == []
+
+
+WORDS = (
+    *("lamp", "chair", "table", "sofa", "kettle", "toaster", "mirror", "carpet", "pillow", "blanket"),
+    *("bottle", "basket", "hammer", "drill", "ladder", "tent", "stove", "camera", "radio", "clock"),
+)
+
+
+def generation(record: dict[str, Any]) -> int:
+    return int(record["_quality"]["version"][0])
+
+
+def gtin(number: int) -> str:
+    digits = f"{400_000_000_000 + number * 97}"
+    weighted = sum(int(digit) * (3 if place % 2 else 1) for place, digit in enumerate(digits))
+    return f"{digits}{-weighted % 10}"
+
+
+def records_of(worker: WorkerProcess, topic: str) -> int:
+    line = f'streamgauge_records_total{{outcome="corrected",topic="{topic}"}} '
+    return sum(int(float(x.removeprefix(line))) for x in worker.metrics().splitlines() if x.startswith(line))
