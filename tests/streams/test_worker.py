@@ -485,3 +485,41 @@ def gtin(number: int) -> str:
 def records_of(worker: WorkerProcess, topic: str) -> int:
     line = f'streamgauge_records_total{{outcome="corrected",topic="{topic}"}} '
     return sum(int(float(x.removeprefix(line))) for x in worker.metrics().splitlines() if x.startswith(line))
+
+
+@pytest.mark.shared_data
+def test_every_line_of_real_files_is_accounted_for(shop: Shop, shared_data: Path) -> None:
+    shop.contracts = {
+        "products": {shop.products: str(CONTRACTS / "abt-buy.yaml")},
+        "behaviors": {shop.behaviors: str(CONTRACTS / "rees46.yaml")},
+    }
+    shop.make()
+    worker = shop.worker()
+    files = {
+        shop.products: shared_data / "products-abt-buy" / "abtbuy.csv",
+        shop.behaviors: shared_data / "behaviors" / "rees46-2019-10-01.csv",
+    }
+    for contracts in shop.contracts.values():
+        for topic, contract in contracts.items():
+            command = ["send", str(files[topic]), "--topic", topic, "--contract", contract]
+            subprocess.run(
+                [*COMMAND, *command, "--bootstrap-servers", shop.servers], check=True, capture_output=True, cwd=ROOT
+            )
+    shop.done()
+    dead = shop.dead()
+    for topic, lines in {shop.products: 2_161, shop.behaviors: 17_435}.items():
+        sent = {(r.partition, r.offset) for r in read_all(shop.servers, topic)}
+        done = [(r["_quality"]["partition"], r["_quality"]["offset"]) for r in shop.corrected(topic)]
+        died = [(death.partition, death.offset) for _, death in dead if death.topic == topic]
+        assert len(sent) == lines
+        assert sorted([*done, *died]) == sorted(sent), "each line once, as a corrected record or a dead letter"
+    ((record, death),) = dead
+    last = files[shop.behaviors].read_text("utf-8").splitlines()[-1]
+    assert (record.value.decode(), death.topic, death.stage, death.error) == (
+        last,
+        shop.behaviors,
+        "decode",
+        "not_json",
+    )
+    assert death.message.startswith("The value is not JSON")
+    assert worker.stop() == 0
