@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import json
 import os
 import signal
@@ -45,7 +46,8 @@ class WorkerProcess:
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        """Start the process; returns at once."""
+        """Start the process; returns at once. Whatever happens to us, it does not outlive us."""
+        atexit.register(self.kill)
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 [*self._command, "run", "--config", str(self._config)],
