@@ -8,6 +8,8 @@ from typing import Literal, TextIO
 
 import structlog
 
+from streams.errors import StreamgaugeError
+
 __all__ = ["configure_logs"]
 
 # Libraries that log much of what their callers handle already.
@@ -41,9 +43,17 @@ def configure_logs(
     else:
         last.append(structlog.dev.ConsoleRenderer(colors=stream.isatty()))
     handler = logging.StreamHandler(stream)
+    handler.addFilter(_without_needless_traceback)
     handler.setFormatter(structlog.stdlib.ProcessorFormatter(processors=last, foreign_pre_chain=shared))
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
     for name, minimum in _QUIET.items():
         logging.getLogger(name).setLevel(max(minimum, root.level))
+
+
+def _without_needless_traceback(record: logging.LogRecord) -> bool:
+    """Faust logs a crash with its traceback; an error of ours says in its own words what is wrong."""
+    if record.exc_info and isinstance(record.exc_info[1], StreamgaugeError):
+        record.exc_info = None
+    return True

@@ -341,6 +341,7 @@ def test_an_encoder_that_always_fails_stops_the_worker_and_nothing_is_acknowledg
     assert shop.lag() == 30
     assert (shop.dead(), shop.corrected()) == ([], [])
     assert "a record that is known to be good: this text cannot be encoded" in worker.last_words()
+    assert "Traceback" not in worker.log.read_text("utf-8")
 
 
 @pytest.mark.parametrize("how", ["full", "gone"])
