@@ -40,6 +40,7 @@ __all__ = ["distil"]
 
 _SCRIPTS = re.compile(r"[\0-\u024f\u1e00-\u1eff\u2000-\u2bff\u3000-\u30ff\u3400-\u9fff\uf900-\ufaff\uff00-\uffef]+")
 """Latin, Chinese and Japanese; numbers, signs and punctuation (and SentencePiece's mark of a word's begin)."""
+_WORD_BEGIN = "▁"
 _SMOOTHING = 3e-4
 _PIECES_AT_ONCE = 1024
 _FRAME_SAMPLE = 512
@@ -75,7 +76,9 @@ def distil(
     vectors = _whiten(states, np.sqrt(vocabulary.frequency), dim)
     vectors *= (_SMOOTHING / (_SMOOTHING + vocabulary.frequency))[:, np.newaxis]
     scale = np.abs(vectors).max(axis=1) / 127
-    table = np.rint(vectors / scale[:, np.newaxis]).astype(np.int8)
+    if (mark := vocabulary.tokenizer.token_to_id(_WORD_BEGIN)) is not None:
+        scale[mark - 1] = 0  # by itself it stands before every word in another script, and would make them all alike
+    table = np.rint(vectors / np.maximum(scale, 1e-12)[:, np.newaxis]).clip(-127, 127).astype(np.int8)
     name = student_name(teacher.digest, dim, vocabulary.digest if len(texts) or pieces else "")
     return StaticEncoder(
         name,

@@ -11,6 +11,7 @@ import json
 import shutil
 import tempfile
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -26,7 +27,7 @@ __all__ = ["DIM", "StaticEncoder", "is_static", "student_name"]
 DIM = 256
 """Length of the vectors of a student where nobody says otherwise."""
 
-_RECIPE = 1  # rises with every change in models.distill that changes vectors
+_RECIPE = 2  # rises with every change in models.distill that changes vectors
 _FORMAT = 1
 _FACTS = "static.json"
 _TEXTS_AT_ONCE = 256  # what is gathered for them stays in the cache of the processor
@@ -52,7 +53,7 @@ class StaticEncoder:
 
     name: identity of the recipe (teacher, vocabulary, dimensions), see `models.distill`.
     table: (words, dim) int8. scale: (words,) float32; `table[i] * scale[i]` is the vector of word piece i times its
-    weight. tokenizer: its ids are the rows of the table; piece 0 stands for what it does not know and counts nothing.
+    weight. tokenizer: its ids are the rows of the table; piece 0 stands for what it does not know.
     """
 
     def __init__(
@@ -79,7 +80,8 @@ class StaticEncoder:
     def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Unit vectors (n, dim) float32 of n texts.
 
-        A text without a known word gets a vector drawn from its own letters: it is like itself and like nothing else.
+        A word of another script gets a vector drawn from its letters: it is like itself and like nothing else. So does
+        a text without any word.
         """
         vectors = np.empty((len(texts), self.dim), np.float32)
         for start in range(0, len(texts), _TEXTS_AT_ONCE):
@@ -94,12 +96,21 @@ class StaticEncoder:
         words = self.table[flat].astype(np.float32)
         words *= self.scale[flat, np.newaxis]
         sums: NDArray[np.float32] = np.add.reduceat(words, starts, axis=0)
+        for row in np.flatnonzero(np.logical_or.reduceat(flat == 0, starts)).tolist():
+            for word in self._unknown(texts[row]):
+                sums[row] += _drawn(word, self.dim)
         norms = np.linalg.norm(sums, axis=1, keepdims=True)
-        for row in np.flatnonzero(norms[:, 0] < 1e-12).tolist():
+        for row in np.flatnonzero(norms[:, 0] < 1e-6).tolist():
             sums[row] = _drawn(texts[row], self.dim)
             norms[row] = np.linalg.norm(sums[row])
         sums /= norms
         return sums
+
+    def _unknown(self, text: str) -> list[str]:
+        """The words, or parts of words, that no piece of the vocabulary covers; signs do not count."""
+        encoding = self.tokenizer.encode(text, add_special_tokens=False)
+        parts = (text[a:b].casefold() for i, (a, b) in zip(encoding.ids, encoding.offsets, strict=True) if i == 0)
+        return [part for part in parts if any(map(str.isalnum, part))]
 
     def save(self, folder: Path) -> None:
         """Write the encoder as a folder. One that is there already is replaced whole."""
@@ -144,6 +155,8 @@ def _damaged(folder: Path, error: Exception) -> EncoderError:
     )
 
 
+@lru_cache(1 << 14)
 def _drawn(text: str, dim: int) -> NDArray[np.float32]:
+    """A vector about as long as that of a rare word: the components of those have a variance of 1."""
     seed = hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest()
     return np.random.default_rng(int.from_bytes(seed, "little")).standard_normal(dim, np.float32)
