@@ -223,9 +223,9 @@ class _Count:
         by_row: dict[int, list[Finding]] = defaultdict(list)
         for finding in findings:
             planted = faults.get(finding.row)
-            if planted is None and _is_empty(finding.observed):
-                continue  # empty in the file itself
             right = planted is not None and finding.column in planted.columns
+            if not right and _is_empty(finding.observed):
+                continue  # empty in the file itself: nobody knows what is right
             self.said[finding.rule.name] += 1
             self.right[finding.rule.name] += right
             if right:
