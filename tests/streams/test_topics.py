@@ -5,7 +5,7 @@ import pytest
 from streams.clients import admin_client
 from streams.errors import TopicError
 from streams.settings import KafkaSettings, Settings, TopicNames
-from streams.topics import accesses, ensure_topics, existing, flaws, topics
+from streams.topics import Purpose, accesses, ensure_topics, existing, flaws, topics
 from tests.kafka_tools import make_topic
 
 
@@ -33,6 +33,19 @@ def test_the_table() -> None:
     }  # fmt: skip
     assert wanted["dead-letters"].configs["max.message.bytes"] == str(1_048_588 + 65_536)
     assert wanted["streamgauge.catalogue"].configs["min.compaction.lag.ms"] == "3600000"
+
+
+def test_what_is_re_keyed_has_a_topic_of_its_own() -> None:
+    settings = Settings(
+        products={"offers": None, "items": None}, rekey=frozenset({"offers"}), topics=TopicNames(prefix="shop.")
+    )
+    rekeyed = [topic for topic in topics(settings) if topic.purpose is Purpose.REKEYED]
+    assert [(topic.name, topic.configs["cleanup.policy"]) for topic in rekeyed] == [
+        ("shop.streamgauge.rekeyed.offers", "delete")
+    ]
+    assert int(rekeyed[0].configs["max.message.bytes"]) > 2_000_000, "with room for a header more"
+    rights = {(right.who, right.name): right.operations for right in accesses(settings)}
+    assert {"READ", "WRITE"} <= set(rights["worker", "shop.streamgauge.rekeyed.offers"])
 
 
 @pytest.mark.kafka
