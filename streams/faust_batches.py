@@ -23,6 +23,8 @@ faust-streaming 0.15.3 (`FAUST_VERSION`); `check_faust` says whether they are al
 | `Consumer.on_partitions_assigned`             | overridden: take records again                                |
 | `Consumer._committed_offset`                  | where the group's reading begins, after `perform_seek`        |
 | `Consumer.perform_seek`                       | overridden: what was in flight is fetched again               |
+| `Consumer.seek_to_committed`                  | overridden: to the beginning where nothing was committed      |
+| `Consumer._thread`                            | seeks to the beginning in the client's thread                 |
 | `Schema.compile`                              | overridden: the event's value is the list                     |
 | `Stream.enable_acks`                          | switched off: we acknowledge by ourselves                     |
 | `App.on_stop`                                 | extended: what is in flight ends before the consumer does     |
@@ -309,6 +311,16 @@ class Consumer(driver.Consumer):
         self._batch_sizes.clear()
         self.app.commits.forget(revoked)
 
+    async def seek_to_committed(self) -> Mapping[TP, int]:
+        """Back to the committed offsets; where nothing was committed yet, to the beginning.
+
+        The client leaves such a partition where it is, and what was fetched of it and dropped would be lost.
+        """
+        committed = await super().seek_to_committed()
+        if new := [tp for tp, offset in committed.items() if not offset or offset < 0]:
+            await self._thread.seek_to_beginning(*new)
+        return committed
+
     async def perform_seek(self) -> None:
         """Back to the committed offsets: what was in flight is delivered again."""
         self._delivered.clear()
@@ -431,6 +443,7 @@ def check_faust() -> list[str]:
         "on_partitions_revoked": ["self", "revoked"],
         "on_partitions_assigned": ["self", "assigned", "generation_id"],
         "perform_seek": ["self"],
+        "seek_to_committed": ["self"],
         "maybe_wait_for_commit_to_finish": ["self"],
         "stop_flow": ["self"],
     }

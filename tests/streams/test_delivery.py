@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 from faust.types import TP
-from kafka import KafkaConsumer, TopicPartition
+from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 
 from sinks.dead_letters import parse
 from streams.broker import EmbeddedKafka
@@ -301,3 +301,26 @@ def test_commits_begin_anew_with_each_assignment() -> None:
     commits.confirmed({TP("in", 0): 9})
     commits.begin({TP("in", 1): 2})
     assert commits.offsets == {TP("in", 1): 2}
+
+
+@pytest.mark.kafka
+def test_the_first_record_of_a_partition_survives_a_rebalance(
+    kafka_servers: str, topic_prefix: str, tmp_path: Path
+) -> None:
+    lab = Lab(kafka_servers, topic_prefix, tmp_path, partitions=100)
+    try:
+        lab.worker()
+        lab.until(lambda: lab.stats(0)[3] == 1)
+        lab.worker()  # joins while each partition, of which nothing was committed yet, gets its first record
+        producer = KafkaProducer(bootstrap_servers=kafka_servers)
+        for partition in range(100):
+            producer.send(lab.source, b"first", key=b"%d" % partition, partition=partition).get(10)
+            time.sleep(0.05)  # not a wait: the records come one after the other
+        producer.close()
+        lab.until(lambda: lab.stats(1)[3] == 1)
+        lab.until(lambda: lab.committed() == 100)
+        assert len(lab.copies()) == 100
+    finally:
+        for worker in lab.workers:
+            worker.kill()
+            worker.wait()
