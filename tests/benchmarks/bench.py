@@ -43,14 +43,16 @@ UPDATES = 30_000
 NEW_STATIC = 10_000
 NEW_TRANSFORMER = 1_500
 HALF_LOAD_SECONDS = 20.0
+WARM_SECONDS = 3.0
+BEHAVIOR_SEED = 7
 RESULT = ROOT / "build" / "bench.json"
 
 Figures = dict[str, float]
 
 
 def behavior_events(count: int) -> Iterator[Item]:
-    """Events of the simulated shoppers, faults among them; over and over, each time under ids of their own."""
-    market = Marketplace(seed=7)
+    """Events of the simulated shoppers, faults among them; over and over, each time by other shoppers."""
+    market = Marketplace(seed=BEHAVIOR_SEED)
     base: list[tuple[bytes | None, dict[str, Any] | bytes]] = []
     for event in market.events():
         if event.topic == "behaviors" and event.value is not None:
@@ -63,14 +65,18 @@ def behavior_events(count: int) -> Iterator[Item]:
                 break
     for n in range(count):
         key, body = base[n % len(base)]
-        if isinstance(body, dict) and isinstance(body.get("event_id"), str):
-            round_ = n // len(base)
-            body = {
-                **body,
-                "event_id": f"{body['event_id']}-{round_}",
-                "session_id": f"{body.get('session_id')}-{round_}",
-            }
+        if isinstance(body, dict):
+            turn = n // len(base)
+            own = {name: f"{body[name]}-{turn}" for name in ("event_id", "session_id", "user_id") if body.get(name)}
+            body = {**body, **own}
         yield key, body if isinstance(body, bytes) else orjson.dumps(body), ()
+
+
+def catalogue_events() -> Iterator[Item]:
+    """The products that those events are about."""
+    for event in Marketplace(seed=BEHAVIOR_SEED).warm_up():
+        if event.topic == "products":
+            yield event.key, event.value, event.headers
 
 
 def product_events(count: int, price_round: int = 0, first: int = 0) -> Iterator[Item]:
@@ -165,15 +171,6 @@ class Deployment:
             },
         )
 
-    def ends(self, topic: str) -> int:
-        """Records in a topic."""
-        consumer = KafkaConsumer(bootstrap_servers=self.servers)
-        try:
-            places = [TopicPartition(topic, p) for p in consumer.partitions_for_topic(topic) or ()]
-            return int(sum(consumer.end_offsets(places).values()))
-        finally:
-            consumer.close()
-
     def work_off(self, source: str, count: int, act: Callable[[], None], seconds: float = 300.0) -> float:
         """Outputs per second for `count` more records of a source, from the first output on. `act` starts it."""
         corrected, dead = self.names.corrected(source), self.names.named("dead_letters")
@@ -210,7 +207,8 @@ def bench_behavior(servers: str, folder: Path) -> Figures:
     d = Deployment(servers, folder)
     d.worker.start()
     d.worker.wait_ready()
-    d.work_off(d.products, 2_000, lambda: fill(servers, d.products, product_events(2_000)))
+    catalogue = list(catalogue_events())
+    d.work_off(d.products, len(catalogue), lambda: fill(servers, d.products, iter(catalogue)))
     d.worker.stop()
     fill(servers, d.behaviors, behavior_events(BEHAVIORS))
     ours = d.work_off(d.behaviors, BEHAVIORS, d.worker.start)
@@ -234,18 +232,17 @@ def bench_latency(servers: str, folder: Path, rate: float) -> Figures:
     d = Deployment(servers, folder)
     d.worker.start()
     d.worker.wait_ready()
-    d.work_off(d.products, 2_000, lambda: fill(servers, d.products, product_events(2_000)))
-    fill(servers, d.behaviors, behavior_events(int(rate * 3)), rate)  # warm
-    warm = d.ends(d.behaviors)
-    count = int(rate * HALF_LOAD_SECONDS)
-    d.work_off(d.behaviors, count, lambda: fill(servers, d.behaviors, behavior_events(count), rate))
+    catalogue = list(catalogue_events())
+    d.work_off(d.products, len(catalogue), lambda: fill(servers, d.products, iter(catalogue)))
+    warm, count = int(rate * WARM_SECONDS), int(rate * HALF_LOAD_SECONDS)
+    d.work_off(d.behaviors, warm + count, lambda: fill(servers, d.behaviors, behavior_events(warm + count), rate))
     d.worker.stop()
     sent = {(r.partition, r.offset): r.timestamp for r in _read(servers, d.behaviors)}
     waits = []
     for record in _read(servers, d.names.corrected(d.behaviors)):
         quality = orjson.loads(record.value)["_quality"]
-        waits.append((record.timestamp - sent[quality["partition"], quality["offset"]], quality["event_time"]))
-    late = np.array([wait for wait, _ in waits[-(len(waits) * count // (count + warm)) :]], np.float64)
+        waits.append(record.timestamp - sent[quality["partition"], quality["offset"]])
+    late = np.array(waits[warm:], np.float64)
     return {
         "half_load_per_s": rate,
         "p50_ms_half_load": float(np.percentile(late, 50)),
