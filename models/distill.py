@@ -33,8 +33,8 @@ from tokenizers import Tokenizer
 from torch import Tensor
 from torch.nn.functional import linear
 
-from models.encoder import Progress
 from models.errors import EncoderError
+from models.protocol import Progress
 from models.static import DIM, StaticEncoder, student_name
 from models.transformer import PREFIX, TransformerEncoder
 

@@ -27,7 +27,8 @@ from detectors.intake import Intake
 from detectors.records import Rejection
 from detectors.repair import RepairPolicy
 from detectors.suite import behavior_detectors, product_detectors
-from models.encoder import CachedEncoder, Encoder
+from models.encoder import CachedEncoder
+from models.protocol import Encoder
 from sinks.http import MetricsServer
 from sinks.metrics import Metrics, TopicProgress
 from sinks.publisher import Publisher

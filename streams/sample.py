@@ -14,7 +14,7 @@ from detectors.duplicates.entry import Entry, quantise
 from detectors.duplicates.view import CatalogueView
 from detectors.intake import Intake
 from detectors.records import Batch, SourceRecord, StoredRecord
-from models.encoder import Encoder
+from models.protocol import Encoder
 from streams.errors import InputError
 from streams.files import read_rows
 from streams.products import facts_of

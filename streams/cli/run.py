@@ -10,13 +10,12 @@ import typer
 from streams.cli.options import ConfigOption, ServersOption, load_settings
 
 if TYPE_CHECKING:
-    from models.encoder import Encoder
+    from models.protocol import Encoder
     from streams.settings import Settings
 
 __all__ = ["run"]
 
 _EVERY_SECONDS = 2.0  # between two lines of progress
-_SAMPLE = 32  # texts encoded at the start, to say what the encoder costs
 
 
 def run(
@@ -67,7 +66,7 @@ def _encoder(settings: Settings) -> Encoder:
     """The encoder that the settings name, made with progress where it has to be made; says what it costs."""
     import structlog
 
-    from models.encoder import load_encoder
+    from models.encoder import load_encoder, texts_per_second
 
     log = structlog.get_logger(__name__)
     said = 0.0
@@ -85,14 +84,11 @@ def _encoder(settings: Settings) -> Encoder:
         allow_download=settings.allow_download,
         progress=progress,
     )
-    texts = [f"Sample title {n} 示例标题 {n * 7} black 128 GB" for n in range(_SAMPLE)]
-    began = time.perf_counter()
-    encoder.encode(texts)
     log.info(
         "encoder.ready",
         encoder=encoder.name,
         message=encoder.description,
         dimensions=encoder.dim,
-        texts_per_second=round(len(texts) / (time.perf_counter() - began)),
+        texts_per_second=round(texts_per_second(encoder)),
     )
     return encoder

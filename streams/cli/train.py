@@ -16,7 +16,7 @@ from streams.logs import configure_logs
 
 if TYPE_CHECKING:
     from detectors.contract.model import Contract
-    from models.encoder import Encoder
+    from models.protocol import Encoder
     from streams.settings import Settings
 
 __all__ = ["anomalies", "encoder", "load_with_progress", "progress_bar"]

@@ -13,6 +13,7 @@ from streams.settings import Settings
 __all__ = ["WarmUp"]
 
 _RECORDS = 1500  # of the catalogue, to train on
+_FALSE_ALARMS = 0.0002  # of each kind: within the minute every product is judged several times
 
 
 class WarmUp:
@@ -47,7 +48,7 @@ class WarmUp:
         ]
         say(f"training the anomaly classifier on {len(records)} clean products")
         batches = with_neighbours(sample_contract(Kind.PRODUCTS), records, encoder)
-        model = train_anomalies(batches)
+        model = train_anomalies(batches, false_alarms=_FALSE_ALARMS)
         target = folder / "anomalies"
         model.save(target)
         return {"anomaly_model": str(target)}

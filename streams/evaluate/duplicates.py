@@ -16,7 +16,7 @@ from detectors.duplicates.statement import statements
 from detectors.duplicates.view import CANDIDATES, CatalogueView
 from detectors.intake import Intake, Taken
 from detectors.records import SourceRecord, StoredRecord, split_identity
-from models.encoder import Encoder
+from models.protocol import Encoder
 from streams.errors import InputError
 from streams.files import FileError, Row, read_rows
 from streams.products import facts_of

@@ -31,7 +31,8 @@ from detectors.money import RATES
 from detectors.records import Batch, Facts, Finding, Neighbours, Record, StoredRecord, Version
 from detectors.repair import RepairPolicy
 from detectors.suite import product_detectors
-from models.encoder import Encoder, load_encoder
+from models.encoder import load_encoder
+from models.protocol import Encoder
 from streams.settings import Settings
 
 Row = dict[str, Any]

@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from models.encoder import CachedEncoder, Encoder, load_encoder, texts_per_second
+from models.encoder import CachedEncoder, load_encoder, texts_per_second
 from models.errors import EncoderError
+from models.protocol import Encoder
 from models.static import StaticEncoder
 from models.transformer import TransformerEncoder
 

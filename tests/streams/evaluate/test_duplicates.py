@@ -10,7 +10,8 @@ import pytest
 from numpy.typing import NDArray
 
 from detectors.contract.load import load_contract
-from models.encoder import EncoderError, load_encoder
+from models.encoder import load_encoder
+from models.errors import EncoderError
 from streams.errors import InputError
 from streams.evaluate.duplicates import evaluate_duplicates
 from streams.files import FileError
