@@ -52,7 +52,7 @@ from detectors.category import CategoryDetector
 from detectors.contract.load import sample_contract
 from detectors.contract.model import Feed, Kind
 from detectors.duplicates.entry import Entry, decode_entries
-from detectors.duplicates.links import LinkOwner
+from detectors.duplicates.links import Link, LinkOwner
 from detectors.duplicates.rule import THRESHOLD
 from detectors.duplicates.statement import statements
 from detectors.duplicates.view import CatalogueView
@@ -471,6 +471,15 @@ def pairs(owner: LinkOwner) -> set[frozenset[str]]:
     return {frozenset((link.later, link.earlier)) for link in owner.links()}
 
 
+def accepted(owner: LinkOwner, link: Link) -> str:
+    """What became of this pair elsewhere, in words."""
+    for one, two in ((link.later, link.earlier), (link.earlier, link.later)):
+        for pair in owner.state_of(one)["pairs"]:
+            if pair[3] == two:
+                return f"accepted there too, with {pair[5]}, but its groups were not joined"
+    return f"not accepted there (threshold {THRESHOLD})"
+
+
 def catalogue_log(servers: str, names: TopicNames) -> Iterator[tuple[int, Any]]:
     """Every entry and part of an epoch, with its offset, in order."""
     records = [r for r in read_all(servers, names.named("catalogue")) if not r.key.startswith(GENERATION_KEY)]
@@ -553,7 +562,7 @@ def run(seed: int, rate: float, kills: int, folder: Path) -> dict[str, Any]:
             ("the chaotic workers", plain, ours),
         ):
             for link in [x for x in one.links() if frozenset((x.later, x.earlier)) not in pairs(other)][:10]:
-                say(f"not found by {who}: {link.later} = {link.earlier}, score {link.score} (threshold {THRESHOLD})")
+                say(f"not found by {who}: {link.later} = {link.earlier}, score {link.score}; {accepted(other, link)}")
         figures = {
             **vars(done),
             "lost": found.lost,
