@@ -301,15 +301,19 @@ class EvidenceRows:
                     del self._by_key[key]
         self._keys[row] = ()
 
-    def sharing(self, row: int) -> list[int]:
-        """Rows that share a code or the GTIN with this one, where few do; not itself."""
-        found: dict[int, None] = {}
+    def sharing(self, row: int) -> dict[int, int]:
+        """Rows that share a code or the GTIN with this one, where few do; not itself.
+
+        With each, how many rows have the rarest of what both share.
+        """
+        found: dict[int, int] = {}
         for key in self._keys[row]:
             rows = self._by_key[key]
             if len(rows) <= 4 * _RARE:
-                found.update(rows)
+                for other in rows:
+                    found[other] = min(found.get(other, len(rows)), len(rows))
         found.pop(row, None)
-        return list(found)
+        return found
 
     def compare(self, rows: NDArray[np.intp], candidates: NDArray[np.intp]) -> Comparison:
         """rows (b,) against candidates (b, k), -1 for none (what is said of those has no meaning)."""

@@ -462,7 +462,7 @@ class CatalogueView:
         candidates: NDArray[np.intp],
         similarity: NDArray[np.float32],
     ) -> None:
-        """Candidates that share a code or GTIN, however their words differ."""
+        """Candidates that share a code or GTIN, however their words differ: the rarest first, then the newest."""
         for i, row, query in zip(part.tolist(), rows.tolist(), queries, strict=True):
             sharing = self.evidence.sharing(row)
             if not sharing:
@@ -470,14 +470,14 @@ class CatalogueView:
             there = set(candidates[i, :CANDIDATES].tolist())
             limit = self._at[row]
             more = sorted(
-                (int(self._visible[other]), other)
-                for other in sharing
+                (common, -int(self._visible[other]), other)
+                for other, common in sharing.items()
                 if other not in there
                 and self._visible[other] < limit
                 and not (clean and self._source[other] == self._source[row])
             )
             if more:
-                others = np.array([other for _, other in more[-_SHARED:]], np.intp)
+                others = np.array([other for _, _, other in more[:_SHARED]], np.intp)
                 found = self._queries(others, old) @ query
                 candidates[i, CANDIDATES : CANDIDATES + len(others)] = others
                 similarity[i, CANDIDATES : CANDIDATES + len(others)] = found / np.float32(SCALE * SCALE)

@@ -106,6 +106,15 @@ def test_a_shared_part_number_makes_a_candidate_in_another_language() -> None:
     assert "same GTIN 4006381333931" in said.candidates[0].reason
 
 
+def test_what_many_share_does_not_crowd_out_what_two_share() -> None:
+    items = [entry("a/1", 1, "Sonnencreme leicht SPF50", gtin="4006381333931")]
+    items += [entry(f"c/{i}", 10 + i, f"sunscreen SPF50 tube {i}") for i in range(12)]
+    items += [entry(f"d/{i}", 30 + i, f"防晒霜 清爽 SPF50 {i}") for i in range(12)]
+    items += [entry("b/1", 90, "防晒霜 清爽不油腻 SPF50", gtin="4006381333931")]
+    (said,) = _said(apply(new_view(), log_of(items)), ["b/1"])
+    assert "a/1" in [candidate.identity for candidate in said.candidates]
+
+
 def test_statements_say_why() -> None:
     items = [
         entry("abt/580", 0, "Bose Acoustimass 5 Speaker System - AM53BK", 399.0, currency="USD"),
