@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
+import logging
 import os
 import time
 from collections import Counter
@@ -379,6 +380,8 @@ class Worker:
 
 class _Rebalances(faust.Sensor):
     """How often the group rebalanced, and how long it took."""
+
+    logger = logging.getLogger("faust.sensors")
 
     def __init__(self, metrics: Metrics) -> None:
         super().__init__()

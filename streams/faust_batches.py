@@ -34,6 +34,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import logging
 import os
 import threading
 import time
@@ -71,6 +72,9 @@ __all__ = [
 ]
 
 log = structlog.get_logger(__name__)
+
+# Services log their starts and stops under the name of their module; ours go where Faust's own go.
+_MODE_LOG = logging.getLogger("faust.batches")
 
 FAUST_VERSION = "0.15.3"
 SCHEME = "kafkabatch"
@@ -149,6 +153,8 @@ class BatchApp(faust.App):
     then is committed. commits: what the broker confirmed.
     """
 
+    logger = _MODE_LOG
+
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self.deliveries: list[Delivery] = []
@@ -178,6 +184,7 @@ class Consumer(driver.Consumer):
     """
 
     app: BatchApp
+    logger = _MODE_LOG
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

@@ -13,7 +13,13 @@ from streams.errors import StreamgaugeError
 __all__ = ["configure_logs"]
 
 # Libraries that log much of what their callers handle already.
-_QUIET = {"aiokafka": logging.ERROR, "kafka": logging.ERROR, "faust": logging.WARNING, "mode": logging.WARNING}
+_QUIET = {
+    "aiokafka": logging.ERROR,
+    "kafka": logging.ERROR,
+    "faiss": logging.WARNING,
+    "faust": logging.WARNING,
+    "mode": logging.WARNING,
+}
 
 
 def configure_logs(
