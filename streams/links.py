@@ -106,7 +106,10 @@ class LinkWay:
                     await self._producer.send(self._topics.named("findings"), value, key)
                     for key, value in (link_message(change, now) for change in changes)
                 ]
-                sent += [await self._producer.send(self._topics.named("mapping"), value, key) for key, value in mapping]
+                named = self._topics.named(
+                    "mapping"
+                )  # its one partition is named: finding it out costs more than sending
+                sent += [await self._producer.send(named, value, key, partition=0) for key, value in mapping]
                 for future in sent:
                     await future
         except ProducerFenced as error:
