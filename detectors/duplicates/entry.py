@@ -63,7 +63,7 @@ class Entry:
     match_price: the price at `match_version`, in `facts.currency`; matching reads this one, so that a later price
     neither makes nor cuts a link.
     encoder: who made `vector`; vectors of two encoders are never compared.
-    vector: (d,) int8, see `quantise`.
+    vector: (d,) int8, see `quantise`; not part of equality.
     """
 
     identity: str
@@ -74,7 +74,7 @@ class Entry:
     match_version: Version = _NO_VERSION
     match_price: float | None = None
     encoder: str = ""
-    vector: NDArray[np.int8] = field(default_factory=lambda: _NO_VECTOR)
+    vector: NDArray[np.int8] = field(default_factory=lambda: _NO_VECTOR, compare=False)
     facts: Facts = field(default_factory=lambda: Facts(""))
     deleted: bool = False
 
