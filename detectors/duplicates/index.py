@@ -10,6 +10,7 @@ but which candidates are proposed can differ between workers for a few records i
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import faiss
 import numpy as np
@@ -100,31 +101,43 @@ class RowIndex:
         return rows.astype(np.intp), np.where(rows >= 0, scores, _NONE)
 
 
-def best(scores: NDArray[np.float32], k: int) -> NDArray[np.intp]:
-    """(b, min(k, n)) columns of the largest scores of each line; ties go to the lower column. Not sorted.
+def best(
+    scores: NDArray[np.float32], k: int, ranked: Callable[[int, NDArray[np.intp]], NDArray[np.intp]]
+) -> NDArray[np.intp]:
+    """(b, min(k, n)) columns of the largest scores of each line, not sorted.
+
+    ranked: (line, columns of one score) -> the same columns, those first that are to be taken first. Asked only where
+    not all of them fit; not for scores at or below -1e9, which stand for none.
 
     Maxima of blocks first: what is among the best k lies in one of the k best blocks.
     """
     b, n = scores.shape
-    block = 32
-    if n <= 8 * k or n <= 4 * block:
-        return _stable_top(scores, k)
-    whole = n // block * block
-    maxima = scores[:, :whole].reshape(b, -1, block).max(axis=2)
-    blocks = np.sort(_stable_top(maxima, k), axis=1)
-    columns = (blocks[:, :, None] * block + np.arange(block)).reshape(b, -1)
-    columns = np.hstack((columns, np.broadcast_to(np.arange(whole, n), (b, n - whole))))
-    chosen = _stable_top(np.take_along_axis(scores, columns, axis=1), k)
-    return np.take_along_axis(columns, chosen, axis=1)
-
-
-def _stable_top(scores: NDArray[np.float32], k: int) -> NDArray[np.intp]:
-    n = scores.shape[1]
     if n <= k:
         return np.broadcast_to(np.arange(n), scores.shape).copy()
-    kth = np.partition(scores, n - k, axis=1)[:, n - k, None]
-    above = scores > kth
-    tie = scores == kth
-    wanted = k - above.sum(axis=1, keepdims=True)
-    chosen = above | (tie & (np.cumsum(tie, axis=1) <= wanted))
-    return np.nonzero(chosen)[1].reshape(len(scores), k)
+    block = 32
+    if n <= 8 * k or n <= 4 * block:
+        chosen, kth, tied = _top(scores, k)
+    else:
+        whole = n // block * block
+        maxima = scores[:, :whole].reshape(b, -1, block).max(axis=2)
+        blocks, _, _ = _top(maxima, k)
+        columns = (blocks[:, :, None] * block + np.arange(block)).reshape(b, -1)
+        columns = np.hstack((columns, np.broadcast_to(np.arange(whole, n), (b, n - whole))))
+        within, kth, tied = _top(np.take_along_axis(scores, columns, axis=1), k)
+        chosen = np.take_along_axis(columns, within, axis=1)
+        tied |= (maxima >= kth).sum(axis=1) > k  # the k-th score stands in a block that was left out, too
+    for line in np.flatnonzero(tied & (kth[:, 0] > _NONE)).tolist():
+        above, equal = np.flatnonzero(scores[line] > kth[line]), np.flatnonzero(scores[line] == kth[line])
+        chosen[line] = np.concatenate((above, ranked(line, equal)[: k - len(above)]))
+    return chosen
+
+
+def _top(scores: NDArray[np.float32], k: int) -> tuple[NDArray[np.intp], NDArray[np.float32], NDArray[np.bool_]]:
+    """Of each line k columns of the largest scores, the k-th score (b, 1), and whether more than k reach it."""
+    n = scores.shape[1]
+    if n <= k:
+        chosen = np.broadcast_to(np.arange(n), scores.shape).copy()
+    else:
+        chosen = np.argpartition(scores, n - k, axis=1)[:, n - k :]
+    kth = np.take_along_axis(scores, chosen, axis=1).min(axis=1, keepdims=True)
+    return chosen, kth, (scores >= kth).sum(axis=1) > k

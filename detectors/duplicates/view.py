@@ -7,10 +7,14 @@ A product sees what came before it: the rows whose matching fields were publishe
 entry. So a lookup gives the same answer a moment later, when the log has grown, and of two products the later one
 always sees the earlier. Sketches change with the epoch; a product published before the switch is looked up with the
 sketches of before, for which the view keeps the old ones for a while.
+
+Of equally near products the one first seen goes first, then a digest of the identity decides: numbers of rows are
+reused and compaction takes offsets away, so neither is the same for all workers.
 """
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -94,6 +98,8 @@ class CatalogueView:
         self._at = np.zeros(0, np.int64)  # offset of the newest entry
         self._visible = np.zeros(0, np.int64)  # offset from which the row is seen; _HIDDEN for none
         self._source = np.zeros(0, np.int32)
+        self._first_seen = np.zeros(0, np.int64)
+        self._digest = np.zeros(0, np.int64)  # of the identity
 
     # -- what it knows
 
@@ -222,6 +228,7 @@ class CatalogueView:
             known = entry.match_version == entry.version
             self._visible[slot] = (offset if known else -1) if ours else _HIDDEN
         self._at[slot] = offset
+        self._first_seen[slot] = entry.facts.first_seen
         if ours:
             vectors[slot] = entry.vector
             entry = replace_vector(entry)
@@ -240,6 +247,8 @@ class CatalogueView:
         source, product_id = split_identity(identity)
         self._by_id.setdefault(product_id, {})[identity] = None
         self._source[slot] = self._sources.setdefault(source, len(self._sources))
+        digest = hashlib.blake2b(identity.encode(errors="replace"), digest_size=8).digest()
+        self._digest[slot] = int.from_bytes(digest, "big", signed=True)
         return slot
 
     def _remove(self, identity: str, slot: int) -> None:
@@ -268,6 +277,8 @@ class CatalogueView:
         self._at = wider(self._at, -1)  # type: ignore[assignment]  # the dtype is x's own
         self._visible = wider(self._visible, _HIDDEN)  # type: ignore[assignment]  # the dtype is x's own
         self._source = wider(self._source, -1)  # type: ignore[assignment]  # the dtype is x's own
+        self._first_seen = wider(self._first_seen, 0)  # type: ignore[assignment]  # the dtype is x's own
+        self._digest = wider(self._digest, 0)  # type: ignore[assignment]  # the dtype is x's own
 
     def _flush(self, changed: dict[int, bool], vectors: dict[int, NDArray[np.int8]]) -> None:
         """Compute the rows of what was applied."""
@@ -441,11 +452,16 @@ class CatalogueView:
         rows_out: NDArray[np.intp],
         scores_out: NDArray[np.float32],
     ) -> None:
-        """The k best of each line, best first, of equal ones the one published first."""
-        chosen = best(products, k)
+        """The k best of each line, best first, of equal ones the one first seen."""
+
+        def ranked(line: int, tied: NDArray[np.intp]) -> NDArray[np.intp]:
+            rows = columns[line, tied]
+            return tied[np.lexsort((self._digest[rows], self._first_seen[rows]))]
+
+        chosen = best(products, k, ranked)
         value = np.take_along_axis(products, chosen, axis=1)
         row = np.take_along_axis(columns, chosen, axis=1)
-        order = np.lexsort((self._visible[row], -value))
+        order = np.lexsort((self._digest[row], self._first_seen[row], -value))
         value, row = np.take_along_axis(value, order, axis=1), np.take_along_axis(row, order, axis=1)
         there = value > _NONE
         width = row.shape[1]
@@ -462,7 +478,7 @@ class CatalogueView:
         candidates: NDArray[np.intp],
         similarity: NDArray[np.float32],
     ) -> None:
-        """Candidates that share a code or GTIN, however their words differ: the rarest first, then the newest."""
+        """Candidates that share a code or GTIN, however their words differ: the rarest first, then those first seen last."""
         for i, row, query in zip(part.tolist(), rows.tolist(), queries, strict=True):
             sharing = self.evidence.sharing(row)
             if not sharing:
@@ -470,14 +486,14 @@ class CatalogueView:
             there = set(candidates[i, :CANDIDATES].tolist())
             limit = self._at[row]
             more = sorted(
-                (common, -int(self._visible[other]), other)
+                (common, -int(self._first_seen[other]), int(self._digest[other]), other)
                 for other, common in sharing.items()
                 if other not in there
                 and self._visible[other] < limit
                 and not (clean and self._source[other] == self._source[row])
             )
             if more:
-                others = np.array([other for _, _, other in more[:_SHARED]], np.intp)
+                others = np.array([other for *_, other in more[:_SHARED]], np.intp)
                 found = self._queries(others, old) @ query
                 candidates[i, CANDIDATES : CANDIDATES + len(others)] = others
                 similarity[i, CANDIDATES : CANDIDATES + len(others)] = found / np.float32(SCALE * SCALE)

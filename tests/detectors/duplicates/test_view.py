@@ -189,3 +189,35 @@ def test_a_late_epoch_switches_after_its_last_part() -> None:
     assert (view.epoch.number, view.epoch.switch_at) == (1, log[-3].offset)
     apply(view, log_of([epoch], start=90))
     assert view.epoch.number == 1
+
+
+@pytest.mark.parametrize("catalogue", [40, 400])
+@pytest.mark.parametrize("clean", [False, True])
+def test_equally_near_products_are_the_same_for_who_followed_and_who_began_after_compaction(
+    catalogue: int, clean: bool
+) -> None:
+    half = catalogue // 2
+    items = [entry(f"a/{n:03}", n, "usb cable", 9.0, first_seen=n // 8) for n in range(half)]
+    items += [deleted(f"a/{n:03}", half + n) for n in range(4)]  # whose rows are given to others
+    items += [entry(f"a/{n:03}", 4 + n, "usb cable", 9.0, first_seen=n // 8) for n in range(half, catalogue)]
+    again = range(5, catalogue, 7)  # whose match version the compacted log no longer holds
+    items += [
+        entry(f"a/{n:03}", 2 * catalogue + n, "usb cable", 8.0, match=n, match_price=9.0, first_seen=n // 8)
+        for n in again
+    ]
+    # The same code, which finds more of them than are near.
+    items += [entry(f"c/{n}", 4 * catalogue + n, f"Sony DSC-W120 {'x' * n}", first_seen=n // 3) for n in range(12)]
+    items += [entry("b/1", 5 * catalogue, "usb cable", 9.0), entry("b/2", 5 * catalogue + 1, "Sony DSC-W120 black")]
+    log = log_of(items)
+    last = {record.key: record.offset for record in log}
+    compacted = [record for record in log if last[record.key] == record.offset and record.value is not None]
+    followed, began, asked = apply(new_view(), log, 7), apply(new_view(), compacted), ["b/1", "b/2"]
+
+    def found(view: CatalogueView) -> list[list[str]]:
+        hits = view.search(asked, 24, clean=clean)
+        rows = [*hits.neighbours.tolist(), *hits.candidates.tolist()]
+        return [[view.entry_at(row).identity for row in line if row >= 0] for line in rows]
+
+    assert found(began) == found(followed)
+    assert set(found(followed)[2]) >= {f"a/{n:03}" for n in range(4, 8)}  # of equally near ones those first seen
+    assert _said(began, asked, clean=clean) == _said(followed, asked, clean=clean)
