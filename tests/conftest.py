@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import uuid
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,39 @@ from streams.errors import BrokerError
 def pytest_configure(config: pytest.Config) -> None:
     # kafka-python 3.0 reads its own schemas in a way that Python 3.11 and 3.12 have deprecated (3.13 has not)
     config.addinivalue_line("filterwarnings", "ignore:(read|open)_text is deprecated:DeprecationWarning")
+
+
+_NO_DATA = "the evaluation data is not here"
+_SKIPPED = pytest.StashKey[list[str]]()
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    session.config.stash[_SKIPPED] = []
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    # A clean clone is without the evaluation data; its tests may be skipped for that, and for nothing else.
+    without_data = item.get_closest_marker("shared_data") and _NO_DATA in str(report.longrepr)
+    if report.skipped and not hasattr(report, "wasxfail") and item.get_closest_marker("kafka") and not without_data:
+        item.config.stash[_SKIPPED].append(item.nodeid)
+    return report
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Continuous integration proves what needs Kafka, or fails: a test skipped there would be a hole in the proof."""
+    if os.environ.get("CI") and session.config.stash[_SKIPPED] and session.exitstatus == pytest.ExitCode.OK:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    if os.environ.get("CI") and (skipped := config.stash[_SKIPPED]):
+        terminalreporter.write_line(
+            f"Tests that need Kafka were skipped, which CI does not allow: {', '.join(skipped)}", red=True
+        )
 
 
 @pytest.fixture(scope="session")
@@ -50,4 +84,4 @@ def shared_data() -> Path:
     for folder in (root.parent / "shared" / "data", root / "shared" / "data"):
         if folder.is_dir():
             return folder
-    pytest.skip(f"the evaluation data is not here: there is no folder {root.parent / 'shared' / 'data'}")
+    pytest.skip(f"{_NO_DATA}: there is no folder {root.parent / 'shared' / 'data'}")
