@@ -44,21 +44,21 @@ class SourceRecord(Protocol):
     """A Kafka record as the client library hands it over; aiokafka's `ConsumerRecord` fits as it is."""
 
     @property
-    def topic(self) -> str: ...  # noqa: D102 -- the names of Kafka's own fields
+    def topic(self) -> str: ...  # noqa: D102 -- Kafka's own name
     @property
-    def partition(self) -> int: ...  # noqa: D102
+    def partition(self) -> int: ...  # noqa: D102 -- Kafka's own name
     @property
-    def offset(self) -> int: ...  # noqa: D102
+    def offset(self) -> int: ...  # noqa: D102 -- Kafka's own name
     @property
     def timestamp(self) -> int:
         """Milliseconds since 1970, UTC."""
 
     @property
-    def key(self) -> bytes | None: ...  # noqa: D102
+    def key(self) -> bytes | None: ...  # noqa: D102 -- Kafka's own name
     @property
-    def value(self) -> bytes | None: ...  # noqa: D102
+    def value(self) -> bytes | None: ...  # noqa: D102 -- Kafka's own name
     @property
-    def headers(self) -> Sequence[tuple[str, bytes]]: ...  # noqa: D102
+    def headers(self) -> Sequence[tuple[str, bytes]]: ...  # noqa: D102 -- Kafka's own name
 
 
 @dataclass(frozen=True, slots=True)

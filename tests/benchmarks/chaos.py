@@ -262,7 +262,7 @@ def make_trouble(kafka: EmbeddedKafka, chaotic: Deployment, rng: random.Random, 
         chaotic.revive()
         if rng.random() < 0.8:  # else a worker that has just begun to start
             working = list(chaotic.workers.values())
-            wait_until(lambda some=working: any(worker.ready() for worker in some), 60)  # type: ignore[misc]
+            wait_until(lambda some=working: any(worker.ready() for worker in some), 60)  # type: ignore[misc]  # a default's type
         time.sleep(rng.uniform(0.2, 6.0))
         chaotic.revive()
         if step == "kill":
@@ -275,7 +275,7 @@ def make_trouble(kafka: EmbeddedKafka, chaotic: Deployment, rng: random.Random, 
             chaotic.start(name)
         elif step == "join":
             worker = chaotic.start("second")
-            if not wait_until(lambda w=worker: w.ready() and assigned(w), 90):  # type: ignore[misc]
+            if not wait_until(lambda w=worker: w.ready() and assigned(w), 90):  # type: ignore[misc]  # a default's type
                 raise RuntimeError(f"the second worker got no partitions:\n{worker.last_words()}")
             done.joins += 1
             say("the second worker joined")

@@ -22,7 +22,7 @@ def test_a_fault_changes_its_column_and_nothing_else(fault: FaultName) -> None:
         changed = {name for name in before[row] if record.values[name] != before[row][name]}
         assert changed == {column}
     assert [dict(record.values) for record in batch.records] == before
-    assert len(corrupted.batch.neighbours.facts) == len(corrupted.rows)  # type: ignore[union-attr]
+    assert len(corrupted.batch.neighbours.facts) == len(corrupted.rows)  # type: ignore[union-attr]  # has them
 
 
 @pytest.mark.parametrize(

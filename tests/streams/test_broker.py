@@ -74,15 +74,14 @@ def test_three_brokers_carry_on_when_one_is_killed(kafka: EmbeddedKafka) -> None
 
 
 _PARENT = """
-import sys, time
+import sys, threading
 from streams.broker import EmbeddedKafka
 with EmbeddedKafka() as broker:
     print(broker._nodes[0].java_pid, broker._nodes[0].process.pid, broker.data_dir, flush=True)
     if sys.argv[1] == "crash":
         import os
         os.abort()
-    while True:
-        time.sleep(1)
+    threading.Event().wait(120)  # for the signal
 """
 
 

@@ -23,7 +23,7 @@ def test_environment_overrides_file_and_secret_is_masked(tmp_path: Path, monkeyp
 
 def test_sasl_without_password_is_refused() -> None:
     with pytest.raises(ValidationError, match="needs sasl_username and sasl_password"):
-        Settings(kafka={"security_protocol": "SASL_SSL"})  # type: ignore[arg-type]
+        Settings(kafka={"security_protocol": "SASL_SSL"})  # type: ignore[arg-type]  # as a settings file gives it
 
 
 def test_unknown_setting_is_refused(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ def settings_for(servers: str, prefix: str, **overrides: object) -> Settings:
         topics=TopicNames(prefix=prefix),
         products={prefix + "products": None},
         behaviors={prefix + "behaviors": None},
-        **overrides,  # type: ignore[arg-type]
+        **overrides,  # type: ignore[arg-type]  # settings by name
     )
 
 

@@ -28,7 +28,7 @@ def vector(title: str) -> np.ndarray:
 def entry(
     identity: str, offset: int, title: str, price: float | None = None, *, match: int | None = None, **facts: object
 ) -> Entry:
-    revision = int(facts.pop("revision", 0))  # type: ignore[call-overload]
+    revision = int(facts.pop("revision", 0))  # type: ignore[call-overload]  # an int
     match_price = facts.pop("match_price", price)
     version = Version(0, offset)
     return Entry(
@@ -38,10 +38,10 @@ def entry(
         version=version,
         revision=revision,
         match_version=version if match is None else Version(0, match),
-        match_price=match_price,  # type: ignore[arg-type]
+        match_price=match_price,  # type: ignore[arg-type]  # a float or None
         encoder=ENCODER,
         vector=vector(title),
-        facts=Facts(identity, title=title, price=price, **{"first_seen": offset, **facts}),  # type: ignore[arg-type]
+        facts=Facts(identity, title=title, price=price, **{"first_seen": offset, **facts}),  # type: ignore[arg-type]  # fields
     )
 
 
