@@ -57,16 +57,19 @@ class Generation:
 
 
 def read_generation(key: bytes, value: bytes) -> Generation:
-    """The generation that `encode` wrote. Raises: ValueError, KeyError."""
-    body = orjson.loads(value)
-    return Generation(
-        key[len(GENERATION_KEY) :].decode(),
-        str(body["topic_id"]),
-        int(body["partitions"]),
-        int(body["number"]),
-        {int(partition): int(offset) for partition, offset in body["starts"].items()},
-        int(body["grown_from"]),
-    )
+    """The generation that `encode` wrote. Raises: ValueError."""
+    try:
+        body = orjson.loads(value)
+        return Generation(
+            key[len(GENERATION_KEY) :].decode(),
+            str(body["topic_id"]),
+            int(body["partitions"]),
+            int(body["number"]),
+            {int(partition): int(offset) for partition, offset in body["starts"].items()},
+            int(body["grown_from"]),
+        )
+    except (ValueError, TypeError, KeyError, AttributeError, OverflowError) as error:
+        raise ValueError(f"The generation of a topic does not read: {type(error).__name__} {error}.") from error
 
 
 def next_generation(

@@ -46,6 +46,8 @@ _NO_VECTOR: NDArray[np.int8] = np.zeros(0, np.int8)
 _FACTS_FIELDS = frozenset(f.name for f in fields(Facts))
 _TEXTS = ("title", "description", "identity")
 _OPTIONAL_TEXTS = ("brand", "category", "currency", "gtin", "mpn")
+_INT64 = 1 << 63
+_UNREADABLE = (ValueError, TypeError, KeyError, AttributeError, OverflowError)
 
 
 class EntryError(ValueError):
@@ -170,7 +172,7 @@ def decode_entries(records: Sequence[SourceRecord]) -> Decoded:
                 items.append((record.offset, _decode_live(key.decode(), head, value, size)))
             else:
                 raise ValueError("neither an entry nor a part of an epoch")
-        except (ValueError, TypeError, KeyError) as error:
+        except _UNREADABLE as error:
             skipped.append(Skipped(record.offset, key, str(error) or type(error).__name__))
     return Decoded(items, skipped, records[-1].offset + 1 if records else 0)
 
@@ -186,7 +188,9 @@ def _decode_live(identity: str, head: tuple[Any, ...], value: bytes, size: int) 
     if not 0 < dim <= _MAX_DIM or len(value) < size + dim:
         raise ValueError("the vector is cut off")
     body = orjson.loads(memoryview(value)[size + dim :])
-    raw = body["facts"]
+    raw = body["facts"] if isinstance(body, dict) else None
+    if not isinstance(raw, dict):
+        raise ValueError("an entry without facts")
     facts = Facts(**raw) if raw.keys() == _FACTS_FIELDS else Facts(**{k: raw[k] for k in raw.keys() & _FACTS_FIELDS})
     if facts.identity != identity:
         raise ValueError("the facts are of another product than the key")
@@ -194,7 +198,11 @@ def _decode_live(identity: str, head: tuple[Any, ...], value: bytes, size: int) 
         isinstance(getattr(facts, name), str | None) for name in _OPTIONAL_TEXTS
     ):
         raise ValueError("a text among the facts is none")
-    if not isinstance(facts.price, int | float | None) or not isinstance(facts.first_seen, int):
+    if (
+        not isinstance(facts.price, int | float | None)
+        or type(facts.first_seen) is not int
+        or not -_INT64 <= facts.first_seen < _INT64
+    ):
         raise ValueError("a number among the facts is none")
     topic, encoder = body["topic"], body["encoder"]
     if not isinstance(topic, str) or not isinstance(encoder, str):

@@ -1,8 +1,9 @@
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import numpy as np
+import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -18,7 +19,9 @@ from detectors.duplicates.entry import (
 from detectors.duplicates.epoch import Epoch, epoch_chunks, join_chunks
 from detectors.duplicates.sketch import BUCKETS, flat_weights
 from detectors.records import Facts, StoredRecord, Version
-from tests.detectors.duplicates.offers import deleted, entry, log_of
+from tests.detectors.duplicates.offers import DIM, ENCODER, deleted, entry, log_of, new_view
+
+HEAD_BYTES = 51
 
 
 def _same(a: Entry, b: Entry) -> bool:
@@ -108,6 +111,42 @@ def test_no_bytes_raise(pairs: list[tuple[bytes | None, bytes | None]]) -> None:
     records = [StoredRecord("c", 0, i, 0, k, v, [("version", v or b"")]) for i, (k, v) in enumerate(pairs)]
     decoded = decode_entries(records)
     assert len(decoded.items) + len(decoded.skipped) <= len(records)
+
+
+_JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(-(1 << 63), (1 << 64) - 1) | st.floats() | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=5,
+)
+_FACT = st.sampled_from([f.name for f in fields(Facts)])
+
+
+@given(
+    st.one_of(
+        _JSON,
+        st.fixed_dictionaries({"topic": _JSON, "encoder": _JSON, "facts": _JSON}),
+        st.fixed_dictionaries({"topic": st.just("products"), "encoder": st.just(ENCODER), "facts": _JSON}),
+        st.dictionaries(_FACT, _JSON, max_size=2).map(
+            lambda wrong: {"topic": "products", "encoder": ENCODER, "facts": {"identity": "a/1", **wrong}}
+        ),
+    ),
+    st.one_of(st.none(), st.binary(min_size=HEAD_BYTES, max_size=HEAD_BYTES)),
+    _JSON,
+)
+def test_no_body_and_no_head_raises(body: object, head: bytes | None, version: object) -> None:
+    good = log_of([entry("a/1", 1, "Sony TV")])[0]
+    assert good.value is not None
+    # What follows the format and the dimension is any number.
+    start = good.value[:3] + (head or good.value[:HEAD_BYTES])[3:] + good.value[HEAD_BYTES : HEAD_BYTES + DIM]
+    live = StoredRecord("c", 0, 0, 0, b"a/1", start + orjson.dumps(body))
+    gone = StoredRecord("c", 0, 1, 0, b"a/2", None, [("version", orjson.dumps(version))])
+    decoded = decode_entries([live, gone, replace(good, offset=2, key=b"a/1")])
+    assert decoded.position == 3
+    assert len(decoded.items) + len(decoded.skipped) == 3
+    assert decoded.items[-1][0] == 2
+    view = new_view()
+    view.apply(decoded.items, decoded.position)  # what decodes can be applied
+    assert "a/1" in view
 
 
 def test_an_epoch_comes_back_from_its_parts_in_any_order() -> None:
