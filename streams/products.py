@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from streams.outlet import Outlet
     from streams.settings import TopicNames
 
-__all__ = ["ProductWay", "facts_of"]
+__all__ = ["ProductWay", "facts_of", "next_entry"]
 
 # Misrouted records from which a topic is refused, and their share of the others.
 _MISROUTED = 20
@@ -226,7 +226,7 @@ class ProductWay:
                 entry = Entry(identity, source_topic, partition, version, match_version=version, deleted=True)
             else:
                 prior = latest.get(identity) or self._published(identity, version) or known[row]
-                entry = _entry(facts[row], prior, source_topic, partition, version, encoder, vectors[row])
+                entry = next_entry(facts[row], prior, source_topic, partition, version, encoder, vectors[row])
             latest[identity] = entry
             entries.append(entry)
         self._unread |= latest
@@ -344,7 +344,7 @@ class ProductWay:
         metrics.end_to_end(topic, time.time() - stamps / 1e3)
 
 
-def _entry(
+def next_entry(
     facts: Facts,
     prior: Entry | None,
     topic: str,

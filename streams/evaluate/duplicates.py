@@ -19,7 +19,7 @@ from detectors.records import SourceRecord, StoredRecord, split_identity
 from models.protocol import Encoder
 from streams.errors import InputError
 from streams.files import FileError, Row, read_rows
-from streams.products import facts_of
+from streams.products import facts_of, next_entry
 
 __all__ = ["DuplicatesReport", "evaluate_duplicates"]
 
@@ -123,33 +123,30 @@ class _Run:
         entries = self._entries(self._intake.take(records))
         if not entries:
             return
-        self._append([encode_entry(entry) for entry in entries.values()])
-        hits = self._view.search(list(entries), clean=self._clean)
+        self._append([encode_entry(entry) for entry in entries])
+        # A new price says nothing new about links.
+        speaking = list(dict.fromkeys(entry.identity for entry in entries if entry.match_version == entry.version))
+        hits = self._view.search(speaking, clean=self._clean)
         self._owner.apply(statements(self._view, hits, clean=self._clean))
-        for identity, rows in zip(entries, hits.candidates[:, :CANDIDATES].tolist(), strict=True):
+        for identity, rows in zip(speaking, hits.candidates[:, :CANDIDATES].tolist(), strict=True):
             self._candidates[identity] = [self._view.entry_at(row).identity for row in rows if row >= 0]
         if self._epochs.due(len(self._view), self._view.counted):
             self._append([(*chunk.encode(), []) for chunk in epoch_chunks(self._view.make_epoch(0))])
 
-    def _entries(self, taken: Taken) -> dict[str, Entry]:
+    def _entries(self, taken: Taken) -> list[Entry]:
         facts = facts_of(taken.batch)
         vectors = quantise(self._encoder.encode([fact.title for fact in facts])) if facts else ()
-        entries: dict[str, Entry] = {}
+        entries: list[Entry] = []
+        latest: dict[str, Entry] = {}
         for record, fact, vector in zip(taken.batch.records, facts, vectors, strict=True):
             source, version, identity = record.source, record.version, record.identity
-            entries[identity] = Entry(
-                identity=identity,
-                topic=source.topic,
-                partition=source.partition,
-                version=version,
-                match_version=version,
-                match_price=fact.price,
-                encoder=self._encoder.name,
-                vector=vector,
-                facts=fact,
-            )
+            prior = latest.get(identity) or self._view.peek(identity)
+            entry = next_entry(fact, prior, source.topic, source.partition, version, self._encoder.name, vector)
+            latest[identity] = entry
+            entries.append(entry)
             self._identity[source.partition, split_identity(identity)[1]] = identity
-            self._order[identity] = source.offset
+            if entry.match_version == version:
+                self._order[identity] = source.offset
         return entries
 
     def _append(self, items: Iterable[tuple[bytes, bytes | None, list[tuple[str, bytes]]]]) -> None:

@@ -71,6 +71,20 @@ def test_one_shop_twice_repeats_its_products(shops: tuple[Path, Path, Path]) -> 
     assert (report.records, report.truth_unknown, report.recall) == (12, 13, 0)
 
 
+@pytest.mark.parametrize("far", [0, 300])
+def test_a_new_price_neither_makes_nor_cuts_a_link(shops: tuple[Path, Path, Path], tmp_path: Path, far: int) -> None:
+    """far: rows between a product and its new price, so that both are in one batch, or not."""
+    one, two, truth = shops
+    other = [(str(1000 + i), f"Acme lamp {i} LQ-{7000 + i}", "", "", "5") for i in range(far)]
+    prices = [(str(50 + i), f"new {n}", "", "", "2100") for i, n in enumerate(NAMES)]
+    rows = [line.split("#") for line in two.read_text().splitlines()]
+    again = _write(tmp_path / "again.csv", [*rows, *other, *prices])
+    contract = load_contract(CONTRACTS / "amazon-google.yaml")
+    report = evaluate_duplicates(contract, [one, again], truth, ("idOne", "idTwo"), Words(), delimiter="#")
+    assert report.records == 24 + far
+    assert (report.precision, report.recall, report.recall_at_1) == (1, 1, 1)
+
+
 def test_what_is_asked_wrongly_is_said(shops: tuple[Path, Path, Path]) -> None:
     one, two, truth = shops
     contract = load_contract(CONTRACTS / "amazon-google.yaml")
