@@ -138,6 +138,7 @@ def corrected_record(
         "version": list(record.version),
         "identity": record.identity,
         "canonical": canonical,
+        "detector_version": DETECTOR_VERSION,
         "contract_version": versions.contract_version,
         "encoder": versions.encoder,
         "event_time": record.event_time,
@@ -162,8 +163,13 @@ def corrected_record(
     return dump({**values, "_quality": quality})
 
 
-def link_message(change: LinkChange, processing_time: int) -> tuple[bytes, bytes]:
-    """(key, value) of the finding that two offers are one product, or of its retraction, which has the same id."""
+def link_message(
+    change: LinkChange, versions: Versions | None, event_time: int | None, processing_time: int
+) -> tuple[bytes, bytes]:
+    """(key, value) of the finding that two offers are one product, or of its retraction, which has the same id.
+
+    versions: of the later offer's topic. event_time: when the later offer was first seen. Both None where unknown.
+    """
     link = change.link
     body = rule_fields(LINK_RULES[link.rule])
     body |= {
@@ -174,7 +180,9 @@ def link_message(change: LinkChange, processing_time: int) -> tuple[bytes, bytes
         "offset": link.later_version.offset,
         "identity": link.later,
         "other": link.earlier,
+        "key": None,
         "field": None,
+        "observed": None,
         "confidence": round(link.confidence, 4),
         "evidence": {
             "reason": link.reason,
@@ -182,6 +190,10 @@ def link_message(change: LinkChange, processing_time: int) -> tuple[bytes, bytes
             "statistics": {"rule_score": link.score},
         },
         "detector_version": DETECTOR_VERSION,
+        "model": None if versions is None else versions.encoder,
+        "contract": None if versions is None else versions.contract,
+        "contract_version": None if versions is None else versions.contract_version,
+        "event_time": event_time,
         "processing_time": processing_time,
     }
     return link.later.encode("utf-8"), dump(body)

@@ -33,6 +33,7 @@ from models.protocol import Encoder
 from sinks.http import MetricsServer
 from sinks.metrics import Metrics, TopicProgress
 from sinks.publisher import Publisher
+from sinks.wire import Versions
 from streams.behaviors import BehaviorWay
 from streams.catalogue import Catalogue
 from streams.clients import admin_client, aiokafka_options
@@ -55,7 +56,10 @@ __all__ = ["Worker", "contracts_of"]
 
 log = structlog.get_logger(__name__)
 
+Rehearse = Callable[[ConsumerRecord], Awaitable[None]]
+
 _CATCHING_UP = 1000  # products that wait to be read
+_HUNG_SECONDS = 60.0  # without a turn of the event loop
 _GARBAGE = (100_000, 20, 100)  # thresholds of the three generations of Python's collector
 _POISON_IN_A_ROW = 50  # records, after which the fault is not in the records
 _LOOK_SECONDS = 1.0  # between two looks at the source topics, where something seems to have changed
@@ -100,6 +104,7 @@ class Worker:
         self._generation_lock = asyncio.Lock()
         self._looked_at = 0.0
         self._retries: Counter[str] = Counter()
+        self._beat: float | None = None
         self.metrics = Metrics(version("streamgauge"), encoder.name)
         self._write_state()
 
@@ -124,12 +129,19 @@ class Worker:
             self._client,
             f"{settings.app_id}-links",
             names,
+            {
+                topic: Versions(contract.name, contract.version, encoder.name)
+                for topic, contract in self._contracts.items()
+                if contract.kind is Kind.PRODUCTS
+            },
             self._view,
             self._catalogue,
             self._outlet,
             self._compute,
             self.metrics,
             confirm,
+            lambda: self.app.consumer_generation_id,
+            3 * settings.session_timeout_seconds / 5,  # three heartbeats
         )
         self._agents = self._make_agents(scorer)
         self._lag = LagWatch(self.app, self._client, gone_seconds=confirm)
@@ -157,6 +169,7 @@ class Worker:
         finally:
             self._server.stop()
             self._compute.close()
+            self._state_file.unlink(missing_ok=True)
 
     # -- agents
 
@@ -181,7 +194,7 @@ class Worker:
                     self.metrics,
                     self._catching_up,
                 )
-                agents.append(self._agent(topic, behaviors))
+                agents.append(self._agent(topic, behaviors, behaviors.rehearse))
                 continue
             handled = topic
             if topic in settings.rekey:
@@ -205,36 +218,41 @@ class Worker:
                 frozenset((topic, names.rekeyed(topic))),
                 self._look_again,
             )
-            agents.append(self._agent(handled, products))
+            agents.append(self._agent(handled, products, products.rehearse))
         agents.append(self._agent(names.named("links"), self._links, inflight=1))
         return agents
 
-    def _agent(self, topic: str, handler: Handler, inflight: int | None = None) -> BatchAgent:
+    def _agent(
+        self, topic: str, handler: Handler, rehearse: Rehearse | None = None, inflight: int | None = None
+    ) -> BatchAgent:
+        """rehearse: passes a record that went well through the handler's work once more, without consequences."""
         options = DeliveryOptions.of(self._settings)
         if inflight is not None:
             options = DeliveryOptions(
                 options.batch_records, inflight, options.retries, options.backoff_seconds, options.drain_seconds
             )
 
-        poisoned, since = 0, -1
-
         async def prepared(records: Sequence[ConsumerRecord], generation: int) -> Awaitable[None] | None:
             await self._prepare(generation)
             return await handler(records, generation)
 
+        async def self_test() -> None:
+            await self._self_test()
+            if agent.last_good is not None and rehearse is not None:
+                await rehearse(agent.last_good)
+
         async def poison(record: ConsumerRecord, error: BaseException) -> None:
-            nonlocal poisoned, since
-            poisoned, since = poisoned + 1 if agent.stats.batches == since else 1, agent.stats.batches
-            if poisoned > _POISON_IN_A_ROW:
+            kind = type(error).__name__  # its text may hold values of the record
+            failed = agent.stats.poison_in_a_row
+            if agent.last_good is None and failed > _POISON_IN_A_ROW:
                 raise InfrastructureError(
-                    f"{poisoned} records of {topic} in a row could not be processed: {type(error).__name__}: {error}.",
-                    "That is no fault of the records. Nothing of this batch was acknowledged.",
+                    f"Not one of the first {failed} records of {topic} could be processed: {kind}.",
+                    "That is no fault of the records; look at its contract. Nothing of this batch was acknowledged.",
                 ) from error
-            rejection = Rejection(record, "process", type(error).__name__, f"Processing failed: {error}")
-            await self._outlet.bury([rejection])
+            await self._outlet.bury([Rejection(record, "process", kind, f"Processing failed with a {kind}.")])
             self.metrics.records(record.topic, "dead_letter", 1)
 
-        agent = batch_agent(self.app, topic, prepared, on_poison=poison, self_test=self._self_test, options=options)
+        agent = batch_agent(self.app, topic, prepared, on_poison=poison, self_test=self_test, options=options)
         return agent
 
     async def _self_test(self) -> None:
@@ -318,6 +336,7 @@ class Worker:
     async def _watch(self) -> None:
         """Every two seconds: figures for the metrics, the state file, and stale catalogue entries of ours."""
         while not self.app.should_stop:
+            self._beat = time.monotonic()
             self._report()
             self._write_state()
             if self._ready.is_set():
@@ -329,8 +348,7 @@ class Worker:
         lag: Counter[str] = Counter()
         for tp, behind in self._lag.lag.items():
             lag[tp.topic] += behind
-        now = time.monotonic()
-        ages = {tp.topic: now - at for tp, at in sorted(self.app.commits.at.items(), key=lambda item: item[1])}
+        ages = self._lag.commit_ages()
         self.metrics.progress([TopicProgress(topic, behind, ages.get(topic)) for topic, behind in lag.items()])
         self.metrics.view(len(self._view), self._catalogue.follower.position)
         for agent in self._agents:
@@ -345,7 +363,9 @@ class Worker:
         return any(behind > _CATCHING_UP for tp, behind in self._lag.lag.items() if tp.topic in topics)
 
     def _live(self) -> tuple[bool, dict[str, Any]]:
-        return True, {}
+        """Whether the event loop still turns; asked from the metrics' own thread."""
+        age = 0.0 if self._beat is None else time.monotonic() - self._beat
+        return age < _HUNG_SECONDS, {"beat_age_seconds": round(age, 1)}
 
     def _readiness(self) -> tuple[bool, dict[str, Any]]:
         """Recovered, and not stalled; a worker without partitions and one whose topics are idle are ready."""
@@ -357,13 +377,17 @@ class Worker:
         }
         return self._ready.is_set() and not self._lag.stalled, details
 
+    @property
+    def _state_file(self) -> Path:
+        return self._settings.state_dir / f"{self._settings.app_id}-{os.getpid()}.json"
+
     def _write_state(self) -> None:
         """The state file says where this worker can be found.
 
         Raises: InfrastructureError where the folder is full or read-only: what we keep there later could not be kept.
         """
         folder = self._settings.state_dir
-        path = folder / f"{self._settings.app_id}-{os.getpid()}.json"
+        path = self._state_file
         server = getattr(self, "_server", None)
         body = {"pid": os.getpid(), "metrics": server.url if server else None, "written": time.time()}
         try:

@@ -61,15 +61,24 @@ class BehaviorWay:
         judged = time.perf_counter()
 
         async def confirmed() -> None:
-            await self._outlet.send(judgement.outputs, taken.rejections, judgement.sources)
+            refused = await self._outlet.send(judgement.outputs, taken.rejections, judgement.sources)
             topic, now = records[0].topic, time.perf_counter()
-            judgement.count(self._metrics, topic)
+            judgement.count(self._metrics, topic, refused)
             self._metrics.records(topic, "dead_letter", len(taken.rejections))
             self._metrics.batch(topic, len(records), {"judge": judged - started, "publish": now - judged})
             stamps = np.fromiter((record.timestamp for record in records), np.float64, len(records))
             self._metrics.end_to_end(topic, time.time() - stamps / 1e3)
 
         return confirmed()
+
+    async def rehearse(self, record: SourceRecord) -> None:
+        """Judge a record without any consequence: raises where a record that went well before does not any more."""
+
+        def judge() -> None:
+            taken = self._intake.take([record])
+            self._judge.judge(taken, taken.batch)
+
+        await self._compute.run(judge)
 
     def _work(self, records: Sequence[SourceRecord]) -> tuple[Taken, Judgement]:
         taken = self._intake.take(records)

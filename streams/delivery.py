@@ -27,7 +27,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 from faust.types import TP
 
-from sinks.errors import PublishError
+from sinks.errors import PublishError, PublishInterrupted
 from streams.errors import InfrastructureError
 from streams.faust_batches import BatchApp, BatchSchema, unacknowledged
 
@@ -117,7 +117,8 @@ class DeliveryOptions:
 class DeliveryStats:
     """Figures of one topic's delivery, since the start of the worker. Read them at any time; only we write them.
 
-    batches, records: acknowledged. retries: repeats of whole batches. poison: records given up as dead letters.
+    batches, records: acknowledged. retries: repeats of whole batches. poison: records given up as dead letters;
+    poison_in_a_row: since one was processed.
     dropped: batches that were begun and not acknowledged, because partitions went or an earlier batch failed.
     in_flight: batches begun and not acknowledged. queued: records received and not begun.
     acknowledged_at: monotonic seconds of the last acknowledgement; None before the first.
@@ -128,6 +129,7 @@ class DeliveryStats:
     records: int = 0
     retries: int = 0
     poison: int = 0
+    poison_in_a_row: int = 0
     dropped: int = 0
     in_flight: int = 0
     queued: int = 0
@@ -147,7 +149,7 @@ class _Batch:
 class BatchAgent:
     """Delivers the records of one topic to one handler. Made by `batch_agent`.
 
-    agent: the Faust agent underneath. stats: figures.
+    agent: the Faust agent underneath. stats: figures. last_good: the last record that was processed without fault.
     """
 
     def __init__(
@@ -160,6 +162,7 @@ class BatchAgent:
         self_test: SelfTest,
     ) -> None:
         self.stats = DeliveryStats(topic)
+        self.last_good: ConsumerRecord | None = None
         self._app = app
         self._handler = handler
         self._options = options
@@ -262,7 +265,9 @@ class BatchAgent:
             if (error := _error_of(self._flying[0].second)) is not None:
                 await self._go_back(self._flying.popleft(), error)
                 return
-            self._acknowledge(self._flying.popleft())
+            batch = self._flying.popleft()
+            self._went_well(batch.records)
+            self._acknowledge(batch)
         if self._first is None or not self._first[1].done():
             return
         batch, first = self._first
@@ -367,9 +372,14 @@ class BatchAgent:
             await self._self_test()
         except Exception as broken:
             raise InfrastructureError(
-                f"Records of {self.stats.topic} fail, and so does a record that is known to be good: {broken}.",
+                f"Records of {self.stats.topic} fail, and so does what is known to be good: {type(broken).__name__}.",
                 "Nothing was acknowledged; put that right and start the worker again.",
             ) from broken
+        if isinstance(again, PublishInterrupted | KafkaError):
+            raise InfrastructureError(
+                f"What came of a record of {self.stats.topic} could not be written: {type(again).__name__}.",
+                "Nothing of this batch was acknowledged; see to the broker and start the worker again.",
+            ) from again
         record = records[0]
         log.error(
             "delivery.poison",
@@ -378,11 +388,15 @@ class BatchAgent:
             offset=record.offset,
             kind=type(again).__name__,
         )
+        self.stats.poison_in_a_row += 1
         try:
             await self._on_poison(record, again)
+        except InfrastructureError:
+            raise
         except Exception as refused:
             raise InfrastructureError(
-                f"No dead letter could be written for {record.topic} {record.partition} {record.offset}: {refused}.",
+                f"No dead letter could be written for {record.topic} {record.partition} {record.offset}:"
+                f" {type(refused).__name__}.",
                 "See that the topic of dead letters is there and takes records larger than the source's.",
             ) from refused
         self.stats.poison += 1
@@ -396,7 +410,12 @@ class BatchAgent:
                 await second
         except Exception as error:
             return error
+        self._went_well(records)
         return None
+
+    def _went_well(self, records: Sequence[ConsumerRecord]) -> None:
+        self.last_good = records[-1]
+        self.stats.poison_in_a_row = 0
 
     async def _drop(self) -> list[_Batch]:
         """Cancel everything in flight, unacknowledged. Returns what that was, oldest first."""
@@ -483,7 +502,7 @@ class LagWatch:
     """Asks the broker, through a client of its own, how far the topics reach: lag, and whether a broker is there.
 
     client: options of aiokafka. gone_seconds: without an answer for that long the worker stops, with exit code 1.
-    stall_seconds: a partition is stalled that was assigned and grew, and of which nothing was committed, for so long.
+    stall_seconds: a partition is stalled that is assigned and lags, and of which nothing was committed for so long.
 
     lag: records behind, per assigned partition. assigned: whether any partition is ours. stalled: whether one stalls.
     """
@@ -508,10 +527,13 @@ class LagWatch:
         self._progress: dict[TP, tuple[int, int, float]] = {}  # committed, end, since
         app.task(self._watch)
 
-    def commit_age_seconds(self) -> float:
-        """Seconds since the oldest last commit of a partition that lags; 0 where none does."""
-        now = time.monotonic()
-        return max((now - self._app.commits.at.get(tp, now) for tp, lag in self.lag.items() if lag > 0), default=0.0)
+    def commit_ages(self) -> dict[str, float]:
+        """Per topic, seconds since the oldest last commit of a partition that lags; 0 where none does."""
+        now, ages = time.monotonic(), dict.fromkeys((tp.topic for tp in self.lag), 0.0)
+        for tp, lag in self.lag.items():
+            if lag > 0:
+                ages[tp.topic] = max(ages[tp.topic], now - self._app.commits.at.get(tp, now))
+        return ages
 
     def note(self, ends: dict[TP, int], committed: dict[TP, int], now: float) -> None:
         """Take in how far partitions reach and how far they are committed, at `now` in monotonic seconds."""
@@ -526,7 +548,8 @@ class LagWatch:
                 progress[tp] = (place, end, now)
             else:
                 progress[tp] = before
-                stalled |= end > before[1] and now - before[2] >= self._stall_seconds
+                # The marker of a transaction at the end of a partition counts as a record that never comes.
+                stalled |= (end > before[1] or self.lag[tp] > 1) and now - before[2] >= self._stall_seconds
         self._progress, self.stalled = progress, stalled
 
     async def _watch(self) -> None:

@@ -38,9 +38,13 @@ class Judgement:
     standardised: Sequence[Correction]
     repairs: Sequence[Correction]
 
-    def count(self, metrics: Metrics, topic: str) -> None:
-        """Add this judgement to the metrics; called once its outputs are confirmed."""
-        metrics.records(topic, "corrected", len(self.batch))
+    def count(self, metrics: Metrics, topic: str, refused: int) -> None:
+        """Add this judgement to the metrics; called once its outputs are confirmed.
+
+        refused: records whose outputs a topic did not take, so that they are dead letters.
+        """
+        metrics.records(topic, "corrected", len(self.batch) - refused)
+        metrics.records(topic, "dead_letter", refused)
         metrics.findings(topic, self.findings)
         metrics.corrections(topic, self.standardised, "standardised")
         metrics.corrections(topic, self.repairs, "repaired")
@@ -111,7 +115,7 @@ class Judge:
                         None if canonical is None else canonical[row],
                         self._versions,
                         now,
-                        keep_original=row in taken.keep_original,
+                        keep_original=row in taken.keep_original or "_quality" in record.original,
                     ),
                     (),
                 )

@@ -7,6 +7,7 @@ was fenced stops; it does not fence back.
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -21,7 +22,7 @@ from detectors.duplicates.links import LinkChange, LinkOwner, LinkStatus
 from detectors.duplicates.statement import Statement, StatementError, decode_statement
 from detectors.records import Rejection, SourceRecord
 from sinks.publisher import BATCH_BYTES
-from sinks.wire import LINK_RULES, link_message
+from sinks.wire import LINK_RULES, Versions, link_message
 from streams.errors import InfrastructureError
 from streams.patience import patiently
 
@@ -36,6 +37,11 @@ if TYPE_CHECKING:
 __all__ = ["LinkWay"]
 
 log = structlog.get_logger(__name__)
+
+
+class LostPartitionError(Exception):
+    """The links topic went to another worker while a batch was decided; the batch is that worker's."""
+
 
 _EPOCH_MARGIN = 500  # catalogue offsets between the making of an epoch and its start
 _READ_SECONDS = 120.0
@@ -53,23 +59,30 @@ class LinkWay:
         options: Mapping[str, Any],
         transactional_id: str,
         topics: TopicNames,
+        versions: Mapping[str, Versions],
         view: CatalogueView,
         catalogue: Catalogue,
         outlet: Outlet,
         compute: Compute,
         metrics: Metrics,
         gone_seconds: float,
+        current_generation: Callable[[], int],
+        membership_seconds: float,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._options = dict(options)
         self._transactional_id = transactional_id
         self._topics = topics
+        self._versions = versions
         self._view = view
         self._catalogue = catalogue
         self._outlet = outlet
         self._compute = compute
         self._metrics = metrics
         self._gone_seconds = gone_seconds
+        self._current_generation = current_generation
+        self._membership_seconds = membership_seconds
+        self._fenced_for: int | None = None
         self._clock = clock
         self._epochs = EpochPolicy()
         self._producer: AIOKafkaProducer | None = None
@@ -93,7 +106,7 @@ class LinkWay:
         owner, self._generation, was = self._owner, None, self._generation
         # After a failure too: what was half said is taken back by reading the mapping as committed.
         if owner is None or was != generation:
-            owner = self._owner = await self._take_over()
+            owner = self._owner = await self._take_over(generation)
         statements, rejections = _decoded(records)
         if rejections:
             await self._outlet.bury(rejections)
@@ -104,11 +117,10 @@ class LinkWay:
             async with self._producer.transaction():
                 sent = [
                     await self._producer.send(self._topics.named("findings"), value, key)
-                    for key, value in (link_message(change, now) for change in changes)
+                    for key, value in (self._message(change, now) for change in changes)
                 ]
-                named = self._topics.named(
-                    "mapping"
-                )  # its one partition is named: finding it out costs more than sending
+                # The mapping's one partition is named: finding it out costs more than sending.
+                named = self._topics.named("mapping")
                 sent += [await self._producer.send(named, value, key, partition=0) for key, value in mapping]
                 for future in sent:
                     await future
@@ -132,8 +144,19 @@ class LinkWay:
         self._generation = generation
         await self._make_epoch()
 
-    async def _take_over(self) -> LinkOwner:
+    def _message(self, change: LinkChange, now: int) -> tuple[bytes, bytes]:
+        facts = self._view.facts(change.link.later)
+        return link_message(change, self._versions.get(change.link.topic), facts.first_seen if facts else None, now)
+
+    async def _take_over(self, generation: int) -> LinkOwner:
+        if self._fenced_for == generation:
+            # Something failed since. Perhaps others have taken us for dead: the group tells us so within a few
+            # heartbeats, and then the owner is another, who must not be fenced back.
+            await asyncio.sleep(self._membership_seconds)
+        if self._current_generation() != generation:
+            raise LostPartitionError(f"{self._topics.named('links')} belongs to another worker now")
         await self.stop()
+        self._fenced_for = generation
         self._producer = AIOKafkaProducer(
             **self._options,
             transactional_id=self._transactional_id,
@@ -147,8 +170,8 @@ class LinkWay:
             try:
                 owner.load(key.decode("utf-8"), orjson.loads(value))
                 products += 1
-            except (ValueError, KeyError, TypeError) as error:
-                log.error("mapping.unreadable", error=repr(error))
+            except (ValueError, KeyError, TypeError, AttributeError) as error:
+                log.error("mapping.unreadable", kind=type(error).__name__)
         self._links = len(owner.links())
         log.info("links.taken_over", products=products, links=self._links)
         return owner

@@ -7,11 +7,14 @@ from collections.abc import Sequence
 from typing import Any
 
 import orjson
+import structlog
 from aiokafka import ConsumerRecord
 
 from streams.follower import Follower
 
 __all__ = ["Mapping"]
+
+log = structlog.get_logger(__name__)
 
 
 class Mapping:
@@ -30,8 +33,13 @@ class Mapping:
 
     async def _apply(self, records: Sequence[ConsumerRecord], position: int) -> None:
         for record in records:
-            identity = record.key.decode("utf-8")
-            canonical = None if record.value is None else orjson.loads(record.value).get("canonical")
+            try:
+                identity = record.key.decode("utf-8")
+                canonical = None if record.value is None else orjson.loads(record.value)["canonical"]
+            except (ValueError, TypeError, KeyError, AttributeError) as error:
+                # The topic is compacted: this record stays, and no worker may end of it.
+                log.error("mapping.unreadable", offset=record.offset, kind=type(error).__name__)
+                continue
             if canonical is None or canonical == identity:
                 self._canonical.pop(identity, None)
             else:

@@ -30,7 +30,8 @@ class Outlet:
         rejections: Sequence[Rejection] = (),
         sources: Mapping[str, Sequence[SourceRecord]] | None = None,
     ) -> int:
-        """Send items by topic, and rejections as dead letters; returns how many items were refused.
+        """Send items by topic, and rejections as dead letters; returns how many source records became dead letters
+        because something of theirs was refused.
 
         sources: per topic, the source record behind each item. What the topic refuses (too large, no key) becomes a
         dead letter of that source record.
@@ -53,7 +54,8 @@ class Outlet:
             log.warning("outputs.refused", records=len(refused))
             once = {(r.source.topic, r.source.partition, r.source.offset): r for r in refused}
             await (await self._publisher.send(self._dead_letters, [dead_letter(r) for r in once.values()]))
-        return len(refused)
+            return len(once)
+        return 0
 
     async def bury(self, rejections: Sequence[Rejection]) -> None:
         """Dead letters, confirmed."""

@@ -165,7 +165,7 @@ class ProductWay:
             judgement, revised = await self._compute.run(self._judge_batch, prepared)
             judged = time.perf_counter()
             rejections = [*prepared.taken.rejections, *prepared.misrouted]
-            await self._outlet.send(judgement.outputs, rejections, judgement.sources)
+            refused = await self._outlet.send(judgement.outputs, rejections, judgement.sources)
             if revised:
                 await self._catalogue.publish(revised)
             now = time.perf_counter()
@@ -175,9 +175,18 @@ class ProductWay:
                 "judge": judged - read_back,
                 "publish": now - judged,
             }
-            self._count(records, prepared, judgement, stages)
+            self._count(records, prepared, judgement, stages, refused)
 
         return confirmed()
+
+    async def rehearse(self, record: SourceRecord) -> None:
+        """Judge a record without any consequence: raises where a record that went well before does not any more."""
+
+        def judge() -> None:
+            taken = self._intake.take([record])
+            self._judge.judge(taken, taken.batch)
+
+        await self._compute.run(judge)
 
     # On the compute thread: the view is touched nowhere else.
 
@@ -332,10 +341,15 @@ class ProductWay:
         return replace(taken, batch=replace(taken.batch, records=records))
 
     def _count(
-        self, records: Sequence[SourceRecord], prepared: _Prepared, judgement: Judgement, stages: dict[str, float]
+        self,
+        records: Sequence[SourceRecord],
+        prepared: _Prepared,
+        judgement: Judgement,
+        stages: dict[str, float],
+        refused: int,
     ) -> None:
         topic, metrics, taken = records[0].topic, self._metrics, prepared.taken
-        judgement.count(metrics, topic)
+        judgement.count(metrics, topic, refused)
         metrics.records(topic, "dead_letter", len(taken.rejections) + len(prepared.misrouted))
         metrics.records(topic, "deleted", len(taken.tombstones))
         metrics.batch(topic, len(records), stages)

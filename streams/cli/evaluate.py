@@ -38,12 +38,11 @@ def duplicates(
     from models.encoder import load_encoder
     from streams.errors import InputError
     from streams.evaluate.duplicates import evaluate_duplicates
-    from streams.settings import Settings
 
     first, _, second = truth_columns.partition(",")
     if not first.strip() or not second.strip() or "," in second:
         raise InputError(f"--truth-columns {truth_columns!r} does not name two columns.", "Write it as idA,idB.")
-    settings = Settings.from_file(config)
+    settings = load_settings(config)
     product_contract = load_contract(contract)
     console = Console(stderr=True)
     with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:

@@ -289,6 +289,13 @@ class TestLag:
             watch.note({self.PLACE: 10}, {self.PLACE: 10}, now)
             assert not watch.stalled
 
+    def test_a_backlog_of_which_nothing_is_committed_is_a_stall_without_growth_too(self, watch: LagWatch) -> None:
+        watch.note({self.PLACE: 1000}, {self.PLACE: 10}, 0)
+        watch.note({self.PLACE: 1000}, {self.PLACE: 10}, 60)
+        assert not watch.stalled
+        watch.note({self.PLACE: 1000}, {self.PLACE: 10}, 500)
+        assert watch.stalled
+
     def test_a_marker_at_the_end_is_not_a_stall(self, watch: LagWatch) -> None:
         for now in (0, 500):
             watch.note({self.PLACE: 11}, {self.PLACE: 10}, now)
