@@ -179,15 +179,20 @@ def flaws(topic: Topic, found: ExistingTopic) -> list[str]:
     wrong = []
     if topic.single and found.partitions != 1:
         wrong.append(f"it has {found.partitions} partitions and must have 1")
+    for key in _wrong_configs(topic, found):
+        must = "must be at least" if key == "max.message.bytes" else "must be"
+        wrong.append(f"{key} is {found.configs[key]} and {must} {topic.configs[key]}")
+    return wrong
+
+
+def _wrong_configs(topic: Topic, found: ExistingTopic) -> list[str]:
+    """Those essential settings that are not as they must be; what we may not read is taken to be right."""
+    wrong = []
     for key in sorted(topic.essential):
         have, want = found.configs.get(key), topic.configs[key]
-        if have is None or have == want:
+        if have is None or have == want or (key == "max.message.bytes" and int(have) >= int(want)):
             continue
-        if key == "max.message.bytes":
-            if int(have) < int(want):
-                wrong.append(f"{key} is {have} and must be at least {want}")
-            continue
-        wrong.append(f"{key} is {have} and must be {want}")
+        wrong.append(key)
     return wrong
 
 
@@ -213,12 +218,21 @@ def ensure_topics(settings: Settings, *, create_sources: bool = False) -> list[s
                 "`streamgauge topics create`.",
             )
         for topic in wanted:
-            if topic.single and topic.name in found and found[topic.name].partitions != 1:
+            if topic.name in found and (wrong := flaws(topic, found[topic.name])):
                 raise TopicError(
-                    f"The topic {topic.name} has {found[topic.name].partitions} partitions and must have 1.",
-                    "Delete it, or set topics.prefix to give this deployment topics of its own.",
+                    f"The topic {topic.name} cannot be used: {'; '.join(wrong)}.", _remedy(topic, found[topic.name])
                 )
         return _create(admin, missing, settings.topics.replication)
+
+
+def _remedy(topic: Topic, found: ExistingTopic) -> str:
+    if topic.single and found.partitions != 1:
+        return "Delete it, or set topics.prefix to give this deployment topics of its own."
+    changes = ",".join(f"{key}={topic.configs[key]}" for key in _wrong_configs(topic, found))
+    return (
+        f"Change it: kafka-configs.sh --alter --entity-type topics --entity-name {topic.name} --add-config {changes} "
+        "(with your --bootstrap-server); or set topics.prefix to give this deployment topics of its own."
+    )
 
 
 def _create(admin: KafkaAdminClient, missing: Sequence[Topic], replication: int) -> list[str]:

@@ -90,9 +90,48 @@ def test_what_is_wrong_with_topics_of_others(kafka_servers: str, topic_prefix: s
             "message.timestamp.type is CreateTime and must be LogAppendTime",
         ],
     }
-    make_topic(kafka_servers, topic_prefix + "streamgauge.catalogue", 2)
-    with pytest.raises(TopicError, match="has 2 partitions and must have 1"):
+
+
+@pytest.mark.kafka
+@pytest.mark.parametrize(
+    ("name", "partitions", "configs", "told", "remedy"),
+    [
+        ("streamgauge.catalogue", 2, {"cleanup.policy": "compact"}, "it has 2 partitions and must have 1", "Delete it"),
+        (
+            "corrected",
+            1,
+            {"max.message.bytes": "3000000"},
+            "cleanup.policy is delete and must be compact",
+            ".corrected --add-config cleanup.policy=compact ",
+        ),
+        (
+            "dead-letters",
+            1,
+            {"max.message.bytes": "2000000", "message.timestamp.type": "CreateTime"},
+            "message.timestamp.type is CreateTime and must be LogAppendTime",
+            "dead-letters --add-config message.timestamp.type=LogAppendTime ",
+        ),
+        (
+            "dead-letters",
+            1,
+            {"max.message.bytes": "1000", "message.timestamp.type": "LogAppendTime"},
+            "max.message.bytes is 1000 and must be at least 1114124",
+            "dead-letters --add-config max.message.bytes=1114124 ",
+        ),
+    ],
+)
+def test_a_topic_that_would_break_a_guarantee_stops_the_start(
+    kafka_servers: str, topic_prefix: str, name: str, partitions: int, configs: dict[str, str], told: str, remedy: str
+) -> None:
+    settings = settings_for(kafka_servers, topic_prefix)
+    topic = settings.topics.corrected(topic_prefix + "products") if name == "corrected" else topic_prefix + name
+    make_topic(kafka_servers, topic, partitions, configs)
+    with pytest.raises(TopicError) as caught:
         ensure_topics(settings, create_sources=True)
+    assert str(caught.value).startswith(f"The topic {topic} cannot be used: {told}.")
+    assert remedy in (caught.value.hint or "")
+    with admin_client(settings.kafka) as admin:
+        assert existing(admin, [topic.name for topic in topics(settings)]).keys() == {topic}
 
 
 @pytest.mark.kafka
