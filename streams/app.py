@@ -146,6 +146,7 @@ class Worker:
         self._agents = self._make_agents(scorer)
         self._lag = LagWatch(self.app, self._client, gone_seconds=confirm)
         self.app.sensors.add(_Rebalances(self.metrics))
+        self.app.closers += [self._links.stop, self._publisher.stop]
         for task in (self._begin, self._watch):
             self.app.task(task)
         for follower in (self._catalogue.follower, self._mapping.follower):

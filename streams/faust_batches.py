@@ -28,6 +28,7 @@ faust-streaming 0.15.3 (`FAUST_VERSION`); `check_faust` says whether they are al
 | `Schema.compile`                              | overridden: the event's value is the list                     |
 | `Stream.enable_acks`                          | switched off: we acknowledge by ourselves                     |
 | `App.on_stop`                                 | extended: what is in flight ends before the consumer does     |
+| `App.on_shutdown`                             | extended: our own producers are closed after everything else  |
 """
 
 from __future__ import annotations
@@ -78,6 +79,7 @@ _MODE_LOG = logging.getLogger("faust.batches")
 
 FAUST_VERSION = "0.15.3"
 SCHEME = "kafkabatch"
+_CLOSE_SECONDS = 3.0  # that closing a producer may take: nothing waits in it any more
 
 
 class Delivery(Protocol):
@@ -150,7 +152,7 @@ class BatchApp(faust.App):
     """A Faust app for topics in batches.
 
     deliveries: drained when partitions are about to be taken away and when the worker stops; what is acknowledged by
-    then is committed. commits: what the broker confirmed.
+    then is committed. commits: what the broker confirmed. closers: awaited last of all, when the worker has stopped.
     """
 
     logger = _MODE_LOG
@@ -160,6 +162,8 @@ class BatchApp(faust.App):
         self.deliveries: list[Delivery] = []
         self.commits = Commits()
         self.shutdown_seconds: float | None = None
+        self.closers: list[Callable[[], Awaitable[None]]] = []
+        self._deadline: threading.Timer | None = None
 
     async def drain(self) -> None:
         """Let what is in flight end, of all agents at once."""
@@ -169,11 +173,26 @@ class BatchApp(faust.App):
         """Stop fetching, end what is in flight, then stop as Faust does, which commits what is acknowledged."""
         if self.shutdown_seconds is not None:
             # After a crash nothing is worth waiting for, least of all a broker that is gone.
-            _exit_after(min(self.shutdown_seconds, 5.0) if self.crashed else self.shutdown_seconds)
+            self._deadline = _exit_after(min(self.shutdown_seconds, 5.0) if self.crashed else self.shutdown_seconds)
         if self._consumer is not None:
             self.consumer.stop_flow()
         await self.drain()
         await super().on_stop()
+
+    async def on_shutdown(self) -> None:
+        """Close what we opened ourselves. A broker that is gone, or a fault of the client, changes nothing any more."""
+        await super().on_shutdown()
+        results = await asyncio.gather(
+            *(asyncio.wait_for(close(), _CLOSE_SECONDS) for close in self.closers), return_exceptions=True
+        )
+        for result in results:
+            if isinstance(result, Exception):
+                log.warning("worker.close", error=repr(result))
+
+    def ended(self) -> None:
+        """The worker has stopped in time: the process may go on."""
+        if self._deadline is not None:
+            self._deadline.cancel()
 
 
 class Consumer(driver.Consumer):
@@ -419,13 +438,15 @@ def run(app: BatchApp, *, shutdown_seconds: float = 30.0) -> int:
         worker.execute_from_commandline()
     except SystemExit as ended:
         code, cause = ended.code, ended.__context__
+    finally:
+        app.ended()
     if reason := worker.crash_reason or cause:
         log.error("worker.crashed", reason=str(reason), kind=type(reason).__name__)
         return 1
     return code if isinstance(code, int) else 1
 
 
-def _exit_after(seconds: float) -> None:
+def _exit_after(seconds: float) -> threading.Timer:
     def leave() -> None:
         log.error("worker.hangs", seconds=seconds, hint="it is ended now; uncommitted records are delivered again")
         os._exit(1)
@@ -433,6 +454,7 @@ def _exit_after(seconds: float) -> None:
     timer = threading.Timer(seconds, leave)
     timer.daemon = True
     timer.start()
+    return timer
 
 
 def check_faust() -> list[str]:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import asyncio
+import threading
 from pathlib import Path
 
 import faust
@@ -12,6 +14,7 @@ from pydantic import SecretStr
 from streams.errors import InfrastructureError
 from streams.faust_batches import SCHEME, BatchApp, BatchSchema, Transport, check_faust, make_app
 from streams.settings import KafkaSettings, Settings
+from tests.kafka_tools import wait_until
 
 
 def test_this_faust_has_everything_that_we_touch() -> None:
@@ -64,3 +67,30 @@ async def test_the_app_drains_everything_that_delivers() -> None:
     app.deliveries += parts
     await app.drain()
     assert [part.drained for part in parts] == [True, True]
+
+
+async def test_what_the_app_opened_is_closed_last_and_a_fault_of_one_stops_no_other() -> None:
+    closed = []
+
+    async def close() -> None:
+        closed.append("close")
+
+    async def fail() -> None:
+        closed.append("fail")
+        raise OSError("gone")
+
+    app = BatchApp("x", broker=f"{SCHEME}://")
+    app.closers += [fail, close]
+    await app.on_shutdown()
+    assert closed == ["fail", "close"]
+
+
+def test_a_worker_that_ended_in_time_lets_the_process_live(tmp_path: Path) -> None:
+    before = threading.active_count()
+    app = make_app(Settings(kafka=KafkaSettings(bootstrap_servers="127.0.0.1:1"), state_dir=tmp_path))
+    app.shutdown_seconds = 3600
+    with asyncio.Runner() as runner:
+        runner.run(app.on_stop())
+    assert threading.active_count() == before + 1
+    app.ended()
+    assert wait_until(lambda: threading.active_count() == before)
