@@ -71,12 +71,11 @@ def _cells(count: KindCount) -> list[Text]:
 
 
 def _sentences(report: Report) -> list[Text]:
-    right = report.findings_right - report.links_right
-    wrong = report.findings - report.findings_right - report.by_kind.get(DUPLICATE, KindCount()).false
+    right, said = report.findings_right - report.links_right, report.findings - report.links_right
     sentences = [
         f"Recall {report.recall:.3f}: {report.found} of {report.planted} planted faults were found.",
-        f"Precision {report.precision:.3f}: {report.findings_right} of {report.findings} findings name something that "
-        f"is so; without duplicates {right} of {right + wrong}.",
+        f"Precision {report.precision:.3f}: {right} of {said} findings name a planted fault; {report.links_right} more "
+        "name duplicates that are so.",
         f"{report.repairs_right} of {report.repairs} repairs put the true value there.",
         f"{report.events} events: {report.corrected} corrected or deleted, {report.dead_letters} dead letters, "
         f"{report.lost} lost.",

@@ -140,8 +140,12 @@ class Report:
 
     @property
     def precision(self) -> float:
-        """Right findings of all findings; 1 where nothing was said."""
-        return self.findings_right / self.findings if self.findings else 1.0
+        """Findings that name a planted fault, of all findings; 1 where nothing was said.
+
+        Offers of one article were not planted: links that are right are left out of both, wrong ones are false.
+        """
+        said = self.findings - self.links_right
+        return (self.findings_right - self.links_right) / said if said else 1.0
 
     @property
     def repairs_right_share(self) -> float:

@@ -142,7 +142,7 @@ def test_the_summary_object_is_flat_and_as_documented() -> None:
         "planted": 60,
         "found": 45,
         "recall": 0.75,
-        "precision": 0.9895,
+        "precision": 0.8333,
         "repairs": 20,
         "repairs_right_share": 0.95,
         "lost": 0,
@@ -157,7 +157,7 @@ def test_the_summary_names_everything_by_kind() -> None:
     text = console.export_text()
     assert "price × 100" in text
     assert "duplicate links" in text
-    assert "Precision 0.989: 940 of 950 findings name something that is so; without duplicates 50 of 56." in text
+    assert "Precision 0.833: 50 of 60 findings name a planted fault; 890 more name duplicates that are so." in text
     assert "price.scale 6, duplicate.near 4" in text
 
 
