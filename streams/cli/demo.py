@@ -32,9 +32,11 @@ def demo(
     """
     from streams.demo.driver import DemoOptions, run_demo
     from streams.demo.warm_up import WarmUp
+    from streams.logs import configure_logs
 
     if encoder not in ("static", "transformer"):
         raise typer.BadParameter("Give static or transformer.", param_hint="--encoder")
+    configure_logs(level="warning")  # the screen says the rest
     settings = load_settings()
     options = DemoOptions(
         seconds=None if forever else seconds,
