@@ -25,7 +25,7 @@ from detectors.contract.model import Contract, Kind
 from detectors.decode import Limits
 from detectors.duplicates.view import CatalogueView
 from detectors.intake import Intake
-from detectors.records import Rejection
+from detectors.records import Rejection, SourceRecord
 from detectors.repair import RepairPolicy
 from detectors.suite import behavior_detectors, product_detectors
 from models.encoder import CachedEncoder
@@ -48,7 +48,7 @@ from streams.mapping import Mapping
 from streams.outlet import Outlet
 from streams.patience import patiently
 from streams.products import ProductWay
-from streams.rekey import RekeyWay
+from streams.rekey import RekeyWay, restored
 from streams.settings import Settings
 from streams.topics import existing
 
@@ -81,6 +81,10 @@ def contracts_of(topics: dict[str, Path | None], kind: Kind) -> dict[str, Contra
             )
         contracts[topic] = contract
     return contracts
+
+
+def _as_it_is(record: SourceRecord) -> SourceRecord:
+    return record
 
 
 class Worker:
@@ -197,9 +201,9 @@ class Worker:
                 )
                 agents.append(self._agent(topic, behaviors, behaviors.rehearse))
                 continue
-            handled = topic
+            handled, source = topic, _as_it_is
             if topic in settings.rekey:
-                handled = names.rekeyed(topic)
+                handled, source = names.rekeyed(topic), restored
                 passing = RekeyWay(contract, limits, handled, self._publisher, self._compute)
                 agents.append(self._agent(topic, passing))
             judge = Judge(contract, product_detectors(contract, scorer), policy, names, topic, self._encoder.name)
@@ -219,14 +223,22 @@ class Worker:
                 frozenset((topic, names.rekeyed(topic))),
                 self._look_again,
             )
-            agents.append(self._agent(handled, products, products.rehearse))
+            agents.append(self._agent(handled, products, products.rehearse, source=source))
         agents.append(self._agent(names.named("links"), self._links, inflight=1))
         return agents
 
     def _agent(
-        self, topic: str, handler: Handler, rehearse: Rehearse | None = None, inflight: int | None = None
+        self,
+        topic: str,
+        handler: Handler,
+        rehearse: Rehearse | None = None,
+        inflight: int | None = None,
+        source: Callable[[SourceRecord], SourceRecord] = _as_it_is,
     ) -> BatchAgent:
-        """rehearse: passes a record that went well through the handler's work once more, without consequences."""
+        """rehearse: passes a record that went well through the handler's work once more, without consequences.
+
+        source: the record that the handler and a dead letter see.
+        """
         options = DeliveryOptions.of(self._settings)
         if inflight is not None:
             options = DeliveryOptions(
@@ -235,12 +247,12 @@ class Worker:
 
         async def prepared(records: Sequence[ConsumerRecord], generation: int) -> Awaitable[None] | None:
             await self._prepare(generation)
-            return await handler(records, generation)
+            return await handler([source(record) for record in records], generation)
 
         async def self_test() -> None:
             await self._self_test()
             if agent.last_good is not None and rehearse is not None:
-                await rehearse(agent.last_good)
+                await rehearse(source(agent.last_good))
 
         async def poison(record: ConsumerRecord, error: BaseException) -> None:
             kind = type(error).__name__  # its text may hold values of the record
@@ -250,8 +262,9 @@ class Worker:
                     f"Not one of the first {failed} records of {topic} could be processed: {kind}.",
                     "That is no fault of the records; look at its contract. Nothing of this batch was acknowledged.",
                 ) from error
-            await self._outlet.bury([Rejection(record, "process", kind, f"Processing failed with a {kind}.")])
-            self.metrics.records(record.topic, "dead_letter", 1)
+            dead = source(record)
+            await self._outlet.bury([Rejection(dead, "process", kind, f"Processing failed with a {kind}.")])
+            self.metrics.records(dead.topic, "dead_letter", 1)
 
         agent = batch_agent(self.app, topic, prepared, on_poison=poison, self_test=self_test, options=options)
         return agent

@@ -16,6 +16,7 @@ from detectors.repair import RepairPolicy
 from sinks.metrics import Metrics
 from sinks.publisher import Item
 from sinks.wire import Versions, corrected_record, finding_id, finding_message
+from streams.rekey import carrier_of
 from streams.settings import TopicNames
 
 __all__ = ["Judge", "Judgement"]
@@ -106,7 +107,7 @@ class Judge:
             sources[self._corrected] = [record.source for record in batch.records]
             outputs[self._corrected] = [
                 (
-                    _key(record.source.key, record.identity),
+                    _key(carrier_of(record.source).key, record.identity),
                     corrected_record(
                         record,
                         record.values,

@@ -23,6 +23,7 @@ from detectors.intake import Intake, Taken
 from detectors.records import Batch, Facts, Neighbours, Record, Rejection, SourceRecord, Version
 from streams.errors import InfrastructureError
 from streams.judge import Judge, Judgement
+from streams.rekey import PassedOn, carrier_of
 
 if TYPE_CHECKING:
     from detectors.duplicates.view import CatalogueView
@@ -145,11 +146,12 @@ class ProductWay:
     async def __call__(self, records: Sequence[SourceRecord], generation: int) -> Awaitable[None]:
         """Decode and encode the batch; the returned awaitable is done when everything it caused is confirmed."""
         started = time.perf_counter()
-        known = self._catalogue.generation(records[0].topic)
+        topic = carrier_of(records[0]).topic
+        known = self._catalogue.generation(topic)
         prepared = await self._compute.run(self._prepare, records)
         if prepared.misrouted:
             await self._look_again()  # the topic may have grown just now, so that its products moved
-            if self._catalogue.generation(records[0].topic) != known:
+            if self._catalogue.generation(topic) != known:
                 prepared = await self._compute.run(self._prepare, records)
         self._refuse_topic(records[0].topic, len(prepared.misrouted), len(prepared.taken.batch))
         encoded = time.perf_counter()
@@ -216,10 +218,9 @@ class ProductWay:
         entries: list[Entry] = []
         repeated: set[str] = set()
         latest: dict[str, Entry] = {}
-        todo: list[tuple[int, int, int]] = [
-            (record.source.partition, record.source.offset, row) for row, record in enumerate(batch.records)
-        ]
-        todo += [(t.source.partition, t.source.offset, -1 - i) for i, t in enumerate(taken.tombstones)]
+        carriers = [(carrier_of(record.source), row) for row, record in enumerate(batch.records)]
+        carriers += [(carrier_of(tombstone.source), -1 - i) for i, tombstone in enumerate(taken.tombstones)]
+        todo = [(carrier.partition, carrier.offset, row) for carrier, row in carriers]
         for partition, _, row in sorted(todo):
             if row < 0:
                 tombstone = taken.tombstones[-1 - row]
@@ -230,7 +231,7 @@ class ProductWay:
             if before is not None and before >= version:
                 repeated.add(identity)
                 continue
-            source_topic = records[0].topic
+            source_topic = carrier_of(records[0]).topic
             if row < 0:
                 entry = Entry(identity, source_topic, partition, version, match_version=version, deleted=True)
             else:
@@ -250,7 +251,8 @@ class ProductWay:
         """Whether this product lives in another partition or topic, so that its versions could not be ordered."""
         if known.version.generation != record.version.generation:
             return known.topic not in self._carriers
-        return (known.topic, known.partition) != (record.source.topic, record.source.partition)
+        carrier = carrier_of(record.source)
+        return (known.topic, known.partition) != (carrier.topic, carrier.partition)
 
     def _refuse_topic(self, topic: str, misrouted: int, routed: int) -> None:
         self._misrouted += misrouted
@@ -300,7 +302,7 @@ class ProductWay:
             outputs[self._topics.named("links")] = [(*encode_statement(statement), ()) for statement in said]
         if tombstones:
             outputs.setdefault(self._judge.corrected, []).extend(
-                (t.source.key, None, [("version", b"%d:%d" % self._version(t.source))]) for t in tombstones
+                (carrier_of(t.source).key, None, [("version", b"%d:%d" % self._version(t.source))]) for t in tombstones
             )
         return judgement, self._revised(judgement)
 
@@ -327,15 +329,18 @@ class ProductWay:
         return list(revised.values())
 
     def _version(self, source: SourceRecord) -> Version:
-        generation = self._catalogue.generation(source.topic)
-        number = 0 if generation is None else generation.of(source.partition, source.offset, source.key)
-        return Version(number, source.offset)
+        carrier = carrier_of(source)
+        generation = self._catalogue.generation(carrier.topic)
+        number = 0 if generation is None else generation.of(carrier.partition, carrier.offset, carrier.key)
+        return Version(number, carrier.offset)
 
     def _versioned(self, taken: Taken) -> Taken:
         if not taken.batch.records:
             return taken
-        generation = self._catalogue.generation(taken.batch.records[0].source.topic)
-        if generation is None or (generation.number == 0 and not generation.starts):
+        source = taken.batch.records[0].source
+        generation = self._catalogue.generation(source.topic)
+        first = generation is None or (generation.number == 0 and not generation.starts)
+        if first and not any(isinstance(record.source, PassedOn) for record in taken.batch.records):
             return taken
         records = [replace(record, version=self._version(record.source)) for record in taken.batch.records]
         return replace(taken, batch=replace(taken.batch, records=records))

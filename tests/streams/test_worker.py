@@ -16,7 +16,7 @@ import orjson
 import pytest
 from kafka import KafkaAdminClient, KafkaConsumer, TopicPartition
 
-from sinks.dead_letters import Death, parse
+from sinks.dead_letters import Death, parse, without_errors
 from sinks.wire import finding_id
 from streams.settings import TopicNames
 from tests.benchmarks.worker import ROOT, WorkerProcess
@@ -429,17 +429,40 @@ def test_a_topic_that_is_not_keyed_by_product_is_refused_and_can_be_re_keyed(sho
     worker = shop.ready()
     shop.done()  # records in several partitions have no order, whoever re-keys them
     latest = [product("north", n, title=f"Lamp model {n}", price=11)[1] for n in range(40)]
-    shop.send(shop.products, [(b"d%d" % n, value) for n, value in enumerate(latest)])
+    shop.send(shop.products, [(b"d%d" % n, value, [("trace", b"7")]) for n, value in enumerate(latest)])
+    odd = product("north", 50, title=None, price=3)[1]
+    shop.send(shop.products, [(None, odd), (None, b"{nope", [("trace", b"8")]), (b"north/39", None)])
     shop.done()
-    last = shop.newest()
+    source = {r.value: r for r in read_all(shop.servers, shop.products)}
+    said = [r for r in shop.corrected() if "_quality" in r]
+    last = {r["sku"]: r for r in sorted(said, key=lambda r: tuple(r["_quality"]["version"])) if r["sku"] != "50"}
     assert {sku: r["price"] for sku, r in last.items()} == {str(n): 11 for n in range(40)}
-    internal = shop.names.rekeyed(shop.products)
-    assert {r["_quality"]["topic"] for r in last.values()} == {internal}
     assert {generation(r) for r in last.values()} == {1}
     assert {r["key"] for r in last.values()} == {b"north/%d" % n for n in range(40)}
+    for sku, r in last.items():
+        own, quality = source[latest[int(sku)]], r["_quality"]
+        assert (quality["topic"], quality["partition"], quality["offset"]) == (own.topic, own.partition, own.offset)
+        assert quality["event_time"] == own.timestamp, "the contract's own time is absent"
+    internal = shop.names.rekeyed(shop.products)
+    carried = {r.key: r.offset for r in read_all(shop.servers, internal) if r.value is not None}
+    assert {r["_quality"]["version"][1] for r in last.values()} == {carried[b"north/%d" % n] for n in range(40)}
+    (tombstone,) = [r for r in shop.corrected() if "_quality" not in r]
+    assert tombstone["key"] == b"north/39"
+
+    # findings, dead letters and metrics speak of the user's own record, which replay sends back to its own place
+    (missing,) = [f for f in shop.said() if f["identity"] == "north/50" and f["rule"] == "contract.required"]
+    own = source[odd]
+    assert [missing[name] for name in ("topic", "partition", "offset", "key")] == [
+        shop.products, own.partition, own.offset, None,
+    ]  # fmt: skip
+    own = source[b"{nope"]
+    ((letter, death),) = [(r, d) for r, d in shop.dead() if r.value == b"{nope"]
+    assert (death.topic, death.partition, death.offset) == (shop.products, own.partition, own.offset)
+    assert (letter.key, without_errors(letter.headers)) == (None, [("trace", b"8")])
+    assert internal not in "".join(x for x in worker.metrics().splitlines() if x.startswith("streamgauge_records_"))
     positions = {dict(r.headers)["streamgauge.source"].decode() for r in read_all(shop.servers, internal)}
-    source = {f"{r.topic}/{r.partition}/{r.offset}" for r in read_all(shop.servers, shop.products)}
-    assert positions < source, "what was done before is not passed on"
+    everything = {f"{r.topic}/{r.partition}/{r.offset}" for r in read_all(shop.servers, shop.products)}
+    assert positions < everything, "what was done before is not passed on"
     assert worker.stop() == 0
 
 
