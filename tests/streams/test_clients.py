@@ -3,10 +3,12 @@ from __future__ import annotations
 import asyncio
 import socket
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import orjson
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from pydantic import SecretStr
@@ -22,8 +24,9 @@ from streams.clients import (
     reach,
 )
 from streams.errors import ConfigError, KafkaUnavailableError
-from streams.settings import KafkaSettings
-from tests.kafka_tools import make_topic, read_all, send_all
+from streams.settings import KafkaSettings, TopicNames
+from tests.benchmarks.worker import ROOT, WorkerProcess
+from tests.kafka_tools import make_topic, read_all, send_all, wait_until
 
 USER, PASSWORD = "worker", "se cret-7"
 
@@ -95,6 +98,63 @@ async def test_aiokafka_sends_and_reads_over_tls_with_scram(secure: KafkaSetting
         record = await asyncio.wait_for(consumer.getone(), 20)
     assert (record.key, record.value) == (b"k", b"v")
     await reach(secure)
+
+
+@pytest.mark.kafka
+@pytest.mark.slow
+def test_a_whole_worker_over_tls_with_scram(secure: KafkaSettings, tmp_path: Path) -> None:
+    options = kafka_python_options(secure)
+    servers = options.pop("bootstrap_servers")
+    source = make_topic(servers, "shop-products", 2, **options)
+    worker = WorkerProcess(
+        tmp_path,
+        "worker",
+        {
+            "app_id": "secure",
+            "log_format": "json",
+            "commit_interval_seconds": 0.3,
+            "kafka": {
+                "bootstrap_servers": secure.bootstrap_servers,
+                "security_protocol": secure.security_protocol,
+                "sasl_username": USER,
+                "ssl_ca_file": str(secure.ssl_ca_file),
+            },
+            "products": {source: str(ROOT / "detectors" / "contract" / "samples" / "products.yaml")},
+            "behaviors": {},
+            "topics": {"prefix": "shop.", "partitions": 2},
+        },
+        {"STREAMGAUGE_KAFKA__SASL_PASSWORD": PASSWORD},
+        (sys.executable, str(ROOT / "tests" / "streams" / "workers" / "hashing.py")),
+    )
+    names = TopicNames(prefix="shop.")
+
+    def corrected() -> set[str]:
+        records = read_all(servers, names.corrected(source), **options)
+        return {orjson.loads(record.value)["_quality"]["identity"] for record in records}
+
+    def links() -> dict[str, str]:
+        records = read_all(servers, names.named("mapping"), isolation_level="read_committed", **options)
+        newest = {record.key.decode(): orjson.loads(record.value)["canonical"] for record in records}
+        return {identity: canonical for identity, canonical in newest.items() if identity != canonical}
+
+    def offer(supplier: str, price: float) -> tuple[bytes, bytes]:
+        body = {"supplier": supplier, "sku": "1", "title": "Canon PowerShot SX620 HS black", "price": price}
+        return f"{supplier}/1".encode(), orjson.dumps({**body, "currency": "USD", "gtin": "4549292057515"})
+
+    worker.start()
+    try:
+        worker.wait_ready(60)
+        send_all(servers, source, [offer("north", 199.0)], **options)
+        assert wait_until(lambda: corrected() == {"north/1"}), worker.last_words()
+        send_all(servers, source, [offer("south", 205.0)], **options)
+        assert wait_until(lambda: links() == {"south/1": "north/1"}), worker.last_words()
+        assert corrected() == {"north/1", "south/1"}
+        assert worker.stop() == 0
+    finally:
+        worker.kill()
+    log = worker.log.read_text("utf-8")
+    assert PASSWORD not in log
+    assert "Unclosed" not in log, "every client is closed at the end"
 
 
 @pytest.mark.kafka
