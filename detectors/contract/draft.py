@@ -18,7 +18,7 @@ from stdnum import ean
 
 from detectors.contract.model import ColumnType, Kind, Role
 from detectors.standardise.price import currency_code
-from detectors.standardise.time import to_millis
+from detectors.standardise.time import is_time
 
 __all__ = ["SAMPLE", "draft_contract"]
 
@@ -225,7 +225,7 @@ def _title_likeness(seen: _Seen) -> float:
 
 
 def _is_time(text: str) -> bool:
-    return len(text) < 40 and _DATED.match(text) is not None and to_millis(text) is not None
+    return len(text) < 40 and _DATED.match(text) is not None and is_time(text)
 
 
 def _is_gtin(text: str) -> bool:

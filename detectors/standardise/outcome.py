@@ -6,7 +6,10 @@ from typing import Any, NamedTuple
 
 from detectors.records import Dimension, Rule, Severity, Suggestion
 
-__all__ = ["RULES", "Fault", "Outcome", "Step"]
+__all__ = ["RULES", "SURE", "Fault", "Outcome", "Step"]
+
+SURE = 0.9
+"""The confidence from which a reading of a notation is taken. One below it is a suggestion, and the value stays."""
 
 
 class Step(NamedTuple):
@@ -59,6 +62,18 @@ REPEATED_PHRASE = _rule(
 PRICE_UNPARSEABLE = _rule(
     "price.unparseable", Dimension.CONFORMITY, Severity.ERROR, "The price is not one amount of money"
 )
+PRICE_AMBIGUOUS = _rule(
+    "price.ambiguous",
+    Dimension.CONFORMITY,
+    Severity.WARNING,
+    "The price's separator can mean thousands or decimals, and nothing says which",
+)
+PRICE_CURRENCY_AMBIGUOUS = _rule(
+    "price.currency_ambiguous",
+    Dimension.CONFORMITY,
+    Severity.WARNING,
+    "The price's sign stands for several currencies, and nothing says which",
+)
 PRICE_NEGATIVE = _rule("price.negative", Dimension.ACCURACY, Severity.ERROR, "The price is below zero")
 PRICE_CURRENCY_CONFLICT = _rule(
     "price.currency_conflict",
@@ -67,6 +82,12 @@ PRICE_CURRENCY_CONFLICT = _rule(
     "The price names another currency than the currency column",
 )
 TIME_UNPARSEABLE = _rule("time.unparseable", Dimension.CONFORMITY, Severity.ERROR, "The time cannot be read")
+TIME_AMBIGUOUS = _rule(
+    "time.ambiguous",
+    Dimension.CONFORMITY,
+    Severity.WARNING,
+    "The date can be read in two ways, such as day or month first, and nothing says which",
+)
 GTIN_CHECK_DIGIT = _rule(
     "gtin.check_digit", Dimension.ACCURACY, Severity.WARNING, "The check digit of the article number is wrong"
 )
@@ -80,9 +101,12 @@ RULES: tuple[Rule, ...] = (
     CONTROL_CHARACTERS,
     REPEATED_PHRASE,
     PRICE_UNPARSEABLE,
+    PRICE_AMBIGUOUS,
+    PRICE_CURRENCY_AMBIGUOUS,
     PRICE_NEGATIVE,
     PRICE_CURRENCY_CONFLICT,
     TIME_UNPARSEABLE,
+    TIME_AMBIGUOUS,
     GTIN_CHECK_DIGIT,
     GTIN_FORMAT,
 )

@@ -6,6 +6,9 @@ Documented choices:
   "1.299" without any currency is machine notation instead, a decimal, unless the record's currency is one that is
   written with a decimal comma.
 - ¥ and ￥ are CNY or JPY, $ is the dollar or peso of the record's own currency; without one see `resolve_currency`.
+- A separator that the currency is not usually written with ($1.299, €1,299) is read as one of thousands at 0.75: too
+  little to be taken.
+- Numerals may be Chinese (三千元, 1万2千, 壹佰元), an amount may have its small coins named (12元5角, 19块9).
 - A price "from" (1299元起) counts as that price. A range (99-129) is no price.
 - A percentage, a measure (100 ml), or a text with words that say nothing of money is no price.
 """
@@ -13,6 +16,7 @@ Documented choices:
 from __future__ import annotations
 
 import re
+import unicodedata
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import cache
@@ -21,7 +25,9 @@ from babel import Locale
 from babel.numbers import get_currency_precision, list_currencies
 from price_parser import Price
 
+from detectors.standardise.chinese import fold
 from detectors.standardise.memoised import memoised
+from detectors.standardise.numerals import with_digits
 from detectors.standardise.text import ordinary_characters
 
 __all__ = ["Money", "NoPrice", "currency_code", "parse_price", "resolve_currency"]
@@ -53,14 +59,15 @@ _DOLLARS = (
     *("BBD", "BMD", "BND", "BSD", "BZD", "FJD", "GYD", "JMD", "KYD", "LRD", "NAD", "SBD", "SRD", "TTD", "MOP"),
 )
 _YUAN = ("CNY", "JPY")
+_HAN_YUAN = ("CNY", "TWD", "HKD", "MOP")
 _UNCERTAIN = ("kr", "kr.", "rs", "rs.", "₨")  # no currency is likelier than the others
 _SIGNS: dict[str, tuple[str, ...]] = {
     "$": _DOLLARS,
     "¥": _YUAN,
     "£": ("GBP", "EGP", "LBP", "SYP", "GIP", "FKP"),
-    **dict.fromkeys(("元", "圆", "圓"), ("CNY", "TWD", "HKD", "MOP")),
-    **dict.fromkeys(("块", "块钱", "人民币", "人民幣", "rmb", "cn¥", "cn￥"), ("CNY",)),
-    **dict.fromkeys(("円", "日圓", "日円"), ("JPY",)),
+    **dict.fromkeys(("元", "圆", "圓"), _HAN_YUAN),
+    **dict.fromkeys(("块", "块钱", "人民币", "人民幣", "rmb", "yuan", "renminbi", "kuai", "cn¥", "cn￥"), ("CNY",)),
+    **dict.fromkeys(("円", "日圓", "日円", "yen"), ("JPY",)),
     **dict.fromkeys(("kr", "kr."), ("SEK", "NOK", "DKK", "ISK")),
     **dict.fromkeys(("rs", "rs.", "₨"), ("INR", "PKR", "LKR", "NPR", "MUR")),
     **dict.fromkeys(("us$", "u$s", "$us", "美金", "美刀", "dollar", "dollars"), ("USD",)),
@@ -135,7 +142,7 @@ _FILLERS = (
     *("des", "mulai", "dari", "harga", "od", "cena"),
     *("起", "约", "約", "仅", "仅需", "僅", "只要", "价格", "價格", "售价", "售價", "现价", "特价", "特價", "原价"),
     *("到手价", "券后", "含税", "包邮", "每", "件", "个", "個", "台", "套", "只", "瓶", "盒", "包", "支", "条", "双"),
-    *("整", "左右"),
+    *("整", "正", "左右", "一口价", "一口價", "税込み", "税込", "税抜き", "税抜", "税别", "税別", "定価", "価格"),
 )
 _NO_MONEY = frozenset(  # ISO 4217 has codes for metals, bonds and tests
     ["XAG", "XAU", "XBA", "XBB", "XBC", "XBD", "XDR", "XPD", "XPT", "XSU", "XTS", "XUA", "XXX"]
@@ -164,11 +171,18 @@ _NUMBER = re.compile(
 )
 _CENTS = re.compile(r"(?<=[0-9])\s?€\s?(?=[0-9]{2}$)")
 _NO_CENTS = re.compile(r"(?<=[0-9])[.,][-–—]{1,2}(?![0-9])")
+_FIXED = re.compile("一口[价價]")
+_COINS = re.compile(r"(?<![0-9.,])([0-9]{1,9})(块|元|圆|圓)钱?(?:0?([0-9])分|0?([0-9])[角毛]钱?(?:0?([0-9])分)?)")
+_SHORT_COINS = re.compile(r"(?<![0-9.,])([0-9]{1,9})块([0-9]{1,2})(?=[^\w.,]|$)")
+_ONLY_COINS = re.compile(r"(?<![0-9.,])([0-9])[角毛](?:([0-9])分)?(?![0-9])")
+_CHINESE = re.compile("[元块圆圓角毛一二三四五六七八九十零〇两兩壹贰貳叁參肆伍陆陸柒捌玖拾百佰千仟万萬亿億价價]")
+_BARE = re.compile(r"[+-]?[0-9]{1,15}(?:\.[0-9]{1,6})?")
 _RANGE = re.compile(r"[-–—~～〜至到]|to|bis|hasta")
 _PLAIN = re.compile(r"[0-9]{1,15}(?:\.[0-9]{1,6})?")
 _SCIENTIFIC = re.compile(r"[0-9]{1,15}(?:\.[0-9]{1,30})?e[+-]?[0-9]{1,2}", re.IGNORECASE)  # 2.794e+01, a float's repr
 _LETTER = re.compile(r"[^\W_]|[%‰]")
 _KANA = re.compile("[\u3040-\u30ff]")
+_HAN = re.compile("[\u4e00-\u9fff]")
 _MAX_LENGTH = 80
 
 
@@ -216,6 +230,7 @@ def parse_price(text: str, currency: str | None = None) -> Money | NoPrice:
 
     currency: the record's own ISO code where known; it decides between 1.299 as thousands and as a decimal.
     """
+    text = text.strip()
     if _PLAIN.fullmatch(text):
         amount, confidence = _amount(text, bare=True, currencies=(currency,) if currency else ())
         return Money(amount, confidence=confidence) if amount is not None else NoPrice("is not a number")
@@ -227,6 +242,8 @@ def parse_price(text: str, currency: str | None = None) -> Money | NoPrice:
     line = " ".join(ordinary_characters(text).lower().replace("−", "-").split())
     if line in _FREE:
         return Money(Decimal(0), confidence=0.9)
+    if _CHINESE.search(line):
+        line = _with_coins(with_digits(_FIXED.sub(" ", line)))
     line = _NO_CENTS.sub("", line)
     euro_cents = _CENTS.search(line)
     if euro_cents and line.count("€") == 1:
@@ -255,13 +272,13 @@ def parse_price(text: str, currency: str | None = None) -> Money | NoPrice:
     if currencies is None:
         return NoPrice("names two currencies")
 
-    amount, confidence = _amount(
-        number.group(), bare=False, currencies=currencies or ((currency,) if currency else ()), whole=bool(multiplier)
-    )
+    likely = (currency,) if currency and (not currencies or currency in currencies) else currencies
+    bare = _BARE.fullmatch(line) is not None
+    amount, confidence = _amount(number.group(), bare=bare, currencies=likely, whole=bool(multiplier))
     if amount is None:
         return NoPrice(f"holds “{number.group()}”, which is not a number")
     if multiplier:
-        amount *= _MULTIPLIERS[(multiplier.group(1) or multiplier.group(2)).lower()]
+        amount = (amount * _MULTIPLIERS[(multiplier.group(1) or multiplier.group(2)).lower()]).normalize()
         confidence = min(confidence, 0.9)
     if "起" in line or "from" in line or "ab " in line or "约" in line or "左右" in line:
         confidence = min(confidence, 0.9)
@@ -270,6 +287,13 @@ def parse_price(text: str, currency: str | None = None) -> Money | NoPrice:
         amount = -amount
     certain = bool(currencies) and not any(w in _UNCERTAIN for w in pattern.findall(f"{head}\x00{tail}"))
     return Money(amount, currencies, certain, confidence)
+
+
+def _with_coins(line: str) -> str:
+    """12元5角3分 as 12.53元, 19块9 as 19.9块, 5角 as 0.5元."""
+    line = _COINS.sub(lambda m: f"{m[1]}.{m[4] or 0}{m[3] or m[5] or 0}{m[2]}", line)
+    line = _SHORT_COINS.sub(r"\1.\2块", line)
+    return _ONLY_COINS.sub(lambda m: f"0.{m[1]}{m[2] or 0}元", line)
 
 
 def _agreed(named: list[tuple[str, ...]]) -> tuple[str, ...] | None:
@@ -317,11 +341,16 @@ def _amount(
     return Price.fromstring(digits, decimal_separator=separator).amount, confidence
 
 
-def resolve_currency(money: Money, column: str | None, beside: str) -> tuple[str | None, float]:
+def resolve_currency(
+    money: Money, column: str | None, beside: str, usual: frozenset[str] = frozenset()
+) -> tuple[str | None, float]:
     """The currency of a price, as an ISO code or None, and how sure that is.
 
-    column: the code in the record's currency column, which decides where the sign can mean it. beside: a text of the
-    record. ¥ with kana beside it is JPY; with decimals, or else, it is CNY. kr and Rs stay unknown without a column.
+    column: the code in the record's currency column, which decides where the sign can mean it. usual: the codes in
+    other records of its source, which decide where the sign can mean one of them alone. beside: a text of the record.
+    ¥ with kana beside it is JPY; with cents, which the yen does not have, or with Chinese beside it, it is CNY. 元 is
+    CNY beside a text in simplified characters. Else, and for $, the likeliest currency is only a suggestion. kr and Rs
+    stay unknown.
     """
     if not money.currencies:
         return None, 0.0
@@ -329,8 +358,22 @@ def resolve_currency(money: Money, column: str | None, beside: str) -> tuple[str
         return column, 1.0
     if len(money.currencies) == 1:
         return money.currencies[0], 0.98
-    if money.currencies == _YUAN and _KANA.search(beside) and money.amount == money.amount.to_integral_value():
-        return "JPY", 0.9
+    possible = [code for code in money.currencies if code in usual]
+    if len(possible) == 1:
+        return possible[0], 0.95
+    if money.currencies == _YUAN:
+        if money.amount != money.amount.to_integral_value():
+            return "CNY", 0.95
+        if _KANA.search(beside):
+            return "JPY", 0.92
+        exponent = money.amount.as_tuple().exponent
+        if _HAN.search(beside) or (isinstance(exponent, int) and exponent < 0):
+            return "CNY", 0.92
+    if money.currencies == _HAN_YUAN and _HAN.search(beside):
+        simplified = fold(beside[:200]) == unicodedata.normalize("NFKC", beside[:200]).lower()
+        return ("CNY", 0.92) if simplified else ("TWD", 0.6)
+    if money.currencies[0] == "GBP":
+        return "GBP", 0.95  # the other pounds are written with letters beside the sign
     return (money.currencies[0], 0.85) if money.certain else (None, 0.0)
 
 

@@ -15,7 +15,8 @@ to which column:
 | no role, type date, timestamp or boolean           | ISO 8601 text; true or false               |
 | any column of the contract                         | empty or "missing" by the contract is None |
 
-All other values stay as they are, of whatever type.
+All other values stay as they are, of whatever type. So does a notation that can be read in two ways: what it most
+likely means is the suggestion of a finding. Another value of the same source in the batch may settle it.
 """
 
 from __future__ import annotations
@@ -23,24 +24,29 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 from detectors.contract.model import Column, ColumnType, Contract, Role
 from detectors.records import Correction, Evidence, Finding, Rule, Suggestion
 from detectors.standardise.gtin import standardise_gtin
 from detectors.standardise.outcome import (
+    PRICE_AMBIGUOUS,
+    PRICE_CURRENCY_AMBIGUOUS,
     PRICE_CURRENCY_CONFLICT,
     PRICE_NEGATIVE,
     PRICE_UNPARSEABLE,
     RULES,
+    SURE,
+    TIME_AMBIGUOUS,
+    TIME_UNPARSEABLE,
     Fault,
     Outcome,
     Step,
 )
 from detectors.standardise.price import Money, NoPrice, currency_code, parse_price, resolve_currency
 from detectors.standardise.text import TextKind, standardise_text, suspects
-from detectors.standardise.time import all_standard, standardise_date, standardise_time
+from detectors.standardise.time import all_standard, ambiguous_mark, day_first, standardise_date, standardise_time
 
 __all__ = ["ADDED", "Standardised", "Standardiser", "restore"]
 
@@ -137,13 +143,16 @@ class Standardiser:
 
     def __init__(self, contract: Contract) -> None:
         self.contract = contract
-        self._tasks: list[Callable[[_Work], None]] = [task for column in contract.columns for task in _tasks(column)]
+        source = contract.column_of(Role.SOURCE)
+        self._tasks: list[Callable[[_Work], None]] = [
+            task for column in contract.columns for task in _tasks(column, source)
+        ]
         price = contract.roles.get(Role.PRICE)
         if price is not None:
             # Last: it reads the currency column in standard form, and the record's texts for the language.
             beside = tuple(c.name for c in contract.columns if c.role in (Role.TITLE, Role.DESCRIPTION, Role.QUERY))
             currency = contract.column_of(Role.CURRENCY)
-            self._tasks.append(partial(_price, column=price, currency=currency, beside=beside))
+            self._tasks.append(partial(_price, column=price, currency=currency, beside=beside, source=source))
 
     def standardise(self, rows: Sequence[Mapping[str, Any]]) -> Standardised:
         """The rows in standard form. The rows themselves stay as they are. Raises nothing, whatever JSON they hold."""
@@ -156,22 +165,22 @@ class Standardiser:
         return Standardised(work.values, work.corrections, work.findings)
 
 
-def _tasks(column: Column) -> list[Callable[[_Work], None]]:
+def _tasks(column: Column, source: str | None) -> list[Callable[[_Work], None]]:
     """What is done to a column, but for the price."""
     missing: Callable[[_Work], None] = partial(_missing, column=column)
-    own = _own_task(column)
+    own = _own_task(column, source)
     return [missing] if own is None else [missing, own]
 
 
-def _own_task(column: Column) -> Callable[[_Work], None] | None:
+def _own_task(column: Column, source: str | None) -> Callable[[_Work], None] | None:
     if column.role is not None:
         kind = _TEXT_KINDS.get(column.role)
         if kind is not None:
             return partial(_text, column=column.name, kind=kind)
         by_role: dict[Role, Callable[..., None]] = {
             Role.CURRENCY: _currency,
-            Role.UPDATED_AT: _time,
-            Role.TIME: _time,
+            Role.UPDATED_AT: partial(_time, source=source),
+            Role.TIME: partial(_time, source=source),
             Role.GTIN: _gtin,
             Role.URL: _trim,
             Role.IMAGE: _trim,
@@ -180,8 +189,8 @@ def _own_task(column: Column) -> Callable[[_Work], None] | None:
     if column.type in (ColumnType.NUMBER, ColumnType.INTEGER):
         return partial(_number, column=column)
     by_type: dict[ColumnType, Callable[..., None]] = {
-        ColumnType.DATE: _date,
-        ColumnType.TIMESTAMP: _typed_time,
+        ColumnType.DATE: partial(_date, source=source),
+        ColumnType.TIMESTAMP: partial(_typed_time, source=source),
         ColumnType.BOOLEAN: _boolean,
     }
     return partial(by_type[column.type], column=column.name) if column.type in by_type else None
@@ -238,27 +247,65 @@ def _trim(work: _Work, column: str) -> None:
             work.apply(row, column, Outcome((Step(value.strip(), "text.white_space", "white space trimmed"),)))
 
 
-def _time(work: _Work, column: str) -> None:
+def _time(work: _Work, column: str, source: str | None) -> None:
     values = work.column(column)
     if set(map(type, values)) == {str} and all_standard(values):
         return
+    orders = _DateOrders(work, values, source)
     for row, value in enumerate(values):
         if value is not None:
-            work.apply(row, column, standardise_time(value))
+            work.apply(row, column, orders.read(row, standardise_time))
 
 
-def _typed_time(work: _Work, column: str) -> None:
-    for row, value in enumerate(work.column(column)):
+def _typed_time(work: _Work, column: str, source: str | None) -> None:
+    values = work.column(column)
+    orders = _DateOrders(work, values, source)
+    for row, value in enumerate(values):
         if isinstance(value, str):
-            outcome = standardise_time(value)
-            if outcome is not None and outcome.steps:
+            outcome = orders.read(row, standardise_time)
+            if outcome is not None and not any(fault.rule is TIME_UNPARSEABLE for fault in outcome.faults):
                 work.apply(row, column, outcome)
 
 
-def _date(work: _Work, column: str) -> None:
-    for row, value in enumerate(work.column(column)):
+def _date(work: _Work, column: str, source: str | None) -> None:
+    values = work.column(column)
+    orders = _DateOrders(work, values, source)
+    for row, value in enumerate(values):
         if isinstance(value, str):
-            work.apply(row, column, standardise_date(value))
+            work.apply(row, column, orders.read(row, standardise_date))
+
+
+class _DateOrders:
+    """Whether the sources write the day or the month first, as the dates of one column tell that cannot be mistaken."""
+
+    def __init__(self, work: _Work, values: list[Any], source: str | None) -> None:
+        self._work = work
+        self._values = values
+        self._source = source
+
+    def read(self, row: int, read: Callable[[Any, bool | None], Outcome | None]) -> Outcome | None:
+        """What becomes of a row's value; its source decides what the value leaves open, where it has one voice."""
+        value = self._values[row]
+        outcome = read(value, None)
+        if outcome is None or not any(fault.rule is TIME_AMBIGUOUS for fault in outcome.faults):
+            return outcome
+        orders = self._told.get((_source_of(self._work, row, self._source), ambiguous_mark(value) or ""), set())
+        return read(value, next(iter(orders))) if len(orders) == 1 else outcome
+
+    @cached_property
+    def _told(self) -> dict[tuple[str, str], set[bool]]:
+        told: dict[tuple[str, str], set[bool]] = {}
+        for row, value in enumerate(self._values):
+            order = day_first(value)
+            if order is not None:
+                told.setdefault((_source_of(self._work, row, self._source), order[0]), set()).add(order[1])
+        return told
+
+
+def _source_of(work: _Work, row: int, source: str | None) -> str:
+    """The source of a row's record; a topic without a source column is one source."""
+    value = None if source is None else work.values[row].get(source)
+    return value if isinstance(value, str) else ""
 
 
 def _gtin(work: _Work, column: str) -> None:
@@ -283,6 +330,8 @@ def _number(work: _Work, column: Column) -> None:
         if found is None:
             continue
         number, confidence = found
+        if confidence < SURE:
+            continue
         if column.type is ColumnType.INTEGER:
             if not number.is_integer():
                 continue
@@ -316,11 +365,12 @@ def _currency(work: _Work, column: str) -> None:
 _REAL = frozenset({float, int, type(None)})
 
 
-def _price(work: _Work, column: Column, currency: str | None, beside: tuple[str, ...]) -> None:
+def _price(work: _Work, column: Column, currency: str | None, beside: tuple[str, ...], source: str | None) -> None:
     values = work.column(column.name)
     if set(map(type, values)) <= _REAL and all(0 <= value < _TOO_MUCH for value in values if value is not None):
         return
     numbers = _numbers(column)
+    context = _PriceContext(work, currency, beside, source)
     for row, value in enumerate(values):
         if value is None:
             continue
@@ -328,7 +378,7 @@ def _price(work: _Work, column: Column, currency: str | None, beside: tuple[str,
             reason = f"the price is not a number but {_KIND_NAMES.get(type(value), 'something else')}"
             work.find(row, column.name, Fault(PRICE_UNPARSEABLE, reason, 0.99))
         elif isinstance(value, str):
-            _price_text(work, row, column.name, value, currency, beside, numbers)
+            _price_text(work, row, column.name, value, context, numbers)
         elif not abs(value) < _TOO_MUCH:
             work.find(row, column.name, Fault(PRICE_UNPARSEABLE, "the price is larger than any price", 0.99))
         elif value < 0:
@@ -343,17 +393,45 @@ def _negative(value: float) -> Fault:
     return Fault(PRICE_NEGATIVE, f"the price is below zero: {value}", 0.9, suggestion=Suggestion(-value))
 
 
+class _PriceContext:
+    """What a batch says of the currencies of its prices.
+
+    currency, source: columns, where the contract has them. beside: columns with texts, for their language.
+    """
+
+    def __init__(self, work: _Work, currency: str | None, beside: tuple[str, ...], source: str | None) -> None:
+        self._work = work
+        self.currency = currency
+        self._beside = beside
+        self._source = source
+
+    def declared(self, row: int) -> Any:
+        return None if self.currency is None else self._work.values[row].get(self.currency)
+
+    def near(self, row: int) -> str:
+        record = self._work.values[row]
+        return " ".join(value[:500] for value in map(record.get, self._beside) if isinstance(value, str))
+
+    def usual(self, row: int) -> frozenset[str]:
+        """The currencies that the records of this row's source declare."""
+        return frozenset(self._declared_by_source.get(_source_of(self._work, row, self._source), ()))
+
+    @cached_property
+    def _declared_by_source(self) -> dict[str, set[str]]:
+        found: dict[str, set[str]] = {}
+        for row in range(len(self._work.rows)):
+            # As it came in: what was read from the sign of one price says nothing about another's.
+            declared = None if self.currency is None else self._work.rows[row].get(self.currency)
+            code = currency_code(declared) if isinstance(declared, str) else None
+            if code is not None:
+                found.setdefault(_source_of(self._work, row, self._source), set()).add(code)
+        return found
+
+
 def _price_text(
-    work: _Work,
-    row: int,
-    column: str,
-    text: str,
-    currency: str | None,
-    beside: tuple[str, ...],
-    numbers: frozenset[float],
+    work: _Work, row: int, column: str, text: str, context: _PriceContext, numbers: frozenset[float]
 ) -> None:
-    record = work.values[row]
-    declared = record.get(currency) if currency is not None else None
+    declared = context.declared(row)
     code = currency_code(declared) if isinstance(declared, str) else None
     money = parse_price(text, code)
     if isinstance(money, NoPrice):
@@ -366,11 +444,15 @@ def _price_text(
     if amount in numbers:
         work.change(row, column, _not_known(text))
         return
+    if money.confidence < SURE:
+        reason = f"the price “{text:.60}” can be read in two ways, most likely as {amount:.10g}"
+        work.find(row, column, Fault(PRICE_AMBIGUOUS, reason, money.confidence, suggestion=Suggestion(amount)))
+        return
     work.change(row, column, Step(amount, "price.notation", f"“{text:.60}” written as a number", money.confidence))
     if amount < 0:
         work.find(row, column, _negative(amount))
-    if money.currencies and currency is not None:
-        _price_currency(work, row, money, text, currency, declared, code, beside)
+    if money.currencies and context.currency is not None:
+        _price_currency(work, row, money, text, context.currency, declared, code, context)
 
 
 def _price_currency(
@@ -381,14 +463,17 @@ def _price_currency(
     currency: str,
     declared: Any,
     code: str | None,
-    beside: tuple[str, ...],
+    context: _PriceContext,
 ) -> None:
     """The currency that a price's text names, into the currency column where that is empty, or against it."""
     record = work.values[row]
     if declared is None:
-        near = " ".join(value[:500] for value in map(record.get, beside) if isinstance(value, str))
-        found, confidence = resolve_currency(money, None, near)
-        if found is not None:
+        found, confidence = resolve_currency(money, None, context.near(row), context.usual(row))
+        if found is not None and confidence < SURE:
+            reason = f"the sign in the price “{text:.60}” stands for several currencies, the likeliest is {found}"
+            fault = Fault(PRICE_CURRENCY_AMBIGUOUS, reason, confidence, suggestion=Suggestion(found))
+            work.find(row, currency, fault)
+        elif found is not None:
             rule = "price.currency" if currency in record else ADDED
             work.change(row, currency, Step(found, rule, f"named in the price “{text:.60}”", confidence))
     elif code is not None and code not in money.currencies:

@@ -17,7 +17,7 @@ _CONTRACTS = Path(__file__).parents[1] / "contracts"
 
 def test_a_batch_of_products() -> None:
     values = [
-        b'{"supplier":"acme","sku":"1","title":"Lamp","price":"$1,299.00","updated_at":"2024-05-01 10:00:00 UTC"}',
+        b'{"supplier":"acme","sku":"1","title":"Lamp","price":"US$1,299.00","updated_at":"2024-05-01 10:00:00 UTC"}',
         b"{",
         b'{"supplier":"acme","sku":"2","title":"Desk","price":12.5}',
     ]
@@ -27,7 +27,7 @@ def test_a_batch_of_products() -> None:
     )
     lamp, desk = taken.batch.records
     assert (lamp.identity, lamp.version) == ("acme/1", Version(4, 10))
-    assert lamp.original["price"] == "$1,299.00"
+    assert lamp.original["price"] == "US$1,299.00"
     assert lamp.values["price"] == 1299.0
     assert lamp.values["currency"] == "USD"
     assert lamp.event_time == 1_714_557_600_000

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from detectors.standardise.outcome import SURE
 from detectors.standardise.price import Money, NoPrice, currency_code, parse_price, resolve_currency
 
 
@@ -86,6 +87,25 @@ def read(text: str, column: str | None = None, beside: str = "") -> tuple[Any, s
         ("99 美元", "99", "USD"),
         ("新台幣 1,200", "1200", "TWD"),
         ("1299円", "1299", "JPY"),
+        ("1299円(税込)", "1299", "JPY"),
+        ("199 yuan", "199", "CNY"),
+        ("三千元", "3000", "CNY"),
+        ("1万2千", "12000", None),
+        ("1万2", "12000", None),
+        ("壹佰元", "100", "CNY"),
+        ("贰仟叁佰元整", "2300", "CNY"),
+        ("三百八十八元起", "388", "CNY"),
+        ("19块9", "19.9", "CNY"),
+        ("99块90", "99.9", "CNY"),
+        ("一百二十块五", "120.5", "CNY"),
+        ("12元5角", "12.5", "CNY"),
+        ("12元5角3分", "12.53", "CNY"),
+        ("12元零5分", "12.05", "CNY"),
+        ("二十块零五毛", "20.5", "CNY"),
+        ("5毛", "0.5", "CNY"),
+        ("一口价99元", "99", "CNY"),
+        (" 1.299 ", "1.299", None),
+        ("１．２９９", "1.299", None),
         ("99.00 - 99.00", "99", None),
         ("Free", "0", None),
         ("免费", "0", None),
@@ -106,6 +126,9 @@ def test_notations(text: str, amount: str, currency: str | None) -> None:
         ("$5 to $9", "is a range, from 5 to 9"),
         ("was $20 now $15", "holds 2 numbers"),
         ("99元3件", "holds 2 numbers"),
+        ("99块一件", "holds 2 numbers"),
+        ("万元", "holds no number"),
+        ("一亿亿亿万", "holds no number"),
         ("1.2.3", "holds “1.2.3”, which is not a number"),
         ("1,23,4", "holds “1,23,4”, which is not a number"),
         ("50%", "is a percentage"),
@@ -135,6 +158,34 @@ def test_the_record_decides_what_a_separator_means() -> None:
     assert read("10.000", "IDR") == (10000, None)
     assert read("10.000", "USD") == (10, None)
     assert read("10.500", "KWD") == (Decimal("10.5"), None)
+    peso = parse_price("$1.299", "CLP")
+    assert isinstance(peso, Money)
+    assert (peso.amount, peso.confidence) == (Decimal(1299), 0.95)
+
+
+@pytest.mark.parametrize(
+    ("text", "beside", "usual", "currency", "sure"),
+    [
+        ("$399.00", "Turntable", [], "USD", False),
+        ("$399.00", "Turntable", ["USD", "EUR"], "USD", True),
+        ("$399.00", "Turntable", ["CAD"], "CAD", True),
+        ("$399.00", "Turntable", ["USD", "CAD"], "USD", False),
+        ("¥1299", "", [], "CNY", False),
+        ("¥1299", "", ["JPY"], "JPY", True),
+        ("¥1299", "佳能相机", [], "CNY", True),
+        ("¥1299", "キヤノン カメラ", [], "JPY", True),
+        ("￥1,299.00", "", [], "CNY", True),
+        ("1299元", "", [], "CNY", False),
+        ("1299元", "佳能相机", [], "CNY", True),
+        ("1299元", "佳能相機", [], "TWD", False),
+        ("£5", "", [], "GBP", True),
+    ],
+)
+def test_how_sure_a_currency_is(text: str, beside: str, usual: list[str], currency: str, sure: bool) -> None:
+    money = parse_price(text)
+    assert isinstance(money, Money)
+    found, confidence = resolve_currency(money, None, beside, frozenset(usual))
+    assert (found, confidence >= SURE) == (currency, sure)
 
 
 def test_confidence_is_lower_where_a_notation_can_mean_two_things() -> None:
@@ -144,7 +195,8 @@ def test_confidence_is_lower_where_a_notation_can_mean_two_things() -> None:
         return money.confidence
 
     assert confidence("$1,299.00") == 1.0
-    assert confidence("$1.299") == 0.75
+    assert confidence("$1.299") == confidence("¥1.299") == confidence("€1,299") == 0.75
+    assert min(map(confidence, ("€1.299", "1.299,00 €", "1,299.00", "$1,299", "1.299"))) >= SURE
     assert confidence("¥1.2万") == 0.9
 
 
@@ -177,7 +229,7 @@ def test_any_text_is_fine(text: str, column: str | None) -> None:
     assert isinstance(parse_price(text, column), Money | NoPrice)
 
 
-@given(st.text(alphabet="0123456789.,' €$¥元万-起kr%（）１\u00a0", max_size=20))
+@given(st.text(alphabet="0123456789.,' €$¥元万-起kr%（）１\u00a0三十百零块角", max_size=20))
 def test_anything_like_a_price_is_fine(text: str) -> None:
     money = parse_price(text)
     assert isinstance(money, NoPrice) or money.amount.is_finite()

@@ -13,7 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from detectors.contract.model import Column, ColumnType, Contract, Kind, Role
-from detectors.records import Correction, Suggestion
+from detectors.records import Batch, Correction, Record, StoredRecord, Suggestion
+from detectors.repair import RepairPolicy
 from detectors.standardise.standardiser import ADDED, Standardised, Standardiser, restore
 
 
@@ -221,10 +222,81 @@ def test_prices_that_are_none_are_left(price: Any, finding: str) -> None:
 
 
 def test_a_negative_price_has_a_proposal_and_is_not_changed() -> None:
-    result = run({"price": "-$5.00"})
+    result = run({"price": "-US$5.00"})
     assert result.values == [{"price": -5.0, "currency": "USD"}]
     assert result.findings[0].suggestion == Suggestion(5.0)
-    assert result.findings[0].observed == "-$5.00"
+    assert result.findings[0].observed == "-US$5.00"
+
+
+SOURCES = contract(
+    column("shop", Role.SOURCE),
+    column("price", Role.PRICE, ColumnType.NUMBER),
+    column("currency", Role.CURRENCY),
+    column("updated", Role.UPDATED_AT),
+    column("released", None, ColumnType.DATE),
+    column("seen", None, ColumnType.TIMESTAMP),
+)
+
+
+def test_a_price_that_can_be_read_in_two_ways_stays_and_goes_to_review() -> None:
+    row = {"price": "$1.299"}
+    result = run(row)
+    assert result.values == [row]
+    (finding,) = result.findings
+    assert (finding.rule.name, finding.column, finding.observed) == ("price.ambiguous", "price", "$1.299")
+    assert (finding.suggestion, finding.confidence) == (Suggestion(1299.0), 0.75)
+    batch = Batch(
+        PRODUCTS, [Record(StoredRecord("p", 0, 0, 0, None, None), "a/1", row, values, 0) for values in result.values]
+    )
+    assert RepairPolicy().repair(batch, result.findings, result.corrections).reviews == [finding]
+    assert RepairPolicy({"price.ambiguous": 0.7}).repair(batch, result.findings).batch.records[0].values == {
+        "price": 1299.0
+    }
+
+
+def test_a_bare_sign_gives_the_amount_and_suggests_the_currency() -> None:
+    result = run({"price": "$399.00"})
+    assert result.values == [{"price": 399.0}]
+    (finding,) = result.findings
+    assert (finding.rule.name, finding.column, finding.observed) == ("price.currency_ambiguous", "currency", None)
+    assert (finding.suggestion, finding.confidence) == (Suggestion("USD"), 0.85)
+    assert one({"p": "$399.00"}, contract(column("p", Role.PRICE))) == ({"p": 399.0}, ["price.notation"], [])
+
+
+def test_what_a_source_declares_elsewhere_settles_a_bare_sign() -> None:
+    result = run(
+        {"shop": "a", "price": "$5"},
+        {"shop": "a", "price": 7, "currency": "CAD"},
+        {"shop": "b", "price": "$5"},
+        of=SOURCES,
+    )
+    assert [values.get("currency") for values in result.values] == ["CAD", "CAD", None]
+    assert [(f.row, f.rule.name) for f in result.findings] == [(2, "price.currency_ambiguous")]
+
+
+def test_a_date_that_can_be_read_in_two_ways_stays() -> None:
+    row = {"updated": "05/03/2024", "released": "05/03/2024", "seen": "05/03/2024"}
+    result = run(row, of=SOURCES)
+    assert result.values == [row]
+    assert [(f.column, f.rule.name, f.suggestion, f.confidence) for f in result.findings] == [
+        ("updated", "time.ambiguous", Suggestion("2024-05-03T00:00:00Z"), 0.6),
+        ("released", "time.ambiguous", Suggestion("2024-05-03"), 0.6),
+        ("seen", "time.ambiguous", Suggestion("2024-05-03T00:00:00Z"), 0.6),
+    ]
+
+
+def test_other_dates_of_the_source_settle_the_order_of_day_and_month() -> None:
+    texts = [
+        *(("a", "05/03/2024"), ("a", "31/03/2024"), ("b", "05/03/2024"), ("b", "03/31/2024")),
+        *(("c", "05/03/2024"), ("d", "05/03/2024"), ("d", "31/03/2024"), ("d", "03/31/2024"), ("a", "05-03-2024")),
+    ]
+    result = run(*({"shop": shop, "updated": text, "released": text} for shop, text in texts), of=SOURCES)
+    assert [values["released"] for values in result.values] == [
+        *("2024-03-05", "2024-03-31", "2024-05-03", "2024-03-31"),
+        *("05/03/2024", "05/03/2024", "2024-03-31", "2024-03-31", "05-03-2024"),
+    ]
+    assert [values["updated"][:10] for values in result.values] == [values["released"] for values in result.values]
+    assert [f.row for f in result.findings if f.rule.name == "time.ambiguous"] == [4, 4, 5, 5, 8, 8]
 
 
 @pytest.mark.parametrize("price", [0.0, 0, "0.0", "0.00", " 0.0 ", "TBA", "$0"])
@@ -275,7 +347,7 @@ def test_rows_need_not_be_dicts() -> None:
 
 def test_a_standardiser_can_be_pickled() -> None:
     again = pickle.loads(pickle.dumps(Standardiser(PRODUCTS)))
-    assert again.standardise([{"price": "$5"}]).values == [{"price": 5.0, "currency": "USD"}]
+    assert again.standardise([{"price": "US$5"}]).values == [{"price": 5.0, "currency": "USD"}]
 
 
 def test_rules_have_names_of_their_own() -> None:

@@ -7,7 +7,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from detectors.standardise.time import all_standard, standardise_date, standardise_time, to_millis
+from detectors.records import Suggestion
+from detectors.standardise.time import (
+    all_standard,
+    ambiguous_mark,
+    day_first,
+    is_time,
+    standardise_date,
+    standardise_time,
+    to_millis,
+)
 
 
 def after(value: Any) -> Any:
@@ -34,8 +43,6 @@ def after(value: Any) -> Any:
         ("2016/11/9", "2016-11-09T00:00:00Z"),
         ("2016.11.09 7:05", "2016-11-09T07:05:00Z"),
         ("01.10.2019", "2019-10-01T00:00:00Z"),
-        ("01-10-2019", "2019-10-01T00:00:00Z"),
-        ("01/10/2019", "2019-01-10T00:00:00Z"),
         ("31/10/2019", "2019-10-31T00:00:00Z"),
         ("10.31.2019", "2019-10-31T00:00:00Z"),
         ("10/31/2019 3:04 PM", "2019-10-31T15:04:00Z"),
@@ -54,6 +61,26 @@ def after(value: Any) -> Any:
         (20191001, "2019-10-01T00:00:00Z"),
         ("1569888000", "2019-10-01T00:00:00Z"),
         ("1569888000.25", "2019-10-01T00:00:00.250Z"),
+        ("2024-03-05T24:00:00Z", "2024-03-06T00:00:00Z"),
+        ("2024-12-31 24:00", "2025-01-01T00:00:00Z"),
+        ("2016-12-31T23:59:60Z", "2017-01-01T00:00:00Z"),
+        ("2017-01-01T07:59:60+08:00", "2017-01-01T00:00:00Z"),
+        ("2017-01-01T05:29:60+05:30", "2017-01-01T00:00:00Z"),
+        ("2024-03-05 10:30:00 AM", "2024-03-05T10:30:00Z"),
+        ("2024-03-05 10:30:00 pm", "2024-03-05T22:30:00Z"),
+        ("2024-03-05 12:30 AM", "2024-03-05T00:30:00Z"),
+        ("2024-03-05 12:30 PM", "2024-03-05T12:30:00Z"),
+        ("上午10:30 2024-03-05", "2024-03-05T10:30:00Z"),
+        ("下午2:05 2024年3月5日", "2024-03-05T14:05:00Z"),
+        ("2024-03-05 下午2:05", "2024-03-05T14:05:00Z"),
+        ("2024年3月5日 下午2:05", "2024-03-05T14:05:00Z"),
+        ("2024年3月5日 星期二 10:30", "2024-03-05T10:30:00Z"),
+        ("民国113年3月5日", "2024-03-05T00:00:00Z"),
+        ("民國113/03/05 下午2:05", "2024-03-05T14:05:00Z"),
+        ("民國一百一十三年三月五日", "2024-03-05T00:00:00Z"),
+        ("中华民国元年1月1日", "1912-01-01T00:00:00Z"),
+        ("二〇二四年三月五日", "2024-03-05T00:00:00Z"),
+        ("二零二四年十二月二十五日 下午三点二十分", "2024-12-25T15:20:00Z"),
         (1569888000, "2019-10-01T00:00:00Z"),
         (1569888000.5, "2019-10-01T00:00:00.500Z"),
         (1569888000123, "2019-10-01T00:00:00.123Z"),
@@ -73,6 +100,8 @@ def test_notations(value: Any, right: str) -> None:
     [
         *("", "now", "10", "12:30", "2019-02-30", "2019-13-01T00:00:00Z", "2019-10-01T25:00:00Z", "May", "Oct 1"),
         *("0000-01-01T00:00:00Z", "0001-01-01T00:00:00+14:00", "Oct 1, 2019 3:04 PM XYZ", "99999999999999999999999"),
+        *("2024-03-05T24:00:01Z", "2024-03-05T10:30:60Z", "2024-03-05 13:30 AM", "9999-12-31T24:00:00Z"),
+        *("113年3月5日", "二〇二四年十三月五日", "13/13/2024", "2019-10-01 5:"),
         *(0, 5, -1, 10**30, 1e300, True, [], {}, 12345.5),
     ],
 )
@@ -85,12 +114,49 @@ def test_what_is_no_time(value: Any) -> None:
         assert to_millis(value) is None
 
 
-def test_day_or_month_first_is_a_guess_and_says_so() -> None:
-    guess, sure = standardise_time("01/10/2019"), standardise_time("31/10/2019")
-    assert guess is not None
+@pytest.mark.parametrize(
+    ("text", "likeliest"),
+    [
+        ("01/10/2019", "2019-01-10T00:00:00Z"),
+        ("01-10-2019", "2019-10-01T00:00:00Z"),
+        ("05/03/2024 10:30", "2024-05-03T10:30:00Z"),
+        ("2024年3月5日晚上12点", "2024-03-06T00:00:00Z"),
+    ],
+)
+def test_what_can_be_read_in_two_ways_is_only_suggested(text: str, likeliest: str) -> None:
+    outcome = standardise_time(text)
+    assert outcome is not None
+    assert outcome.steps == ()
+    (fault,) = outcome.faults
+    assert (fault.rule.name, fault.confidence, fault.suggestion) == ("time.ambiguous", 0.6, Suggestion(likeliest))
+    assert to_millis(text) is None
+    assert is_time(text)
+
+
+def test_a_day_above_twelve_tells_the_order() -> None:
+    sure = standardise_time("31/10/2019")
     assert sure is not None
-    assert guess.steps[0].confidence == 0.6
     assert sure.steps[0].confidence == 0.95
+    assert day_first("31/10/2019") == ("/", True)
+    assert day_first("10-31-2019 12:00") == ("-", False)
+    assert day_first("10/11/2019") is None
+    assert day_first("31/31/2019") is None
+    assert [ambiguous_mark(text) for text in ("01/10/2019", "01-10-2019", "31/10/2019", "x", 7)] == [
+        "/",
+        "-",
+        None,
+        None,
+        None,
+    ]
+
+
+def test_how_the_source_writes_dates_settles_it() -> None:
+    for day_is_first, right in ((True, "2019-10-01T00:00:00Z"), (False, "2019-01-10T00:00:00Z")):
+        outcome = standardise_time("01/10/2019", day_is_first)
+        assert outcome is not None
+        assert outcome.faults == ()
+        assert (outcome.steps[0].after, outcome.steps[0].confidence) == (right, 0.92)
+    assert standardise_time("31/10/2019", day_is_first=False) == standardise_time("31/10/2019")
 
 
 @pytest.mark.parametrize(
@@ -123,7 +189,7 @@ def test_iso_gives_the_time_back(at: datetime) -> None:
     assert to_millis(text) == (at - datetime(1970, 1, 1, tzinfo=UTC)) // datetime.resolution // 1000
 
 
-@given(st.text(max_size=90) | st.text(alphabet="0123456789-/.: TZ年月日+APMOctober,", max_size=40))
+@given(st.text(max_size=90) | st.text(alphabet="0123456789-/.: TZ年月日+APMOctober,民国二十〇上下午晚点", max_size=40))
 def test_any_text_is_fine(text: str) -> None:
     result = after(text)
     assert (result is None) == (to_millis(text) is None)
