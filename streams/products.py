@@ -46,6 +46,10 @@ _NEVER = Version(-1, -1)
 # What matching reads: a change of one of these makes a new match version; a new price does not.
 _MATCHING = ("title", "description", "gtin", "mpn")
 
+# Longest name and code that the catalogue keeps.
+_NAME_CHARS = 300
+_CODE_CHARS = 100
+
 
 def facts_of(batch: Batch, known: Sequence[Entry | None] | None = None) -> list[Facts]:
     """What the catalogue keeps of each record of a product batch.
@@ -63,12 +67,12 @@ def facts_of(batch: Batch, known: Sequence[Entry | None] | None = None) -> list[
             identity=record.identity,
             title=(_text(title) or "")[:TITLE_CHARS],
             description=(_text(description) or "")[:DESCRIPTION_CHARS],
-            brand=_text(brand),
-            category=_text(category),
+            brand=_text(brand, _NAME_CHARS),
+            category=_text(category, _NAME_CHARS),
             price=float(price) if isinstance(price, int | float) and not isinstance(price, bool) else None,
-            currency=_text(currency),
-            gtin=_text(gtin),
-            mpn=_text(mpn),
+            currency=_text(currency, _CODE_CHARS),
+            gtin=_text(gtin, _CODE_CHARS),
+            mpn=_text(mpn, _CODE_CHARS),
             first_seen=seen,
         )
         for record, seen, title, description, brand, category, price, currency, gtin, mpn in zip(
@@ -77,11 +81,11 @@ def facts_of(batch: Batch, known: Sequence[Entry | None] | None = None) -> list[
     ]
 
 
-def _text(value: object) -> str | None:
+def _text(value: object, longest: int | None = None) -> str | None:
     if isinstance(value, str):
-        return value
+        return value[:longest]
     if isinstance(value, int | float) and not isinstance(value, bool):
-        return str(value)
+        return str(value)[:longest]
     return None
 
 
