@@ -10,6 +10,7 @@ import os
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from difflib import get_close_matches
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,7 @@ from detectors.duplicates.view import CatalogueView
 from detectors.intake import Intake
 from detectors.records import Rejection, SourceRecord
 from detectors.repair import RepairPolicy
-from detectors.suite import behavior_detectors, product_detectors
+from detectors.suite import all_rules, behavior_detectors, product_detectors
 from models.encoder import CachedEncoder
 from models.protocol import Encoder
 from sinks.http import MetricsServer
@@ -85,6 +86,24 @@ def contracts_of(topics: dict[str, Path | None], kind: Kind) -> dict[str, Contra
 
 def _as_it_is(record: SourceRecord) -> SourceRecord:
     return record
+
+
+def _policy(auto_apply: dict[str, float]) -> RepairPolicy:
+    """The repair policy of the settings. Raises: ConfigError for a rule that there is none of."""
+    known = [rule.name for rule in all_rules()]
+    for name, confidence in auto_apply.items():
+        if name not in known:
+            near = get_close_matches(name, known, 1)
+            raise ConfigError(
+                f"The setting auto_apply names the rule {name!r}, which there is none of.",
+                f"Did you mean {near[0]!r}?" if near else "docs/rules.md lists them.",
+            )
+        if not 0 <= confidence <= 2:
+            raise ConfigError(
+                f"The setting auto_apply has {confidence:g} for {name}.",
+                "Give the confidence from which its repairs are applied, 0 to 1; above 1 means never.",
+            )
+    return RepairPolicy(auto_apply)
 
 
 class Worker:
@@ -181,7 +200,7 @@ class Worker:
     def _make_agents(self, scorer: AnomalyScorer | None) -> list[BatchAgent]:
         settings, names = self._settings, self._settings.topics
         limits = Limits(settings.max_record_bytes, settings.max_nesting)
-        policy = RepairPolicy(settings.auto_apply)
+        policy = _policy(settings.auto_apply)
         encoder = CachedEncoder(self._encoder)
         agents: list[BatchAgent] = []
         for topic, contract in self._contracts.items():

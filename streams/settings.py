@@ -120,6 +120,23 @@ class Settings(BaseSettings):
     # the embedded Kafka
     kafka_home: Path | None = None  # an installation that exists already, used instead of the fetched one
 
+    @model_validator(mode="before")
+    @classmethod
+    def _no_topics_that_nobody_named(cls, values: Any) -> Any:
+        """Who names topics of one kind has none of the other, unless they are named too."""
+        if isinstance(values, dict) and ("products" in values) != ("behaviors" in values):
+            values = {**values, ("behaviors" if "products" in values else "products"): {}}
+        return values
+
+    @model_validator(mode="after")
+    def _topics_to_re_key_are_read(self) -> Settings:
+        unknown = sorted(self.rekey - set(self.products))
+        if unknown:
+            raise ValueError(f"rekey names {unknown[0]!r}, which is none of the product topics")
+        if not self.products and not self.behaviors:
+            raise ValueError("neither products nor behaviors names a topic")
+        return self
+
     @field_validator("rekey", mode="before")
     @classmethod
     def _split(cls, value: Any) -> Any:

@@ -31,3 +31,15 @@ def test_unknown_setting_is_refused(tmp_path: Path) -> None:
     file.write_text("batch_record = 7\n")
     with pytest.raises(ValidationError, match="batch_record"):
         Settings.from_file(file)
+
+
+def test_who_names_products_has_no_behaviors_that_nobody_named() -> None:
+    assert Settings().behaviors == {"behaviors": None}
+    assert Settings(products={"shop.products": None}).behaviors == {}
+    both = Settings(products={"p": None}, behaviors={"b": None})
+    assert (set(both.products), set(both.behaviors)) == ({"p"}, {"b"})
+
+
+def test_a_topic_to_re_key_must_be_a_product_topic() -> None:
+    with pytest.raises(ValidationError, match="rekey names 'shop.foo'"):
+        Settings(rekey=frozenset({"shop.foo"}))
