@@ -15,8 +15,6 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import shutil
-import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -35,12 +33,14 @@ from detectors.anomalies import FEATURES, KINDS, AnomalyFeatures, AnomalyKind
 from detectors.records import Batch
 from models.corruption import FAULTS, corrupt, possible_faults
 from models.errors import ArtefactError, TrainingError
+from models.folder import check_folder, written_folder
 
 __all__ = ["AnomalyModel", "TrainingReport", "train_anomalies"]
 
 _FORMAT = 1
 _FACTS = "anomalies.json"
 _WEIGHTS = "anomalies.safetensors"
+_FILES = (_WEIGHTS, _FACTS)
 _HIDDEN = 48
 _FOLDS = 3
 _EPOCHS = 12
@@ -92,23 +92,24 @@ class AnomalyModel:
             return scores
 
     def save(self, folder: Path) -> None:
-        """Write the model as a folder of JSON and safetensors. One that is there already is replaced whole."""
+        """Write the model as a folder of JSON and safetensors. One that is there already is replaced whole.
+
+        Raises: ArtefactError where the folder holds anything else or cannot be written.
+        """
         facts = {
             "format": _FORMAT,
             "features": [feature.name for feature in FEATURES],
             "kinds": list(KINDS),
             "report": self.report.as_dict(),
         }
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        unfinished = Path(tempfile.mkdtemp(prefix=folder.name + ".", dir=folder.parent))
-        try:
+        with written_folder(folder, _FILES) as unfinished:
             save_file(self._tensors(), unfinished / _WEIGHTS)
             (unfinished / _FACTS).write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
-            unfinished.chmod(0o755)
-            shutil.rmtree(folder, ignore_errors=True)
-            unfinished.replace(folder)
-        finally:
-            shutil.rmtree(unfinished, ignore_errors=True)
+
+    @staticmethod
+    def check_target(folder: Path) -> None:
+        """Raises: ArtefactError where `save` would refuse this folder for what it holds."""
+        check_folder(folder, _FILES)
 
     @classmethod
     def load(cls, folder: Path) -> AnomalyModel:

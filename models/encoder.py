@@ -11,7 +11,7 @@ import numpy as np
 import structlog
 from numpy.typing import NDArray
 
-from models.errors import EncoderError
+from models.errors import ArtefactError, EncoderError
 from models.protocol import Encoder, Progress
 from models.weights import digest, find_transformer
 
@@ -69,7 +69,7 @@ def _student(teacher: Path, cache_dir: Path, progress: Progress | None) -> Encod
     student = distil(TransformerEncoder(teacher), progress=progress)
     try:
         student.save(folder)
-    except OSError as error:
+    except ArtefactError as error:
         log.warning("encoder.not_cached", folder=str(folder), error=str(error))
     return student
 

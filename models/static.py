@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
-import tempfile
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -21,6 +19,7 @@ from safetensors.numpy import load_file, save_file
 from tokenizers import Tokenizer
 
 from models.errors import EncoderError
+from models.folder import check_folder, written_folder
 
 __all__ = ["DIM", "StaticEncoder", "is_static", "student_name"]
 
@@ -30,6 +29,7 @@ DIM = 256
 _RECIPE = 3  # rises with every change in models.distill that changes vectors
 _FORMAT = 1
 _FACTS = "static.json"
+_FILES = ("table.safetensors", "tokenizer.json", _FACTS)
 _TEXTS_AT_ONCE = 256  # what is gathered for them stays in the cache of the processor
 
 
@@ -113,19 +113,20 @@ class StaticEncoder:
         return [part for part in parts if any(map(str.isalnum, part))]
 
     def save(self, folder: Path) -> None:
-        """Write the encoder as a folder. One that is there already is replaced whole."""
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        unfinished = Path(tempfile.mkdtemp(prefix=folder.name + ".", dir=folder.parent))
-        try:
+        """Write the encoder as a folder. One that is there already is replaced whole.
+
+        Raises: ArtefactError where the folder holds anything else or cannot be written.
+        """
+        with written_folder(folder, _FILES) as unfinished:
             save_file({"table": self.table, "scale": self.scale}, unfinished / "table.safetensors")
             self.tokenizer.save(str(unfinished / "tokenizer.json"), pretty=False)
             facts = {"format": _FORMAT, "name": self.name, "teacher": self.teacher}
             (unfinished / _FACTS).write_text(json.dumps(facts) + "\n", encoding="utf-8")
-            unfinished.chmod(0o755)
-            shutil.rmtree(folder, ignore_errors=True)
-            unfinished.replace(folder)
-        finally:
-            shutil.rmtree(unfinished, ignore_errors=True)
+
+    @staticmethod
+    def check_target(folder: Path) -> None:
+        """Raises: ArtefactError where `save` would refuse this folder for what it holds."""
+        check_folder(folder, _FILES)
 
     @classmethod
     def load(cls, folder: Path) -> StaticEncoder:

@@ -23,7 +23,9 @@ __all__ = ["anomalies", "encoder", "load_with_progress", "progress_bar"]
 
 
 def encoder(
-    out: Annotated[Path, typer.Option(metavar="FOLDER", help="Where the encoder is written; replaced if it exists.")],
+    out: Annotated[
+        Path, typer.Option(metavar="FOLDER", help="Where the encoder is written; one that is there is replaced.")
+    ],
     data: Annotated[
         list[Path] | None, typer.Option(metavar="FILE", help="Product files whose words it should know; repeatable.")
     ] = None,
@@ -42,6 +44,7 @@ def encoder(
     from detectors.intake import Intake
     from models.distill import distil
     from models.encoder import texts_per_second
+    from models.static import StaticEncoder
     from models.transformer import TransformerEncoder
     from models.weights import find_transformer
     from streams.errors import InputError
@@ -50,6 +53,7 @@ def encoder(
 
     settings = load_settings(config)
     configure_logs(settings.log_format, settings.log_level)
+    StaticEncoder.check_target(out)
     texts: list[str] = []
     if data:
         if contract is None:
@@ -74,7 +78,9 @@ def encoder(
 def anomalies(
     contract: Annotated[Path, typer.Option(help="The contract of the product topic.")],
     data: Annotated[list[Path], typer.Option(metavar="FILE", help="A sample of sound products; repeatable.")],
-    out: Annotated[Path, typer.Option(metavar="FOLDER", help="Where the model is written; replaced if it exists.")],
+    out: Annotated[
+        Path, typer.Option(metavar="FOLDER", help="Where the model is written; one that is there is replaced.")
+    ],
     limit: Annotated[int, typer.Option(min=100, help="Records to learn from, at most.")] = 5_000,
     false_alarms: Annotated[
         float, typer.Option(min=0.00001, max=0.1, help="Share of sound records that each kind may accuse.")
@@ -89,11 +95,12 @@ def anomalies(
     It needs no labels: faults are put into the sample, and it learns to tell them apart. About 2,000 records with few
     faults of their own are good, some hundreds do. Point anomaly_model at the folder to use it.
     """
-    from models.anomaly import train_anomalies
+    from models.anomaly import AnomalyModel, train_anomalies
     from streams.sample import read_sample, with_neighbours
 
     settings = load_settings(config)
     configure_logs(settings.log_format, settings.log_level)
+    AnomalyModel.check_target(out)
     products = _contract(contract)
     records = read_sample(products, data, delimiter=delimiter, limit=limit)
     loaded = load_with_progress(settings)
