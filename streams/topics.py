@@ -251,7 +251,9 @@ def _create(admin: KafkaAdminClient, missing: Sequence[Topic], replication: int)
     try:
         answer = admin.create_topics(request, raise_errors=False)["topics"]
     except KafkaError as error:
-        raise TopicError(f"Kafka did not make the topics: {error}.", "See the broker's log.") from error
+        raise TopicError(
+            f"Kafka did not make the topics: {error}.", "`streamgauge doctor` looks for the cause."
+        ) from error
     made = []
     for result in answer:
         match result["error_code"]:

@@ -53,8 +53,14 @@ def test_confirmed_records_outlive_a_kill_and_a_restart(kafka: EmbeddedKafka) ->
 def test_a_data_folder_is_kept_for_the_next_start_on_other_ports(kafka: EmbeddedKafka, tmp_path: Path) -> None:
     with EmbeddedKafka(tmp_path / "data") as broker:
         send_all(broker.bootstrap_servers, make_topic(broker.bootstrap_servers, "kept"), [(None, b"1")])
+        names = ("server1.properties", "server1.log", "log4j2.properties", "out1.txt")
+        before = {name: (tmp_path / "data" / name).stat() for name in names}
         with pytest.raises(BrokerError, match="in use by another Kafka"):
             EmbeddedKafka(tmp_path / "data").start()
+        for name, was in before.items():
+            now = (tmp_path / "data" / name).stat()
+            assert (now.st_ino, now.st_mtime_ns, now.st_size) == (was.st_ino, was.st_mtime_ns, was.st_size), name
+        assert make_topic(broker.bootstrap_servers, "after") == "after"
     with EmbeddedKafka(tmp_path / "data") as broker:
         assert [r.value for r in read_all(broker.bootstrap_servers, "kept")] == [b"1"]
     with pytest.raises(BrokerError, match="holds a cluster of 1 brokers, not 3"):
@@ -105,6 +111,36 @@ def test_the_broker_ends_with_its_parent(kafka: EmbeddedKafka, end: str) -> None
         parent.send_signal(signal.SIGINT if end == "watcher killed" else signal.SIGKILL)
     assert gone
     assert wait_until(lambda: not Path(folder.strip()).exists())
+
+
+_LOCK_HOLDER = """
+import os, sys
+from pathlib import Path
+from streams.broker import EmbeddedKafka
+broker = EmbeddedKafka(Path(sys.argv[1])).start()
+print(broker._nodes[0].process.pid, broker._nodes[0].java_pid, flush=True)
+os.kill(broker._nodes[0].process.pid, 19)  # the watcher cannot end anything now
+os.kill(os.getpid(), 9)
+"""
+
+
+@pytest.mark.kafka
+def test_a_data_folder_is_locked_as_long_as_a_watcher_of_its_brokers_lives(
+    tmp_path: Path, kafka: EmbeddedKafka
+) -> None:
+    folder = tmp_path / "data"
+    holder = subprocess.run(
+        [sys.executable, "-c", _LOCK_HOLDER, str(folder)], capture_output=True, text=True, check=False
+    )
+    watcher, java = map(int, holder.stdout.split())
+    try:
+        with pytest.raises(BrokerError, match="in use by another Kafka"):
+            EmbeddedKafka(folder).start()
+    finally:
+        os.kill(watcher, signal.SIGCONT)
+    assert wait_until(lambda: not psutil.pid_exists(java) and not psutil.pid_exists(watcher), 30)
+    with EmbeddedKafka(folder) as again:
+        assert again.running()
 
 
 def test_a_port_that_is_taken_is_named(tmp_path: Path, kafka: EmbeddedKafka) -> None:
