@@ -171,8 +171,14 @@ class Deployment:
             },
         )
 
-    def work_off(self, source: str, count: int, act: Callable[[], None], seconds: float = 300.0) -> float:
-        """Outputs per second for `count` more records of a source, from the first output on. `act` starts it."""
+    def work_off(
+        self, source: str, count: int, act: Callable[[], None], *, from_start: bool = False, seconds: float = 300.0
+    ) -> float:
+        """Outputs per second for `count` more records of a source. `act` starts it.
+
+        Counted from the first output on; with `from_start` from `act` on, which then sends to a worker that is ready:
+        an encoder works on batches long before their first output, and that work is to count.
+        """
         corrected, dead = self.names.corrected(source), self.names.named("dead_letters")
         consumer = KafkaConsumer(bootstrap_servers=self.servers)
         try:
@@ -182,8 +188,8 @@ class Deployment:
                 for p in consumer.partitions_for_topic(topic) or ()
             ]
             before = sum(consumer.end_offsets(places).values())
+            first_at, first, deadline = (time.perf_counter() if from_start else 0.0), 0, time.monotonic() + seconds
             act()
-            first_at, first, deadline = 0.0, 0, time.monotonic() + seconds
             while time.monotonic() < deadline:
                 done = sum(consumer.end_offsets(places).values()) - before
                 now = time.perf_counter()
@@ -262,9 +268,8 @@ def bench_products_static(servers: str, folder: Path) -> Figures:
     d.worker.start()
     d.worker.wait_ready()
     d.work_off(d.products, 2_000, lambda: fill(servers, d.products, product_events(2_000)))
-    d.worker.stop()
-    fill(servers, d.products, product_events(NEW_STATIC, first=2_000))
-    new = d.work_off(d.products, NEW_STATIC, d.worker.start)
+    more = list(product_events(NEW_STATIC, first=2_000))
+    new = d.work_off(d.products, NEW_STATIC, lambda: fill(servers, d.products, iter(more)), from_start=True)
     d.worker.stop()
     for turn in range(1, 1 + UPDATES // PRODUCTS):
         fill(servers, d.products, product_events(PRODUCTS, price_round=turn))
@@ -280,8 +285,10 @@ def bench_products_static(servers: str, folder: Path) -> Figures:
 def bench_products_transformer(servers: str, folder: Path) -> Figures:
     """New products with the transformer, and the transformer alone, on the same titles."""
     d = Deployment(servers, folder, encoder="transformer")
-    fill(servers, d.products, product_events(NEW_TRANSFORMER))
-    new = d.work_off(d.products, NEW_TRANSFORMER, d.worker.start)
+    d.worker.start()
+    d.worker.wait_ready()
+    more = list(product_events(NEW_TRANSFORMER))
+    new = d.work_off(d.products, NEW_TRANSFORMER, lambda: fill(servers, d.products, iter(more)), from_start=True)
     d.worker.stop()
     return {"product_new_per_s": new, "encoder_alone_per_s": _encoder_alone("transformer", NEW_TRANSFORMER)}
 
