@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from detectors.contract.model import Contract, Kind, Role
 from streams.clients import admin_client, check_reachable, kafka_python_options
-from streams.errors import StreamgaugeError
+from streams.errors import ConfigError, StreamgaugeError
 from streams.topics import ExistingTopic, Purpose, accesses, existing, flaws, topics
 
 if TYPE_CHECKING:
@@ -69,11 +69,11 @@ def _failed(name: str, error: StreamgaugeError) -> Check:
 
 
 def _contract(settings: Settings, topic: str) -> Contract:
-    from detectors.contract.load import load_contract, sample_contract
+    from streams.app import contracts_of  # imports Faust
 
     kind = Kind.PRODUCTS if topic in settings.products else Kind.BEHAVIORS
     path = settings.products[topic] if kind is Kind.PRODUCTS else settings.behaviors[topic]
-    return sample_contract(kind) if path is None else load_contract(path)
+    return contracts_of({topic: path}, kind)[topic]
 
 
 def _contracts(settings: Settings) -> Iterator[Check]:
@@ -84,6 +84,8 @@ def _contracts(settings: Settings) -> Iterator[Check]:
             contract = _contract(settings, topic)
         except ContractError as error:
             yield Check(f"contract of {topic}", Status.FAIL, str(error), "Correct the contract.")
+        except ConfigError as error:
+            yield _failed(f"contract of {topic}", error)
         else:
             yield _ok(f"contract of {topic}", f"{contract.name} {contract.version}")
 
@@ -190,7 +192,7 @@ def _records(settings: Settings, topic: ExistingTopic) -> Iterator[Check]:
         return
     try:
         contract = _contract(settings, topic.name)
-    except ContractError:
+    except (ContractError, ConfigError):
         return  # told already
     yield _keys(name, topic, sample, contract)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -62,6 +63,13 @@ def plain_contract(text: str, name: str) -> dict[str, Any]:
 
 
 def _read(text: str) -> tuple[dict[str, Any], list[Problem]]:
+    if (delimiter := _delimiter(text)) is not None:
+        return {}, [
+            Problem(
+                1, "", f"This looks like CSV (fields between {delimiter!r}), not like a contract in YAML.",
+                "`streamgauge contract draft --data FILE` proposes a contract for such data.",
+            )
+        ]  # fmt: skip
     try:
         document = YAML(typ="rt").load(text)
     except MarkedYAMLError as error:
@@ -76,6 +84,21 @@ def _read(text: str) -> tuple[dict[str, Any], list[Problem]]:
     check = _Check(document, data)
     check.run()
     return data, check.sorted()
+
+
+def _delimiter(text: str) -> str | None:
+    """What is between the fields, where the first lines are those of a table: equally many, and no YAML mapping."""
+    lines = [line for line in text[:20_000].splitlines() if line.strip()][:5]
+    if not lines or re.match(r"\s*(#|---|%|[\[{])|[^,;\t]*:(\s|$)", lines[0]):
+        return None
+    for delimiter in ("\t", ";", ",", "|"):
+        try:
+            widths = {len(fields) for fields in csv.reader(lines, delimiter=delimiter, strict=True)}
+        except csv.Error:
+            continue
+        if len(widths) == 1 and widths.pop() > 1:
+            return delimiter
+    return None
 
 
 def _plain(node: Any) -> Any:

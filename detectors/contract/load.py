@@ -63,9 +63,14 @@ def load_contract(path: Path, schema_name: str | None = None) -> Contract:
     """
     try:
         text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
-        raise ContractError(str(path), [Problem(1, "", f"The file cannot be read: {reason}.")]) from error
+    except OSError as error:
+        problem = Problem(1, "", f"The file cannot be read: {error.strerror}.", "Check the path and its permissions.")
+        raise ContractError(str(path), [problem]) from error
+    except UnicodeDecodeError as error:
+        problem = Problem(
+            1, "", "The file cannot be read: it is not UTF-8.", "Is it a contract? Convert it first, as with iconv."
+        )
+        raise ContractError(str(path), [problem]) from error
     return parse_contract(text, str(path), schema_name)
 
 

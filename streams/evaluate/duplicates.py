@@ -62,7 +62,9 @@ def evaluate_duplicates(
     """Stream one or two files through the detectors and compare the links with the true pairs.
 
     With two files the first truth column names ids of the first file, the second those of the second. interleave:
-    mix the files by position instead of one after the other. Raises: InputError, FileError, models.EncoderError.
+    mix the files by position instead of one after the other.
+
+    Raises: InputError (also where the data has none of the true pairs), FileError, models.EncoderError.
     """
     if contract.kind is not Kind.PRODUCTS:
         raise InputError("Duplicates are looked for among products.", "Give the contract of a product topic.")
@@ -81,6 +83,13 @@ def evaluate_duplicates(
             if progress is not None:
                 progress(number + 1)
     run.take(batch)
+    if pairs and not run.knows_any(pairs, len(files) - 1):
+        a, b = pairs[0]
+        raise InputError(
+            f"No pair of {truth} is in the data: it names {truth_columns[0]} {a!r} and {truth_columns[1]} {b!r}, "
+            f"the data has {run.example or 'no product'}.",
+            "Check the order of --data and of --truth-columns, --delimiter, and the column that the contract calls id.",
+        )
     return run.report(pairs, time.perf_counter() - started, len(files) - 1)
 
 
@@ -159,6 +168,15 @@ class _Run:
             raise EntryError(decoded.skipped[0].reason)
         self._log_end = decoded.position
         self._view.apply(decoded.items, decoded.position)
+
+    def knows_any(self, pairs: Iterable[tuple[str, str]], second: int) -> bool:
+        """Whether both records of at least one pair are in the data. second: as in `report`."""
+        return any((0, a) in self._identity and (second, b) in self._identity for a, b in pairs)
+
+    @property
+    def example(self) -> str | None:
+        """The first id of the data, quoted; None where it has none."""
+        return next((repr(identifier) for _, identifier in self._identity), None)
 
     def report(self, pairs: Iterable[tuple[str, str]], seconds: float, second: int) -> DuplicatesReport:
         """second: the number of the file whose ids the second truth column names."""

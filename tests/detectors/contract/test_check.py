@@ -146,3 +146,23 @@ def test_problem_and_error_read_as_sentences() -> None:
     error = ContractError("c.yaml", [problem, problem])
     assert "1 more: streamgauge contract check c.yaml" in str(error)
     assert did_you_mean("nothing like it", ["title"]) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "delimiter"),
+    [
+        ("id,title,price\n1,Kettle,12.50\n", "','"),
+        ("id;标题;价格\n1;洁面乳: 100g;9,50\n", "';'"),
+        ("id\ttitle\n1\tKettle\n", "'\\t'"),
+        ('"id","the, title"\n1,"Kettle\n red"\n', "','"),
+    ],
+)
+def test_data_instead_of_a_contract_is_recognised(text: str, delimiter: str) -> None:
+    (problem,) = check_contract(text)
+    assert problem.message == f"This looks like CSV (fields between {delimiter}), not like a contract in YAML."
+    assert "contract draft" in (problem.suggestion or "")
+
+
+@pytest.mark.parametrize("text", ["# shops, goods\n" + SOUND, "---\n" + SOUND, "name: a, b\n" + SOUND, "\n\n" + SOUND])
+def test_a_contract_is_not_taken_for_data(text: str) -> None:
+    assert all("CSV" not in problem.message for problem in check_contract(text))

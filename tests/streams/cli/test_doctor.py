@@ -88,3 +88,17 @@ def test_without_kafka_the_rest_is_still_looked_at(streamgauge: Run, tmp_path: P
     assert checks["contract of products"][0] == "fail"
     assert checks["state folder"][0] in ("ok", "warn")
     assert "device" in checks
+
+
+def test_a_contract_of_the_wrong_kind_fails_as_a_worker_would(streamgauge: Run, tmp_path: Path) -> None:
+    contracts = Path(__file__).resolve().parents[2] / "contracts"
+    config = tmp_path / "s.toml"
+    config.write_text(
+        f'products = {{goods = "{contracts}/rees46.yaml"}}\nbehaviors = {{}}\n'
+        '[kafka]\nbootstrap_servers = "no.such.host.invalid:9092"\n'
+    )
+    code, checks = diagnose(streamgauge, config)
+    assert code == 1
+    status, message, todo = checks["contract of goods"]
+    assert (status, message) == ("fail", "The contract of topic goods is one of behaviors, not of products.")
+    assert todo.startswith("Name the topic under [behaviors] in the settings")

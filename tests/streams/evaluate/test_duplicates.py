@@ -64,11 +64,24 @@ def test_two_clean_shops(shops: tuple[Path, Path, Path], interleave: bool) -> No
     assert (report.precision, report.recall, report.f1, report.recall_at_1, report.recall_at_10) == (1, 1, 1, 1, 1)
 
 
-def test_one_shop_twice_repeats_its_products(shops: tuple[Path, Path, Path]) -> None:
-    one, _, truth = shops
+def test_one_file_may_hold_both_records_of_a_pair(shops: tuple[Path, Path, Path], tmp_path: Path) -> None:
+    one, _, _ = shops
+    truth = _write(tmp_path / "own.csv", [("idOne", "idTwo"), ("0", "1"), ("3", "999")])
     contract = load_contract(CONTRACTS / "amazon-google.yaml")
     report = evaluate_duplicates(contract, [one], truth, ("idOne", "idTwo"), Words(), delimiter="#")
-    assert (report.records, report.truth_unknown, report.recall) == (12, 13, 0)
+    assert (report.records, report.truth_unknown, report.recall) == (12, 1, 0)
+
+
+def test_a_truth_about_other_data_is_said_and_not_measured(shops: tuple[Path, Path, Path]) -> None:
+    one, two, truth = shops
+    contract = load_contract(CONTRACTS / "amazon-google.yaml")
+    for files, columns in (
+        ([two, one], ("idOne", "idTwo")),
+        ([one, two], ("idTwo", "idOne")),
+        ([one], ("idOne", "idTwo")),
+    ):
+        with pytest.raises(InputError, match=r"No pair of .*truth\.csv is in the data: .*Check the order of --data"):
+            evaluate_duplicates(contract, files, truth, columns, Words(), delimiter="#")
 
 
 @pytest.mark.parametrize("far", [0, 300])
