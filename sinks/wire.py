@@ -16,7 +16,7 @@ import orjson
 
 from detectors.duplicates.links import LinkChange, LinkStatus
 from detectors.duplicates.rule import DUPLICATE_EXACT, DUPLICATE_NEAR
-from detectors.records import Correction, Evidence, Finding, Record, Rule, Severity
+from detectors.records import Correction, Evidence, Facts, Finding, Record, Rule, Severity
 
 __all__ = [
     "Versions",
@@ -30,6 +30,7 @@ __all__ = [
 
 DETECTOR_VERSION = "1"
 _LONGEST_SHOWN = 2_000  # characters
+_TITLE_SHOWN = 200
 
 LINK_RULES = {rule.name: rule for rule in (DUPLICATE_EXACT, DUPLICATE_NEAR)}
 
@@ -68,7 +69,8 @@ def evidence_fields(evidence: Evidence) -> dict[str, Any]:
     out: dict[str, Any] = {"reason": evidence.reason}
     if evidence.neighbours:
         out["neighbours"] = [
-            {"identity": n.identity, "score": round(float(n.score), 4), "value": n.value} for n in evidence.neighbours
+            {"identity": n.identity, "score": min(1.0, round(float(n.score), 4)), "value": n.value}
+            for n in evidence.neighbours
         ]
     if evidence.statistics:
         out["statistics"] = {name: round(float(value), 6) for name, value in evidence.statistics.items()}
@@ -164,11 +166,16 @@ def corrected_record(
 
 
 def link_message(
-    change: LinkChange, versions: Versions | None, event_time: int | None, processing_time: int
+    change: LinkChange,
+    versions: Versions | None,
+    later: Facts | None,
+    earlier: Facts | None,
+    processing_time: int,
 ) -> tuple[bytes, bytes]:
     """(key, value) of the finding that two offers are one product, or of its retraction, which has the same id.
 
-    versions: of the later offer's topic. event_time: when the later offer was first seen. Both None where unknown.
+    versions: of the later offer's topic. later, earlier: what is known of the offers, whose titles it shows. None
+    where unknown.
     """
     link = change.link
     body = rule_fields(LINK_RULES[link.rule])
@@ -182,21 +189,25 @@ def link_message(
         "other": link.earlier,
         "key": None,
         "field": None,
-        "observed": None,
+        "observed": _title(later),
         "confidence": round(link.confidence, 4),
         "evidence": {
             "reason": link.reason,
-            "neighbours": [{"identity": link.earlier, "score": link.similarity, "value": None}],
+            "neighbours": [{"identity": link.earlier, "score": min(1.0, link.similarity), "value": _title(earlier)}],
             "statistics": {"rule_score": link.score},
         },
         "detector_version": DETECTOR_VERSION,
         "model": None if versions is None else versions.encoder,
         "contract": None if versions is None else versions.contract,
         "contract_version": None if versions is None else versions.contract_version,
-        "event_time": event_time,
+        "event_time": None if later is None else later.first_seen,
         "processing_time": processing_time,
     }
     return link.later.encode("utf-8"), dump(body)
+
+
+def _title(offer: Facts | None) -> str | None:
+    return None if offer is None else offer.title[:_TITLE_SHOWN]
 
 
 def rule_fields(rule: Rule) -> dict[str, Any]:

@@ -145,8 +145,9 @@ class LinkWay:
         await self._make_epoch()
 
     def _message(self, change: LinkChange, now: int) -> tuple[bytes, bytes]:
-        facts = self._view.facts(change.link.later)
-        return link_message(change, self._versions.get(change.link.topic), facts.first_seen if facts else None, now)
+        link = change.link
+        later, earlier = self._view.facts(link.later), self._view.facts(link.earlier)
+        return link_message(change, self._versions.get(link.topic), later, earlier, now)
 
     async def _take_over(self, generation: int) -> LinkOwner:
         if self._fenced_for == generation:

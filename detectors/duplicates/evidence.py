@@ -9,15 +9,18 @@ from __future__ import annotations
 import hashlib
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from difflib import SequenceMatcher
 from functools import lru_cache
+from itertools import islice
 
 import numpy as np
 from numpy.typing import NDArray
 
+from detectors.duplicates.sketch import grams
 from detectors.money import RATES, number
-from detectors.records import Facts
+from detectors.records import Facts, split_identity
 
 __all__ = ["Comparison", "EvidenceRows", "codes_of", "compounds", "measures", "measures_in_words"]
 
@@ -25,6 +28,11 @@ _CODES, _UNITS = 4, 6  # kept of one product
 _INSIDE_CHARS = 5  # a code this long counts when it stands inside the other's text
 _DESCRIPTION_CHARS = 400
 _RARE = 8  # a code or GTIN that more products share names no product
+_LOOKED_AT = 64
+_OWN, _OWN_SHARE = 12.0, 0.2  # what the other title does not say: in units of ln(products / products that say it)
+_WORD_CHARS = 3
+_UNCOUNTED = 5.0  # weight of any gram before the first epoch
+_TITLES, _TITLES_A_SOURCE = 5, 2  # a code on more different titles than both allow is a word
 
 _FOREIGN_SLACK = 0.2  # of |ln price ratio| between two currencies: rates move, and countries differ
 
@@ -62,6 +70,13 @@ _KINDS: tuple[dict[str, float], ...] = (
     {"k": 1},
     {"rpm": 1},
     {"mah": 1, "毫安": 1},
+    {"spf": 1},
+    {"片": 1, "贴": 1},
+    {"支": 1},
+    {"件": 1},
+    {"个": 1},
+    {"瓶": 1},
+    {"色": 1},
 )
 UNIT = {unit: (kind, factor) for kind, units in enumerate(_KINDS) for unit, factor in units.items()}
 _COLOURS = {
@@ -86,16 +101,25 @@ _COLOURS = {
     )
     for colour in group
 }
-_COLOUR_KIND = len(_KINDS)
+_COLOUR_KIND, _PACK_KIND = len(_KINDS), len(_KINDS) + 1
 _COLOUR = re.compile(
     r"\b(" + "|".join(c for c in _COLOURS if c.isascii()) + r")\b|" + "|".join(c for c in _COLOURS if not c.isascii())
 )
 _WORD = re.compile(r"[a-z0-9]+(?:[-/._][a-z0-9]+)*")
 _CJK_UNITS = "|".join(sorted((u for u in UNIT if ord(u[0]) > 127), key=len, reverse=True))
 _MEASURE = re.compile(rf'(\d+(?:\.\d+)?)[ \t-]*("|[a-z]+|{_CJK_UNITS})')
+_SPF = re.compile(r"spf[ \t]*(\d+)")
+_TIMES = re.compile(
+    r"(?:ml|g|kg|l|oz|mb|gb|cm|mm|毫升|升|千克|公斤|克|[片支瓶盒袋只个包罐])[ \t]*[*x×][ \t]*(\d{1,3})(?![\d.])"
+)
+_PACKED = re.compile(r"(\d{1,3}|[两二三四五六七八九十])[只支瓶盒袋片个件包罐条对双块枚](?:套?装|套)")
+_NUMERALS = {numeral: str(i) for i, numeral in enumerate("二三四五六七八九十", 2)} | {"两": "2"}
+# A set, or a refill, against a single piece. Free gifts are written otherwise.
+_SET = re.compile("套装|礼盒|组合|套组|[件部]套|量贩|三部曲|三步曲|替换装")
+_PROMOTION = re.compile("【[^】]*】|^\\[[^]]*]")  # where Chinese shops write what is on offer, not what is sold
 _NO_CODE = re.compile(
-    r"\d+(\.\d+)?(gb|g|kg|mb|tb|ml|l|oz|inch|in|ft|mm|cm|m|w|watt|hz|mhz|ghz|mp|pack|pk|v|x|k|rpm|mah|users?|pcs?|bit"
-    r"|st|nd|rd|th|d|p|i|port|ch|way|channel|pages?|s)"
+    r"spf\d+(pa)?|(\d+(\.\d+)?(gb|g|kg|mb|tb|ml|l|oz|inch|in|ft|mm|cm|m|w|watt|hz|mhz|ghz|mp|pack|pk|v|x|k|rpm|mah|users?|pcs?|bit"
+    r"|st|nd|rd|th|d|p|i|port|ch|way|channel|pages?|s))+\d?"
 )
 _SEPARATORS = re.compile(r"[-/._]")
 _DOTTED_NUMBER = re.compile(r"\d+(\.\d+)+")
@@ -143,23 +167,40 @@ def compounds(text: str) -> list[str]:
     return [joined for word in _WORD.findall(text) if (joined := _word(word)[0])]
 
 
-def codes_of(text: str, mpn: str | None = None) -> tuple[str, ...]:
+def codes_of(text: str, mpn: str | None = None, names: Collection[str] = ()) -> tuple[str, ...]:
     """The model codes of a folded title, the manufacturer's part number first; at most four.
 
-    A code mixes letters and digits (4-18 characters) or is a run of 5-14 digits; amounts with a unit are none.
+    A code mixes letters and digits (4-18 characters) or is a run of 5-14 digits; amounts with a unit are none, nor is
+    the spelling of a brand. names: of brand and shop, as in `names_of`.
     """
     found: dict[str, None] = {}
     if part_number := squeezed_code(mpn):
         found[part_number] = None
     for word in _WORD.findall(text):
         for code in _word(word)[1]:
-            found[code] = None
+            if not any(_is_name(code, name) for name in names):
+                found[code] = None
     return tuple(found)[:_CODES]
+
+
+def names_of(facts: Facts) -> set[str]:
+    """What brand and shop are called, in letters and digits of ASCII only, where that is a name at all."""
+    names = (_squeezed(name) for name in (facts.brand, split_identity(facts.identity)[0]) if name)
+    return {name for name in names if len(name) >= 2}
+
+
+def _is_name(code: str, name: str) -> bool:
+    """Whether a code is (part of) a name, or a name with too little beside it to name a product."""
+    return code in name or (code.startswith(name) and len(code) - len(name) < 4)
+
+
+def _squeezed(text: str) -> str:
+    return "".join(re.findall(r"[a-z0-9]+", text.lower()))
 
 
 def squeezed_code(mpn: str | None) -> str:
     """A part number without its separators, "" for one that names no product: too short, too long, without a digit."""
-    squeezed = "".join(re.findall(r"[a-z0-9]+", mpn.lower())) if mpn else ""
+    squeezed = _squeezed(mpn) if mpn else ""
     return squeezed if 4 <= len(squeezed) <= 20 and _has_digit(squeezed) else ""
 
 
@@ -180,8 +221,19 @@ def measures(text: str) -> tuple[int, ...]:
     """The colours and amounts of a folded text, at most six, each as in `_measure`."""
     found = dict.fromkeys(_measure(value, unit) for value, unit in _MEASURE.findall(text))
     found.pop(0, None)
+    found |= dict.fromkeys(_measure(value, "spf") for value in _SPF.findall(text))
+    pack = _pack(text)
+    if pack:
+        found[pack] = None
     colours = dict.fromkeys(_COLOURS[match.group()] for match in _COLOUR.finditer(text))
     return (*(_amount(_COLOUR_KIND, colour) for colour in colours), *found)[:_UNITS]
+
+
+def _pack(text: str) -> int:
+    """How many are sold together, and whether they are a set, as an amount; 0 for a title that speaks of one piece."""
+    times = [*_TIMES.findall(text), *(_NUMERALS.get(n, n) for n in _PACKED.findall(text))]
+    count = max((int(n) for n in times), default=1)
+    return _amount(_PACK_KIND, str(count)) if count > 1 else 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,6 +275,11 @@ class EvidenceRows:
         self._currency = np.zeros(0, _U)
         self._names: list[tuple[bytes, ...]] = []  # the long codes
         self._squashed: list[bytes] = []
+        self._part: list[str] = []  # the part number
+        self._shop: list[str] = []
+        self._grams: list[NDArray[np.intp] | None] = []  # of a mostly Chinese title, without what is on offer
+        self._said: list[str] = []  # the same title, letters and digits only
+        self._set = np.zeros(0, bool)
         self._keys: list[tuple[int, ...]] = []
         self._by_key: dict[int, dict[int, None]] = {}  # hash of a code or GTIN -> rows, in the order they came
 
@@ -230,13 +287,17 @@ class EvidenceRows:
         if rows <= self._n:
             return
         size = max(1024, 2 * rows)
-        for name in ("_codes", "_units", "_kinds", "_gtin", "_mpn", "_text", "_price", "_rate", "_currency"):
+        for name in ("_codes", "_units", "_kinds", "_gtin", "_mpn", "_text", "_price", "_rate", "_currency", "_set"):
             old = getattr(self, name)
             new = np.zeros((size, *old.shape[1:]), old.dtype)
             new[: self._n] = old
             setattr(self, name, new)
         self._names += [()] * (size - self._n)
         self._squashed += [b""] * (size - self._n)
+        self._part += [""] * (size - self._n)
+        self._shop += [""] * (size - self._n)
+        self._grams += [None] * (size - self._n)
+        self._said += [""] * (size - self._n)
         self._keys += [()] * (size - self._n)
         self._n = size
 
@@ -253,14 +314,15 @@ class EvidenceRows:
         gtins, mpns, texts, currencies = [0] * n, [0] * n, [0] * n, [0] * n
         for i, (row, text, fact) in enumerate(zip(rows, folded, facts, strict=True)):
             self._forget(row)
-            found = codes_of(text, fact.mpn)
+            found = codes_of(text, fact.mpn, names_of(fact))
             hashes = [_hash(code) for code in found]
             codes[i, : len(found)] = hashes
             amounts = measures(text)
             units[i, : len(amounts)] = amounts
             self._names[row] = tuple(code.encode() for code in found if len(code) >= _INSIDE_CHARS)
             description = fact.description[:_DESCRIPTION_CHARS].lower()
-            part_number = squeezed_code(fact.mpn)
+            part_number = self._part[row] = squeezed_code(fact.mpn)
+            self._shop[row] = split_identity(fact.identity)[0]
             self._squashed[row] = f"{text} {part_number} {description}".encode("ascii", "ignore").translate(
                 None, _NO_ALNUM
             )
@@ -273,6 +335,7 @@ class EvidenceRows:
             self._keys[row] = tuple(hashes)
             for key in hashes:
                 self._by_key.setdefault(key, {})[row] = None
+        self._put_grams(rows, folded)
         index = np.asarray(rows)
         self._codes[index], self._units[index] = codes, units
         kinds = np.where(units != 0, np.uint32(1) << (units & np.uint32(31)), np.uint32(0))
@@ -282,6 +345,51 @@ class EvidenceRows:
         self._price[index] = np.log([number(price) or math.nan for price in prices])
         self._rate[index] = np.log([RATES.get(fact.currency or "", math.nan) for fact in facts])
 
+    def _put_grams(self, rows: Sequence[int], folded: Sequence[str]) -> None:
+        texts = {row: _PROMOTION.sub(" ", text) for row, text in zip(rows, folded, strict=True) if _mostly_cjk(text)}
+        for row in rows:
+            self._grams[row], self._said[row], self._set[row] = None, "", False
+        if not texts:
+            return
+        bucket, line = grams(list(texts.values()))
+        order = np.argsort(line, kind="stable")
+        ends = np.searchsorted(line[order], np.arange(1, len(texts)))
+        for (row, text), mine in zip(texts.items(), np.split(bucket[order], ends), strict=True):
+            self._grams[row] = np.unique(mine)
+            self._said[row] = "".join(filter(str.isalnum, text))
+            self._set[row] = _SET.search(text) is not None
+
+    def other_product(
+        self, row: int, other: int, weights: NDArray[np.uint8] | None, *, contradicted: bool = False
+    ) -> bool:
+        """Whether two mostly Chinese titles without a code in common may be of two products; False for any other two.
+
+        Shops fill the title with what holds for all their products, so a likeness says little there. Two titles of one
+        product leave next to nothing that only one of them says: at most what two or three rare pairs of characters
+        weigh. That one adds to the other, is no difference; that one word stands in the place of another, is.
+        weights: of an epoch, None before the first. contradicted: amounts or prices say it already.
+        """
+        a, b = self._grams[row], self._grams[other]
+        if a is None or b is None:
+            return False
+        if contradicted or self._set[row] != self._set[other]:
+            return True
+        both = np.isin(a, b, assume_unique=True)
+        common, of_a = _weight(a[both], weights), _weight(a[~both], weights)
+        own = min(of_a, _weight(b, weights) - common)
+        return own > min(_OWN, _OWN_SHARE * common) or _exchanged(self._said[row], self._said[other])
+
+    def _is_word(self, key: int, row: int) -> bool:
+        """Whether a code stands on too many different titles to name a product; of those that came before this row."""
+        titles: set[int] = set()
+        shops: set[str] = set()
+        for other in islice(self._by_key.get(key, ()), _LOOKED_AT):
+            titles.add(int(self._text[other]))
+            shops.add(self._shop[other])
+            if other == row:
+                break
+        return len(titles) > max(_TITLES, _TITLES_A_SOURCE * len(shops))
+
     def drop(self, row: int) -> None:
         """Forget the product of this row, if one was ever put there."""
         if row >= self._n:
@@ -290,7 +398,8 @@ class EvidenceRows:
         self._codes[row], self._units[row], self._kinds[row] = 0, 0, 0
         self._gtin[row], self._mpn[row], self._text[row] = 0, 0, 0
         self._price[row], self._currency[row] = np.nan, 0
-        self._names[row], self._squashed[row] = (), b""
+        self._names[row], self._squashed[row], self._part[row] = (), b"", ""
+        self._grams[row], self._said[row], self._set[row] = None, "", False
 
     def _forget(self, row: int) -> None:
         for key in self._keys[row]:
@@ -315,12 +424,26 @@ class EvidenceRows:
         found.pop(row, None)
         return found
 
+    def _words_among(self, rows: NDArray[np.intp], codes: NDArray[np.uint64]) -> set[int]:
+        """Hashes of the codes of these rows that are words and no part number."""
+        found: set[int] = set()
+        for row, line in zip(rows.tolist(), codes.tolist(), strict=True):
+            part = self._part[row]
+            for key in line:
+                crowd = self._by_key.get(key)
+                if crowd and len(crowd) > _TITLES and not (part and key == _hash(part)) and self._is_word(key, row):
+                    found.add(key)
+        return found
+
     def compare(self, rows: NDArray[np.intp], candidates: NDArray[np.intp]) -> Comparison:
         """rows (b,) against candidates (b, k), -1 for none (what is said of those has no meaning)."""
         there = candidates >= 0
         other = np.maximum(candidates, 0)
         a, b = self._codes[rows], self._codes[other]
-        has_a, has_b = a[:, :1] != 0, b[:, :, 0] != 0
+        words = self._words_among(rows, a)
+        if words:
+            a, b = (np.where(np.isin(x, np.array(sorted(words), _U)), _U(0), x) for x in (a, b))
+        has_a, has_b = (a != 0).any(axis=1, keepdims=True), (b != 0).any(axis=2)
         same = a[:, None, :, None] == b[:, :, None, :]
         in_b = same.any(axis=3) & (a != 0)[:, None]  # (b, k, codes of a)
         in_a = same.any(axis=2) & (b != 0)
@@ -334,8 +457,8 @@ class EvidenceRows:
             open_i.tolist(), open_j.tolist(), rows[open_i].tolist(), other[open_i, open_j].tolist(), strict=True
         ):
             text_i, text_j = squashed[i], squashed[j]
-            found_a = [name in text_j for name in names[i]]
-            found_b = [name in text_i for name in names[j]]
+            found_a = [name in text_j for name in names[i] if _hash(name.decode()) not in words]
+            found_b = [name in text_i for name in names[j] if _hash(name.decode()) not in words]
             if any(found_a) or any(found_b):
                 inside[x, y] = True
             left[x, y] = not all(found_a) and not all(found_b)
@@ -348,6 +471,8 @@ class EvidenceRows:
         agree = (u[:, :, None] == v[:, None]).any(axis=2) & (u != 0)
         bits = np.bitwise_or.reduce(np.where(agree, np.uint32(1) << (u & np.uint32(31)), np.uint32(0)), axis=1)
         units[x_, y_] = np.bitwise_count(shared[x_, y_] & ~bits)
+        # A title that names no number sells one piece.
+        units += ((self._kinds[rows][:, None] ^ self._kinds[other]) & np.uint32(1 << _PACK_KIND)) != 0
         ca, cb = self._currency[rows][:, None], self._currency[other]
         foreign = (ca != cb) & (ca != 0) & (cb != 0)
         price = self._price[rows][:, None] - self._price[other]
@@ -376,6 +501,28 @@ def hash_text(folded: str) -> int:
     """A title's hash without signs and spaces; 0 for a title without a letter or digit."""
     squeezed = "".join(filter(str.isalnum, folded))
     return _hash(squeezed) if squeezed else 0
+
+
+def _mostly_cjk(folded: str) -> bool:
+    if folded.isascii():
+        return False
+    cjk = sum("\u3400" <= c <= "\u9fff" for c in folded)
+    return 2 * cjk >= sum("a" <= c <= "z" for c in folded)
+
+
+def _weight(buckets: NDArray[np.intp], weights: NDArray[np.uint8] | None) -> float:
+    return _UNCOUNTED * len(buckets) if weights is None else float(weights[buckets].sum(dtype=np.int64)) / 16
+
+
+def _exchanged(a: str, b: str) -> bool:
+    """Whether a short word of one text stands in the place of another one: 日霜 and 晚霜, 滋润型 and 清爽型."""
+    if a == b:
+        return False
+    changes = SequenceMatcher(None, a, b, autojunk=False).get_opcodes()
+    return any(
+        what == "replace" and max(j - i, n - m) <= _WORD_CHARS and not a[i:j].isascii() and not b[m:n].isascii()
+        for what, i, j, m, n in changes
+    )
 
 
 def measures_in_words(folded: str) -> list[str]:

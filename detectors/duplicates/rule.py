@@ -7,13 +7,14 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors.duplicates.evidence import Comparison, codes_of, measures_in_words
+from detectors.duplicates.evidence import Comparison, codes_of, measures_in_words, names_of
 from detectors.records import Dimension, Facts, Rule, Severity
 from detectors.standardise.chinese import fold
 
 __all__ = ["DUPLICATE_EXACT", "DUPLICATE_NEAR", "THRESHOLD", "confidence", "reason", "rule_scores"]
 
 THRESHOLD = -1.0
+UNNAMED_PRICE = 0.34  # |ln price ratio| (1.4 times) from which Chinese titles without a code are of two products
 _NEUTRAL_SIMILARITY = 0.62
 
 DUPLICATE_EXACT = Rule(
@@ -78,8 +79,8 @@ def reason(a: Facts, b: Facts, prices: tuple[float | None, float | None], simila
     parts = []
     if a.gtin and b.gtin and a.gtin.lstrip("0") == b.gtin.lstrip("0"):
         parts.append(f"same GTIN {a.gtin}")
-    codes_b = codes_of(text_b, b.mpn)
-    shared = [code for code in codes_of(text_a, a.mpn) if code in codes_b]
+    codes_b = codes_of(text_b, b.mpn, names_of(b))
+    shared = [code for code in codes_of(text_a, a.mpn, names_of(a)) if code in codes_b]
     if shared:
         parts.append(f"same model code {shared[0].upper()}")
     if text_a == text_b:

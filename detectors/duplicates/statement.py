@@ -9,7 +9,16 @@ from typing import Any
 import numpy as np
 import orjson
 
-from detectors.duplicates.rule import DUPLICATE_EXACT, DUPLICATE_NEAR, THRESHOLD, certain, exact, reason, rule_scores
+from detectors.duplicates.rule import (
+    DUPLICATE_EXACT,
+    DUPLICATE_NEAR,
+    THRESHOLD,
+    UNNAMED_PRICE,
+    certain,
+    exact,
+    reason,
+    rule_scores,
+)
 from detectors.duplicates.view import CatalogueView, Hits
 from detectors.records import Version, split_identity
 
@@ -70,9 +79,17 @@ def statements(view: CatalogueView, hits: Hits, *, clean: bool = False) -> list[
         scores = rule_scores(hits.similarity, comparison)
         scores[(hits.candidates < 0) | (hits.row < 0)[:, None]] = -np.inf
         same, sure = exact(comparison), certain(comparison)
+        weights = view.epoch.weights if view.epoch.number else None
+        # Where a code or GTIN speaks, or the text is the same, other words do not matter.
+        named = comparison.code_in | (comparison.gtin > 0) | comparison.same_text
+        apart = (comparison.units > 0) | (comparison.price > UNNAMED_PRICE)
         for i, j in zip(*(x.tolist() for x in np.nonzero(scores >= THRESHOLD)), strict=True):
+            if not named[i, j] and view.evidence.other_product(
+                int(row[i]), int(hits.candidates[i, j]), weights, contradicted=bool(apart[i, j])
+            ):
+                continue
             entry, other = view.entry_at(int(row[i])), view.entry_at(int(hits.candidates[i, j]))
-            similarity = round(float(hits.similarity[i, j]), 4)
+            similarity = min(1.0, round(float(hits.similarity[i, j]), 4))
             why = reason(entry.facts, other.facts, (entry.match_price, other.match_price), similarity)
             rule = DUPLICATE_EXACT if same[i, j] else DUPLICATE_NEAR
             accepted.setdefault(i, []).append(

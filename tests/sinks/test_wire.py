@@ -1,9 +1,11 @@
 import orjson
 
+from detectors.duplicates.links import Link, LinkChange, LinkStatus
 from detectors.records import (
     Correction,
     Dimension,
     Evidence,
+    Facts,
     Finding,
     Neighbour,
     Record,
@@ -13,7 +15,7 @@ from detectors.records import (
     Suggestion,
     Version,
 )
-from sinks.wire import Versions, corrected_record, finding_id, finding_message, quality_score
+from sinks.wire import Versions, corrected_record, finding_id, finding_message, link_message, quality_score
 
 RULE = Rule("price.scale", Dimension.ACCURACY, Severity.ERROR, "a price off by a power of ten")
 SOURCE = StoredRecord("products", 2, 41, 1_700_000_000_000, b"s/1", b'{"price": 2100}')
@@ -73,3 +75,17 @@ def test_what_orjson_cannot_write_goes_out_as_text() -> None:
     record = Record(SOURCE, "s/1", {}, {"n": 10**30, "s": "\ud800", "nested": [{"n": -(10**25)}]}, 0)
     body = orjson.loads(corrected_record(record, record.values, [], [], None, VERSIONS, 5))
     assert (body["n"], body["s"], body["nested"]) == (str(10**30), "?", [{"n": str(-(10**25))}])
+
+
+def test_a_link_shows_both_titles() -> None:
+    link = Link(
+        "b/2", Version(0, 7), "products", 1, 9, "a/1", Version(0, 3), 2.0, 1.0001, False, "duplicate.near", "same title"
+    )
+    later, earlier = Facts("b/2", "凝霜50ml", first_seen=77), Facts("a/1", "x" * 300)
+    key, value = link_message(LinkChange(LinkStatus.MADE, link), VERSIONS, later, earlier, 99)
+    body = orjson.loads(value)
+    assert key == b"b/2"
+    assert (body["identity"], body["other"], body["observed"], body["event_time"]) == ("b/2", "a/1", "凝霜50ml", 77)
+    assert body["evidence"]["neighbours"] == [{"identity": "a/1", "score": 1.0, "value": "x" * 200}]
+    gone = orjson.loads(link_message(LinkChange(LinkStatus.RETRACTED, link), VERSIONS, None, None, 99)[1])
+    assert (gone["status"], gone["observed"], gone["event_time"]) == ("retracted", None, None)

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from detectors.duplicates.evidence import EvidenceRows, codes_of, compounds, measures
+from detectors.duplicates.evidence import EvidenceRows, codes_of, compounds, measures, names_of
 from detectors.records import Facts
 from detectors.standardise.chinese import fold
 
@@ -17,6 +17,8 @@ from detectors.standardise.chinese import fold
         ("canon 50 mm f/1.8 lens 10 megapixel 500ml", ()),
         ("小米无线耳机am53bk黑色", ("am53bk",)),
         ("windows 98 and 2000", ()),
+        ("防晒霜spf30pa+++ 隔离spf50+", ()),
+        ("粉底液30ml50ml 喷雾50ml3支装 洗发露400ml700ml", ()),
     ],
 )
 def test_codes(title: str, codes: tuple[str, ...]) -> None:
@@ -26,6 +28,12 @@ def test_codes(title: str, codes: tuple[str, ...]) -> None:
 def test_a_part_number_comes_first() -> None:
     assert codes_of("kettle nk-2450", "NK-2450-BK") == ("nk2450bk", "nk2450")
     assert codes_of("kettle", "none") == ()
+
+
+def test_the_spelling_of_a_brand_is_no_code() -> None:
+    names = names_of(Facts("SK-II/1", brand="Pro-X 12"))
+    assert names == {"skii", "prox12"}
+    assert codes_of("sk-ii skiisk2 prox12 skii4711", names=names) == ("skii4711",)
 
 
 def test_compounds_lose_their_separators() -> None:
@@ -88,3 +96,45 @@ def test_who_shares_a_code_is_found_until_dropped() -> None:
     assert rows.sharing(0) == {1: 2}
     rows.drop(1)
     assert rows.sharing(0) == {}
+
+
+def test_a_code_on_many_titles_of_a_shop_is_a_word() -> None:
+    shop = [
+        Facts(f"a/{i}", f"{thing} wifi6e") for i, thing in enumerate(("router", "tv", "phone", "hub", "cam", "lamp"))
+    ]
+    rows = _rows(*shop)
+    assert rows.compare(np.array([4]), np.array([[0]])).code_equal.item()
+    assert not rows.compare(np.array([5]), np.array([[0]])).code_in.item()
+    shops = [Facts(f"{i}/1", f"{f.title}") for i, f in enumerate(shop)]
+    assert _rows(*shops).compare(np.array([5]), np.array([[0]])).code_equal.item()
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "kinds"),
+    [
+        ("爽肤水200ml", "爽肤水200ml*2", 1),
+        ("洁面乳2支装", "洁面乳", 1),
+        ("面霜80g两瓶装", "面霜80g*2", 0),
+        ("防晒霜spf30", "防晒霜spf50", 1),
+        ("面膜12片", "面膜20片", 1),
+        ("喷雾50ml3支装", "喷雾50ml*3", 0),
+    ],
+)
+def test_packs_and_sun_protection(one: str, other: str, kinds: int) -> None:
+    assert _pair(Facts("a/1", one), Facts("b/1", other))["units"] == kinds
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "differ"),
+    [
+        ("【预售】兰蔻水份缘舒缓凝霜 补水保湿", "兰蔻水份缘舒缓凝霜 补水保湿 舒缓弹润", False),
+        ("自然堂活泉保湿睫毛膏 正品包邮", "自然堂活泉保湿卸妆乳 正品包邮", True),
+        ("佰草集典萃美白亮颜日霜提亮肤色", "佰草集典萃美白亮颜晚霜提亮肤色", True),
+        ("欧珀莱臻白柔肤水套装 补水保湿", "欧珀莱臻白柔肤水 补水保湿", True),
+        ("bose speakers black", "sony printer", False),
+    ],
+)
+def test_chinese_titles_without_a_code(one: str, other: str, differ: bool) -> None:
+    rows = _rows(Facts("a/1", one), Facts("a/2", other))
+    assert rows.other_product(1, 0, None) is differ
+    assert rows.other_product(0, 1, None) is differ
