@@ -47,6 +47,7 @@ _QUIET_SECONDS = 3.0  # without anything new, once every event is accounted for:
 _FRAME_SECONDS = 0.25
 _LINE_SECONDS = 5.0
 _INTERRUPTED = 128 + signal.SIGINT
+_OURS = frozenset({"streams", "detectors", "models", "sinks"})
 
 
 class Prepare(Protocol):
@@ -96,12 +97,17 @@ def run_demo(options: DemoOptions, *, out: Console | None = None, err: Console |
     finally:
         signal.signal(signal.SIGTERM, previous)
     report = run.truth.report()
+    interrupted = code == _INTERRUPTED
     if report.events:
-        (err if options.json else out).print(render_summary(report))
+        (err if options.json else out).print(render_summary(report, interrupted=interrupted))
+    elif interrupted:
+        err.print(
+            "The demo was stopped before Kafka had confirmed any event: there is nothing to sum up.", soft_wrap=True
+        )
     if options.keep:
         err.print(f"Kafka's data and the worker's log are in {run.folder}.", soft_wrap=True)
     if options.json:
-        out.file.write(orjson.dumps(as_object(report)).decode() + "\n")
+        out.file.write(orjson.dumps(as_object(report, interrupted=interrupted)).decode() + "\n")
         out.file.flush()
     return code
 
@@ -120,9 +126,9 @@ class _Display:
         self._said = ""
 
     def __enter__(self) -> _Display:
-        if self._console.is_terminal:
-            self._live = Live(console=self._console, auto_refresh=False, transient=True, vertical_overflow="crop")
-            self._live.start()
+        if self._console.is_terminal and not self._console.is_dumb_terminal:
+            # On the terminal's other screen: Ctrl-C may come in the middle of a frame, and nothing of it stays.
+            self._live = Live(console=self._console, auto_refresh=False, screen=True, vertical_overflow="crop")
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -136,6 +142,7 @@ class _Display:
     def show(self, state: DemoState) -> None:
         if self._live is not None:
             self._next = time.monotonic() + _FRAME_SECONDS
+            self._live.start()  # not before: whatever interrupts it, `__exit__` puts the terminal right
             self._live.update(render(state, self._console.width, self._console.height), refresh=True)
             return
         self._next = time.monotonic() + _LINE_SECONDS
@@ -171,16 +178,16 @@ class _Demo:
 
     def run(self) -> int:
         """Everything from start to stop; 0, or 130 after Ctrl-C."""
-        with ExitStack() as stack:
-            self.folder = Path(tempfile.mkdtemp(prefix="streamgauge-demo-"))
-            if not self._options.keep:
-                stack.callback(shutil.rmtree, self.folder, ignore_errors=True)
-            stack.enter_context(self._display)
-            try:
+        try:
+            with ExitStack() as stack:
+                self.folder = Path(tempfile.mkdtemp(prefix="streamgauge-demo-"))
+                if not self._options.keep:
+                    stack.callback(shutil.rmtree, self.folder, ignore_errors=True)
+                stack.enter_context(self._display)
                 self._run(stack)
-            except KeyboardInterrupt:
-                return _INTERRUPTED
-            return 0
+        except KeyboardInterrupt:
+            return _INTERRUPTED
+        return 0
 
     def _run(self, stack: ExitStack) -> None:
         self._show()
@@ -259,8 +266,9 @@ class _Demo:
             if state["metrics"]:
                 self._metrics_url = str(state["metrics"]).removesuffix("/metrics").rstrip("/")
         for entry in _entries(self._log()):
-            self._encoder = entry.get("encoder", self._encoder)
-            self._note = str(entry.get("message") or entry.get("event") or self._note)
+            if str(entry.get("logger")).partition(".")[0] in _OURS:  # the libraries' are not for people who watch
+                self._encoder = entry.get("encoder", self._encoder)
+                self._note = str(entry.get("event") or self._note)
 
     def _check(self, worker: subprocess.Popen[bytes]) -> None:
         if worker.poll() is not None:

@@ -14,8 +14,12 @@ from streams.marketplace.truth import DUPLICATE, KindCount, Report
 __all__ = ["as_object", "render_summary"]
 
 
-def as_object(report: Report) -> dict[str, Any]:
-    """The summary for `--json`. `by_kind` also has `duplicate`, whose planted are links, not among `planted`."""
+def as_object(report: Report, *, interrupted: bool = False) -> dict[str, Any]:
+    """The summary for `--json`. `by_kind` also has `duplicate`, whose planted are links, not among `planted`.
+
+    interrupted: the worker was not given the time to work everything off, so nothing counts as lost; what nothing
+    accounts for yet is `pending` then.
+    """
     first = report.first_finding_seconds
     return {
         "events": report.events,
@@ -25,7 +29,8 @@ def as_object(report: Report) -> dict[str, Any]:
         "precision": round(report.precision, 4),
         "repairs": report.repairs,
         "repairs_right_share": round(report.repairs_right_share, 4),
-        "lost": report.lost,
+        "lost": 0 if interrupted else report.lost,
+        **({"pending": report.lost} if interrupted else {}),
         "first_finding_seconds": None if first is None else round(first, 2),
         "by_kind": {
             kind: {
@@ -40,8 +45,8 @@ def as_object(report: Report) -> dict[str, Any]:
     }
 
 
-def render_summary(report: Report) -> RenderableType:
-    """Planted, found, repaired and falsely accused, by kind."""
+def render_summary(report: Report, *, interrupted: bool = False) -> RenderableType:
+    """Planted, found, repaired and falsely accused, by kind. interrupted: see `as_object`."""
     table = Table(
         title="What was planted, and what the monitor made of it", title_style="bold", box=None, pad_edge=False
     )
@@ -62,7 +67,7 @@ def render_summary(report: Report) -> RenderableType:
         style="bold",
     )
     table.add_row("duplicate links", str(links.planted), str(links.found), "", "", str(links.false), style="bold")
-    return Group(table, Text(), *_sentences(report))
+    return Group(table, Text(), *_sentences(report, interrupted))
 
 
 def _cells(count: KindCount) -> list[Text]:
@@ -70,7 +75,7 @@ def _cells(count: KindCount) -> list[Text]:
     return [Text(str(value), style="" if value else "dim") for value in values]
 
 
-def _sentences(report: Report) -> list[Text]:
+def _sentences(report: Report, interrupted: bool) -> list[Text]:
     right, said = report.findings_right - report.links_right, report.findings - report.links_right
     sentences = [
         f"Recall {report.recall:.3f}: {report.found} of {report.planted} planted faults were found.",
@@ -78,7 +83,11 @@ def _sentences(report: Report) -> list[Text]:
         "name duplicates that are so.",
         f"{report.repairs_right} of {report.repairs} repairs put the true value there.",
         f"{report.events} events: {report.corrected} corrected or deleted, {report.dead_letters} dead letters, "
-        f"{report.lost} lost.",
+        + (
+            f"{report.lost} not worked off yet when the demo was interrupted."
+            if interrupted
+            else f"{report.lost} lost."
+        ),
     ]
     if report.first_finding_seconds is not None:
         sentences.append(f"The first finding came {report.first_finding_seconds:.1f} s after the worker was started.")

@@ -16,6 +16,7 @@ How things are counted:
 - Natural **duplicates** are no faults and not among those planted; they are counted beside them. An article with n
   offers has n - 1 links to be found.
 - An event is **lost** while neither a corrected record, a deletion nor a dead letter accounts for its source position.
+  Of a run that was broken off it is only not worked off yet.
 """
 
 from __future__ import annotations

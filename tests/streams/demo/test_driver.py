@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import signal
 import subprocess
@@ -14,9 +15,11 @@ from pathlib import Path
 import orjson
 import psutil
 import pytest
+from rich.console import Console
 
-from streams.demo.driver import DemoOptions, run_demo
+from streams.demo.driver import DemoOptions, _Demo, run_demo
 from streams.errors import InfrastructureError
+from streams.settings import Settings
 
 pytestmark = [pytest.mark.kafka, pytest.mark.slow, pytest.mark.usefixtures("kafka")]
 
@@ -80,8 +83,36 @@ def test_interrupted_it_says_what_it_saw_and_stops_everything(tmp_path: Path, nu
     out, err = demo.communicate(timeout=60)
     assert demo.returncode == 130, err
     assert "What was planted" in out
+    assert "not worked off yet when the demo was interrupted." in out
+    assert " lost" not in out
     assert psutil.wait_procs(children, timeout=15)[1] == []
     assert [path.name for path in tmp_path.iterdir()] == []
+
+
+def test_interrupted_before_the_first_event_it_says_so(tmp_path: Path) -> None:
+    demo = started(tmp_path, "--json")
+    wait_for(demo, "starting Apache Kafka", 60)
+    demo.send_signal(signal.SIGINT)
+    out, err = demo.communicate(timeout=60)
+    assert demo.returncode == 130, err
+    assert "The demo was stopped before Kafka had confirmed any event" in err
+    body = orjson.loads(out)
+    assert (body["events"], body["lost"], body["pending"]) == (0, 0, 0)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_lines_say_nothing_of_libraries(tmp_path: Path) -> None:
+    """What the worker logs while it starts is shown where it is our own."""
+    demo = _Demo(DemoOptions(), Console(file=io.StringIO()))
+    demo.folder = tmp_path
+    lines: list[dict[str, str]] = [
+        {"logger": "streams.app", "event": "worker.starts", "encoder": "static"},
+        {"logger": "mode.services", "event": "[^--Consumer]: Starting..."},
+    ]
+    (tmp_path / "worker.log").write_bytes(b"\n".join(map(orjson.dumps, lines)))
+    demo._look_at_worker(Settings(state_dir=tmp_path), 1)
+    state = demo._state()
+    assert (state.note, state.encoder) == ("worker.starts", "static")
 
 
 def test_a_worker_that_ends_by_itself_ends_the_demo_with_its_last_words(

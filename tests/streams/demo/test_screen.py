@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import xml.etree.ElementTree as ET
 from dataclasses import replace
@@ -159,6 +160,19 @@ def test_the_summary_names_everything_by_kind() -> None:
     assert "duplicate links" in text
     assert "Precision 0.833: 50 of 60 findings name a planted fault; 890 more name duplicates that are so." in text
     assert "price.scale 6, duplicate.near 4" in text
+
+
+def test_of_an_interrupted_run_nothing_is_called_lost() -> None:
+    report = dataclasses.replace(REPORT, lost=88)
+    assert as_object(report)["lost"] == 88
+    assert "pending" not in as_object(report)
+    interrupted = as_object(report, interrupted=True)
+    assert (interrupted["lost"], interrupted["pending"]) == (0, 88)
+    console = Console(width=200, file=io.StringIO(), record=True)
+    console.print(render_summary(report, interrupted=True))
+    text = console.export_text()
+    assert "88 not worked off yet when the demo was interrupted." in text
+    assert "lost" not in text
 
 
 def test_a_picture_gives_chinese_characters_two_cells(tmp_path: Path) -> None:
