@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import shlex
 import sys
 from collections import deque
 from collections.abc import Iterator
@@ -11,17 +12,20 @@ from dataclasses import dataclass
 from datetime import date, datetime, time
 from decimal import Decimal
 from enum import StrEnum
+from itertools import islice
 from pathlib import Path
 from typing import IO, Any
 
 import orjson
 
+from detectors.encoding import guess_encoding
 from streams.errors import InputError
 
-__all__ = ["FileError", "FileFormat", "Row", "format_of", "read_rows"]
+__all__ = ["FileError", "FileFormat", "Row", "format_of", "not_utf8", "read_rows"]
 
 _MAX_FIELD = 16 * 1024 * 1024  # characters; the csv module's own limit of 131,072 is below what shops write
 _MAX_QUOTED_LINES = 1_000  # a quoted field over more lines than this is a quote that was never closed
+_LINES_FOR_A_GUESS = 50
 _BOM = b"\xef\xbb\xbf"
 
 
@@ -183,8 +187,27 @@ def _header(lines: _Lines, path: Path, delimiter: str) -> list[str]:
     if twice is not None:
         raise FileError(f"The header of {path} names {twice!r} twice: rename one of the two columns.")
     if any("\udc80" <= c <= "\udcff" for name in header for c in name):
-        raise FileError(f"{path} is not UTF-8: convert it first, for example with iconv.")
+        for _ in islice(lines, _LINES_FOR_A_GUESS):
+            pass
+        raise FileError(not_utf8(path, b"".join(lines.taken)))
     return header
+
+
+def not_utf8(path: Path, raw: bytes) -> str:
+    """What to say of a file that is not UTF-8: which encoding it may have, and the command that converts it.
+
+    raw: bytes of it, whole lines, among them some that are not UTF-8.
+    """
+    likely = guess_encoding(raw)
+    codec = "ENCODING" if likely is None else likely.partition(" (")[0].replace(" ", "_")
+    looks = "" if likely is None else f" but looks like {likely}"
+    if str(path) == "-":
+        return f"Standard input is not UTF-8{looks}: convert it first, as in `... | iconv -f {codec} -t UTF-8 | ...`."
+    target = path.with_name(f"{path.stem}.utf8{path.suffix}")
+    return (
+        f"{path} is not UTF-8{looks}: convert it first: "
+        f"`iconv -f {codec} -t UTF-8 {shlex.quote(str(path))} > {shlex.quote(str(target))}`."
+    )
 
 
 def _parquet(path: Path) -> Iterator[Row]:

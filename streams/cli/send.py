@@ -13,9 +13,11 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from streams.cli.options import ConfigOption, JsonOption, ServersOption, load_settings
 from streams.cli.screen import errors, output
-from streams.files import FileFormat, read_rows
+from streams.files import FileFormat, Row, not_utf8, read_rows
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
     from streams.sender import Sent
     from streams.settings import Settings
 
@@ -100,7 +102,8 @@ class _Job:
             key_of = keys_from_contract(contract, file_source)
         elif self.key is not None:
             key_of = keys_from_columns(self.key)
-        rows = read_rows(path, self.delimiter, self.format)
+        foreign: list[bytes] = []
+        rows = _noting_what_is_not_utf8(read_rows(path, self.delimiter, self.format), foreign)
         bookmark = None
         before = 0
         if not standard_input:
@@ -133,6 +136,8 @@ class _Job:
                         _say(f"{path}: interrupted. --resume goes on after the last confirmed row.")
                     raise
         self._summary(path, result, before, time.monotonic() - started, keyed=key_of is not None)
+        if foreign:
+            _say(not_utf8(path, b"\n".join(foreign)))
         return result
 
     def _summary(self, path: Path, result: Sent, before: int, seconds: float, *, keyed: bool) -> None:
@@ -143,11 +148,32 @@ class _Job:
             text += f"; {result.as_text:,} as the text they are: they do not fit the header or are no JSON object"
         if result.without_key and keyed:
             text += f"; {result.without_key:,} without a key"
+        elif result.without_key and self._needs_keys():
+            text += (
+                f"; WARNING: {result.without_key:,} without a key, though the contract of {self.topic} makes keys: "
+                "a worker needs all records of a product in one partition. Send with --contract or --key, "
+                f'or set rekey = ["{self.topic}"] to have the worker do it.'
+            )
         _say(text)
         for number, reason in list(result.refused.items())[:5]:
             _say(f"{path}: row {number} was refused: {reason}")
         if len(result.refused) > 5:
             _say(f"{path}: {len(result.refused) - 5:,} more rows were refused")
+
+    def _needs_keys(self) -> bool:
+        settings = self.settings
+        return self.topic in {*settings.products, *settings.behaviors} and self.topic not in settings.rekey
+
+
+def _noting_what_is_not_utf8(rows: Iterable[Row], foreign: list[bytes]) -> Iterator[Row]:
+    """The rows as they are; a few of those that are not UTF-8 are put into `foreign` too."""
+    for row in rows:
+        if row.fields is None and len(foreign) < 50:
+            try:
+                row.text.decode()
+            except UnicodeDecodeError:
+                foreign.append(row.text)
+        yield row
 
 
 def _say(text: str) -> None:

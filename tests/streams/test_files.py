@@ -92,7 +92,13 @@ def test_standard_input(monkeypatch: pytest.MonkeyPatch) -> None:
     [
         ("a.csv", b"", "has no header"),
         ("a.csv", b"id,id\n", "names 'id' twice"),
-        ("a.csv", "编号\n".encode("gbk"), "is not UTF-8"),
+        (
+            "a b.csv",
+            "编号,标题\n1,不锈钢电热水壶\n".encode("gb18030"),
+            r"is not UTF-8 but looks like GB18030 \(GBK\): convert it first: "
+            r"`iconv -f GB18030 -t UTF-8 '.*/a b\.csv' > '.*/a b\.utf8\.csv'`\.",
+        ),
+        ("a.csv", "id,café\n".encode("cp1252"), "iconv -f Windows-1252 -t UTF-8"),
         ("a.parquet", b"PAR", "Cannot read"),
         ("a.xyz", b"", "does not tell the format"),
     ],

@@ -168,6 +168,42 @@ def test_a_compacted_topic_wants_keys(streamgauge: Run, kafka_servers: str, topi
 
 
 @pytest.mark.kafka
+def test_rows_without_a_key_for_a_topic_of_the_settings_are_warned_of(
+    streamgauge: Run, kafka_servers: str, topic_prefix: str, tmp_path: Path
+) -> None:
+    topic = make_topic(kafka_servers, topic_prefix + "goods")
+    (tmp_path / "a.csv").write_text("id\n1\n2\n")
+    config = tmp_path / "s.toml"
+    contract = CONTRACTS / "abt-buy.yaml"
+    base = f'products = {{"{topic}" = "{contract}"}}\nbehaviors = {{}}\n'
+    for more, options, warned in (
+        ("", (), True),
+        ("", ("--key", "{id}"), False),
+        (f'rekey = ["{topic}"]\n', (), False),
+    ):
+        config.write_text(f'{base}{more}[kafka]\nbootstrap_servers = "{kafka_servers}"\n')
+        code, _, err = streamgauge("send", tmp_path / "a.csv", "-t", topic, "--config", config, *options)
+        assert code == 0, err
+        assert (f"; WARNING: 2 without a key, though the contract of {topic} makes keys: " in err) is warned
+        assert len(err.splitlines()) == 1
+
+
+@pytest.mark.kafka
+def test_rows_in_another_encoding_come_with_the_command_that_converts_them(
+    streamgauge: Run, kafka_servers: str, topic_prefix: str, tmp_path: Path
+) -> None:
+    topic = make_topic(kafka_servers, topic_prefix + "rows")
+    file = tmp_path / "a.csv"
+    file.write_bytes("id,title\n1,不锈钢电热水壶\n2,kettle\n".encode("gb18030"))
+    code, _, err = streamgauge("send", file, "-t", topic, "--bootstrap-servers", kafka_servers)
+    assert code == 0, err
+    assert err.splitlines()[1] == (
+        f"{file} is not UTF-8 but looks like GB18030 (GBK): convert it first: "
+        f"`iconv -f GB18030 -t UTF-8 {file} > {tmp_path / 'a.utf8.csv'}`."
+    )
+
+
+@pytest.mark.kafka
 def test_what_cannot_be_sent_is_told(streamgauge: Run, kafka_servers: str, topic_prefix: str, tmp_path: Path) -> None:
     topic = make_topic(kafka_servers, topic_prefix + "rows")
     (tmp_path / "a.csv").write_text("id\n1\n")
