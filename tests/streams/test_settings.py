@@ -41,5 +41,5 @@ def test_who_names_products_has_no_behaviors_that_nobody_named() -> None:
 
 
 def test_a_topic_to_re_key_must_be_a_product_topic() -> None:
-    with pytest.raises(ValidationError, match="rekey names 'shop.foo'"):
+    with pytest.raises(ValidationError, match=r"rekey names 'shop\.foo'"):
         Settings(rekey=frozenset({"shop.foo"}))
