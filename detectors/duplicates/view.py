@@ -478,7 +478,7 @@ class CatalogueView:
         candidates: NDArray[np.intp],
         similarity: NDArray[np.float32],
     ) -> None:
-        """Candidates that share a code or GTIN, however their words differ: rarest first, then those first seen last."""
+        """Candidates that share a code or GTIN, however their words differ: rarest first, then the latest."""
         for i, row, query in zip(part.tolist(), rows.tolist(), queries, strict=True):
             sharing = self.evidence.sharing(row)
             if not sharing:
