@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -27,6 +28,8 @@ class WarmUp:
 
     def __call__(self, folder: Path, market: Marketplace, say: Callable[[str], None]) -> Mapping[str, Any]:
         """Settings for the worker. Raises: EncoderError, TrainingError."""
+        # torch makes this folder for compiled kernels as soon as it trains, though nothing is compiled here
+        os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(folder / "torch"))
         from detectors.contract.load import sample_contract
         from detectors.contract.model import Kind
         from detectors.records import StoredRecord
