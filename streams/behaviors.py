@@ -73,12 +73,7 @@ class BehaviorWay:
 
     async def rehearse(self, record: SourceRecord) -> None:
         """Judge a record without any consequence: raises where a record that went well before does not any more."""
-
-        def judge() -> None:
-            taken = self._intake.take([record])
-            self._judge.judge(taken, taken.batch)
-
-        await self._compute.run(judge)
+        await self._compute.run(self._judge.rehearse, self._intake, record)
 
     def _work(self, records: Sequence[SourceRecord]) -> tuple[Taken, Judgement]:
         taken = self._intake.take(records)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from detectors.anomalies import AnomalyDetector
 from detectors.contract.model import Contract
-from detectors.intake import Taken
+from detectors.intake import Intake, Taken
 from detectors.protocol import Detector
 from detectors.records import Batch, Correction, Finding, SourceRecord
 from detectors.repair import RepairPolicy
@@ -144,6 +144,11 @@ class Judge:
             standardised=taken.corrections,
             repairs=done.corrections,
         )
+
+    def rehearse(self, intake: Intake, record: SourceRecord) -> None:
+        """Judge a record without any consequence: raises where a record that went well before does not any more."""
+        taken = intake.take([record])
+        self.judge(taken, taken.batch)
 
     @staticmethod
     def _name(batch: Batch, findings: Sequence[Finding]) -> dict[int, list[tuple[str, Finding]]]:
