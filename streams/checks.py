@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from detectors.contract.model import Contract, Kind, Role
-from streams.clients import admin_client, check_reachable, kafka_python_options
 from streams.errors import ConfigError, StreamgaugeError
-from streams.topics import ExistingTopic, Purpose, accesses, existing, flaws, topics
+from streams.kafka.clients import admin_client, check_reachable, kafka_python_options
+from streams.kafka.topics import ExistingTopic, Purpose, accesses, existing, flaws, topics
 
 if TYPE_CHECKING:
     from streams.settings import Settings
@@ -69,7 +69,7 @@ def _failed(name: str, error: StreamgaugeError) -> Check:
 
 
 def _contract(settings: Settings, topic: str) -> Contract:
-    from streams.app import contracts_of  # imports Faust
+    from streams.worker.app import contracts_of  # imports Faust
 
     kind = Kind.PRODUCTS if topic in settings.products else Kind.BEHAVIORS
     path = settings.products[topic] if kind is Kind.PRODUCTS else settings.behaviors[topic]

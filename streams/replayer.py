@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from sinks.dead_letters import Death, parse, without_errors
-from streams.clients import admin_client, kafka_python_options
 from streams.errors import KafkaUnavailableError, TopicError
-from streams.topics import existing
+from streams.kafka.clients import admin_client, kafka_python_options
+from streams.kafka.topics import existing
 
 if TYPE_CHECKING:
     from streams.settings import Settings

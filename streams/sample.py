@@ -11,13 +11,13 @@ import numpy as np
 
 from detectors.contract.model import Contract, Kind
 from detectors.duplicates.entry import Entry, quantise
+from detectors.duplicates.offer import facts_of
 from detectors.duplicates.view import CatalogueView
 from detectors.intake import Intake
 from detectors.records import Batch, SourceRecord, StoredRecord
 from models.protocol import Encoder
 from streams.errors import InputError
 from streams.files import read_rows
-from streams.products import facts_of
 
 __all__ = ["read_sample", "with_neighbours"]
 

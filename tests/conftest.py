@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from streams.broker import EmbeddedKafka
 from streams.errors import BrokerError
+from streams.kafka.broker import EmbeddedKafka
 
 
 def pytest_configure(config: pytest.Config) -> None:

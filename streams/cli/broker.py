@@ -29,8 +29,8 @@ def broker(
     It is reached from this machine only and keeps its data between runs. It is for trying things out, not for
     production.
     """
-    from streams.broker import EmbeddedKafka
     from streams.errors import BrokerError
+    from streams.kafka.broker import EmbeddedKafka
 
     settings = load_settings(config)
     kafka = EmbeddedKafka(data or settings.state_dir / "kafka", port or None, brokers, kafka_home=settings.kafka_home)

@@ -37,9 +37,9 @@ def run(
 
     import structlog
 
-    from streams.clients import check_reachable
+    from streams.kafka.clients import check_reachable
+    from streams.kafka.topics import ensure_topics
     from streams.logs import configure_logs
-    from streams.topics import ensure_topics
 
     configure_logs(settings.log_format, settings.log_level)
     log = structlog.get_logger(__name__)
@@ -55,7 +55,7 @@ def run(
         scorer = AnomalyModel.load(settings.anomaly_model)
         log.info("anomalies.ready", model=scorer.name)
 
-    from streams.app import Worker
+    from streams.worker.app import Worker
 
     code = Worker(settings, encoder, scorer).run()
     if code:

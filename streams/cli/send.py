@@ -87,7 +87,7 @@ class _Job:
     resume: bool
 
     def send(self, path: Path) -> Sent:
-        from streams.clients import kafka_python_options
+        from streams.kafka.clients import kafka_python_options
         from streams.sender import Bookmark, Sender, header_source, keys_from_columns, keys_from_contract
 
         kafka = self.settings.kafka
@@ -194,9 +194,9 @@ def _rate(text: str | None) -> float | None:
 
 def _largest_record(settings: Settings, topic: str) -> int:
     """Bytes that the topic takes. Raises: TopicError where it does not exist."""
-    from streams.clients import admin_client
     from streams.errors import TopicError
-    from streams.topics import existing
+    from streams.kafka.clients import admin_client
+    from streams.kafka.topics import existing
 
     with admin_client(settings.kafka) as admin:
         found = existing(admin, [topic])

@@ -13,7 +13,7 @@ from streams.cli.options import ConfigOption, JsonOption, ServersOption, load_se
 from streams.cli.screen import errors, output
 
 if TYPE_CHECKING:
-    from streams.topics import ExistingTopic, Topic
+    from streams.kafka.topics import ExistingTopic, Topic
 
 __all__ = ["create", "list_topics"]
 
@@ -27,7 +27,7 @@ def create(
     bootstrap_servers: ServersOption = None,
 ) -> None:
     """Make those topics of the settings that are missing. Those that exist are left as they are."""
-    from streams.topics import ensure_topics
+    from streams.kafka.topics import ensure_topics
 
     settings = load_settings(config, bootstrap_servers)
     made = ensure_topics(settings, create_sources=sources)
@@ -42,8 +42,8 @@ def create(
 
 def list_topics(json: JsonOption = False, config: ConfigOption = None, bootstrap_servers: ServersOption = None) -> None:
     """Show the topics of the settings as they are or would be made, and the rights (ACLs) that a deployment needs."""
-    from streams.clients import admin_client
-    from streams.topics import accesses, existing, topics
+    from streams.kafka.clients import admin_client
+    from streams.kafka.topics import accesses, existing, topics
 
     settings = load_settings(config, bootstrap_servers)
     with admin_client(settings.kafka) as admin:
@@ -100,7 +100,7 @@ class _Row:
 
     @classmethod
     def of(cls, topic: Topic, have: ExistingTopic | None, replication: int) -> _Row:
-        from streams.topics import flaws
+        from streams.kafka.topics import flaws
 
         configs = topic.configs if have is None else have.configs
         return cls(

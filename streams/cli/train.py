@@ -41,6 +41,7 @@ def encoder(
     script. Point encoder_path at the folder to use it: its vectors are
     not comparable with those of another encoder.
     """
+    from detectors.duplicates.offer import facts_of
     from detectors.intake import Intake
     from models.distill import distil
     from models.encoder import texts_per_second
@@ -48,7 +49,6 @@ def encoder(
     from models.transformer import TransformerEncoder
     from models.weights import find_transformer
     from streams.errors import InputError
-    from streams.products import facts_of
     from streams.sample import read_sample
 
     settings = load_settings(config)

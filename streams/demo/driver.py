@@ -24,16 +24,16 @@ from rich.console import Console
 from rich.live import Live
 
 from sinks.dead_letters import parse
-from streams.broker import EmbeddedKafka
-from streams.clients import kafka_python_options
 from streams.demo.picture import save_picture
 from streams.demo.screen import print_line, render
 from streams.demo.state import DemoState, Phase
 from streams.demo.summary import as_object, render_summary
 from streams.errors import InfrastructureError
+from streams.kafka.broker import EmbeddedKafka
+from streams.kafka.clients import kafka_python_options
+from streams.kafka.topics import ensure_topics
 from streams.marketplace import Event, Marketplace, Mix, Position, Truth
 from streams.settings import KafkaSettings, Settings
-from streams.topics import ensure_topics
 
 if TYPE_CHECKING:
     from kafka import KafkaConsumer, KafkaProducer

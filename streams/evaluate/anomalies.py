@@ -15,12 +15,12 @@ import numpy as np
 
 from detectors.anomalies import KINDS, RULES, AnomalyDetector, AnomalyScorer
 from detectors.contract.model import Contract, Role
+from detectors.duplicates.offer import facts_of
 from detectors.protocol import Detector
 from detectors.records import Batch, Facts, Finding
 from detectors.repair import RepairPolicy
 from detectors.suite import product_detectors
 from models.corruption import FAULTS, corrupt, possible_faults
-from streams.products import facts_of
 
 __all__ = ["AnomaliesReport", "FaultReport", "KindReport", "RepairReport", "evaluate_anomalies", "split"]
 

@@ -12,6 +12,7 @@ from detectors.contract.model import Contract, Feed, Kind
 from detectors.duplicates.entry import Decoded, Entry, EntryError, decode_entries, encode_entry, quantise
 from detectors.duplicates.epoch import EpochPolicy, epoch_chunks
 from detectors.duplicates.links import LinkOwner
+from detectors.duplicates.offer import facts_of, next_entry
 from detectors.duplicates.statement import statements
 from detectors.duplicates.view import CANDIDATES, CatalogueView
 from detectors.intake import Intake, Taken
@@ -19,7 +20,6 @@ from detectors.records import SourceRecord, StoredRecord, split_identity
 from models.protocol import Encoder
 from streams.errors import InputError
 from streams.files import FileError, Row, read_rows
-from streams.products import facts_of, next_entry
 
 __all__ = ["DuplicatesReport", "evaluate_duplicates"]
 

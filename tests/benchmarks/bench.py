@@ -27,11 +27,11 @@ from kafka import KafkaConsumer, TopicPartition
 
 from models.encoder import load_encoder
 from sinks.publisher import Item, Publisher
-from streams.broker import EmbeddedKafka
-from streams.clients import admin_client
+from streams.kafka.broker import EmbeddedKafka
+from streams.kafka.clients import admin_client
+from streams.kafka.topics import ensure_topics
 from streams.marketplace import Marketplace
 from streams.settings import KafkaSettings, Settings, TopicNames
-from streams.topics import ensure_topics
 from tests.benchmarks.transport import measure_transport
 from tests.benchmarks.worker import ROOT, WorkerProcess
 from tests.kafka_tools import make_topic

@@ -62,11 +62,11 @@ from models.encoder import load_encoder
 from sinks.dead_letters import parse
 from sinks.publisher import Publisher
 from sinks.wire import finding_id
-from streams.broker import EmbeddedKafka
-from streams.generations import GENERATION_KEY
+from streams.kafka.broker import EmbeddedKafka
+from streams.kafka.topics import ensure_topics
 from streams.marketplace import Marketplace, Mix
 from streams.settings import KafkaSettings, Settings, TopicNames
-from streams.topics import ensure_topics
+from streams.worker.generations import GENERATION_KEY
 from tests.benchmarks.worker import ROOT, WorkerProcess
 from tests.kafka_tools import read_all, wait_until
 

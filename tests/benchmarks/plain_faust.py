@@ -22,9 +22,9 @@ from detectors.intake import Intake
 from detectors.records import StoredRecord
 from detectors.repair import RepairPolicy
 from detectors.suite import behavior_detectors
-from streams.faust_batches import make_app, run
-from streams.judge import Judge
 from streams.settings import KafkaSettings, Settings, TopicNames
+from streams.worker.faust_batches import make_app, run
+from streams.worker.judge import Judge
 
 
 def main(bootstrap: str, source: str, count: int) -> int:

@@ -27,10 +27,10 @@ from aiokafka import ConsumerRecord
 from faust.types import StreamT
 
 from sinks.publisher import Item, Publisher
-from streams.broker import EmbeddedKafka
-from streams.delivery import DeliveryOptions, batch_agent
-from streams.faust_batches import BatchApp, make_app, run
+from streams.kafka.broker import EmbeddedKafka
 from streams.settings import KafkaSettings, Settings
+from streams.worker.delivery import DeliveryOptions, batch_agent
+from streams.worker.faust_batches import BatchApp, make_app, run
 from tests.kafka_tools import make_topic
 
 __all__ = ["measure_transport"]

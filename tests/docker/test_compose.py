@@ -61,7 +61,7 @@ def test_images_are_pinned_or_built_here(services: dict[str, Any]) -> None:
 
 
 def test_kafka_is_the_version_that_is_embedded(services: dict[str, Any]) -> None:
-    jars = (ROOT / "streams" / "kafka_jars.txt").read_text(encoding="utf-8")
+    jars = (ROOT / "streams" / "kafka" / "jars.txt").read_text(encoding="utf-8")
     version = re.search(r"org\.apache\.kafka:kafka-server:([\d.]+)", jars)
     assert version is not None
     assert services["kafka"]["image"] == f"apache/kafka:{version[1]}"

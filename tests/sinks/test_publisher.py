@@ -15,7 +15,7 @@ from kafka.admin import ConfigResource, ConfigResourceType
 
 from sinks.errors import PublishError, PublishInterrupted, RecordRefused
 from sinks.publisher import Item, Publisher
-from streams.broker import EmbeddedKafka
+from streams.kafka.broker import EmbeddedKafka
 from tests.kafka_tools import make_topic, read_all
 
 

@@ -7,8 +7,8 @@ import pytest
 
 from detectors.records import StoredRecord
 from sinks.dead_letters import bury
+from streams.kafka.topics import ensure_topics
 from streams.settings import KafkaSettings, Settings, TopicNames
-from streams.topics import ensure_topics
 from tests.kafka_tools import make_topic, read_all, send_all
 from tests.streams.cli.conftest import Run
 

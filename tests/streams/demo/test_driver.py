@@ -106,7 +106,7 @@ def test_lines_say_nothing_of_libraries(tmp_path: Path) -> None:
     demo = _Demo(DemoOptions(), Console(file=io.StringIO()))
     demo.folder = tmp_path
     lines: list[dict[str, str]] = [
-        {"logger": "streams.app", "event": "worker.starts", "encoder": "static"},
+        {"logger": "streams.worker.app", "event": "worker.starts", "encoder": "static"},
         {"logger": "mode.services", "event": "[^--Consumer]: Starting..."},
     ]
     (tmp_path / "worker.log").write_bytes(b"\n".join(map(orjson.dumps, lines)))

@@ -35,23 +35,23 @@ from sinks.http import MetricsServer
 from sinks.metrics import Metrics, TopicProgress
 from sinks.publisher import Publisher
 from sinks.wire import Versions
-from streams.behaviors import BehaviorWay
-from streams.catalogue import Catalogue
-from streams.clients import admin_client, aiokafka_options
-from streams.delivery import BatchAgent, Compute, DeliveryOptions, Handler, LagWatch, batch_agent
 from streams.errors import ConfigError, InfrastructureError
-from streams.faust_batches import make_app
-from streams.faust_batches import run as run_app
-from streams.generations import next_generation
-from streams.judge import Judge
-from streams.links import LinkWay
-from streams.mapping import Mapping
-from streams.outlet import Outlet
-from streams.patience import patiently
-from streams.products import ProductWay
-from streams.rekey import RekeyWay, restored
+from streams.kafka.clients import admin_client, aiokafka_options
+from streams.kafka.topics import existing
 from streams.settings import Settings
-from streams.topics import existing
+from streams.worker.behaviors import BehaviorWay
+from streams.worker.catalogue import Catalogue
+from streams.worker.delivery import BatchAgent, Compute, DeliveryOptions, Handler, LagWatch, batch_agent
+from streams.worker.faust_batches import make_app
+from streams.worker.faust_batches import run as run_app
+from streams.worker.generations import next_generation
+from streams.worker.judge import Judge
+from streams.worker.links import LinkWay
+from streams.worker.mapping import Mapping
+from streams.worker.outlet import Outlet
+from streams.worker.patience import patiently
+from streams.worker.products import ProductWay
+from streams.worker.rekey import RekeyWay, restored
 
 __all__ = ["Worker", "contracts_of"]
 

@@ -2,10 +2,10 @@ from __future__ import annotations
 
 import pytest
 
-from streams.clients import admin_client
 from streams.errors import TopicError
+from streams.kafka.clients import admin_client
+from streams.kafka.topics import Purpose, accesses, ensure_topics, existing, flaws, topics
 from streams.settings import KafkaSettings, Settings, TopicNames
-from streams.topics import Purpose, accesses, ensure_topics, existing, flaws, topics
 from tests.kafka_tools import make_topic
 
 

@@ -13,8 +13,9 @@ import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from pydantic import SecretStr
 
-from streams.broker import EmbeddedKafka
-from streams.clients import (
+from streams.errors import ConfigError, KafkaUnavailableError
+from streams.kafka.broker import EmbeddedKafka
+from streams.kafka.clients import (
     admin_client,
     aiokafka_options,
     check_reachable,
@@ -23,7 +24,6 @@ from streams.clients import (
     kafka_python_options,
     reach,
 )
-from streams.errors import ConfigError, KafkaUnavailableError
 from streams.settings import KafkaSettings, TopicNames
 from tests.benchmarks.worker import ROOT, WorkerProcess
 from tests.kafka_tools import make_topic, read_all, send_all, wait_until
@@ -124,7 +124,7 @@ def test_a_whole_worker_over_tls_with_scram(secure: KafkaSettings, tmp_path: Pat
             "topics": {"prefix": "shop.", "partitions": 2},
         },
         {"STREAMGAUGE_KAFKA__SASL_PASSWORD": PASSWORD},
-        (sys.executable, str(ROOT / "tests" / "streams" / "workers" / "hashing.py")),
+        (sys.executable, str(ROOT / "tests" / "streams" / "worker" / "hashing.py")),
     )
     names = TopicNames(prefix="shop.")
 

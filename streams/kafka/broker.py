@@ -18,9 +18,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
-from streams import broker_watch
 from streams.errors import BrokerError
-from streams.kafka_jars import classpath
+from streams.kafka import broker_watch
+from streams.kafka.jars import classpath
 
 __all__ = ["EmbeddedKafka"]
 

@@ -19,9 +19,9 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from sinks.dead_letters import bury
 from sinks.errors import RecordRefused
 from sinks.publisher import Confirmation, Publisher
-from streams.delivery import Compute, DeliveryOptions, LagWatch, batch_agent
-from streams.faust_batches import make_app, run
 from streams.settings import Settings
+from streams.worker.delivery import Compute, DeliveryOptions, LagWatch, batch_agent
+from streams.worker.faust_batches import make_app, run
 
 log = structlog.get_logger("copier")
 

@@ -10,7 +10,7 @@ import orjson
 import structlog
 from aiokafka import ConsumerRecord
 
-from streams.follower import Follower
+from streams.worker.follower import Follower
 
 __all__ = ["Mapping"]
 

@@ -16,8 +16,8 @@ from detectors.repair import RepairPolicy
 from sinks.metrics import Metrics
 from sinks.publisher import Item
 from sinks.wire import Versions, corrected_record, finding_id, finding_message
-from streams.rekey import carrier_of
 from streams.settings import TopicNames
+from streams.worker.rekey import carrier_of
 
 __all__ = ["Judge", "Judgement"]
 

@@ -26,7 +26,7 @@ pytestmark = pytest.mark.kafka
 
 SAMPLES = ROOT / "detectors" / "contract" / "samples"
 CONTRACTS = ROOT / "tests" / "contracts"
-COMMAND = (sys.executable, str(Path(__file__).parent / "workers" / "hashing.py"))
+COMMAND = (sys.executable, str(Path(__file__).parent / "hashing.py"))
 
 CAMERA = {
     "title": "Canon PowerShot SX620 HS Digital Camera black",

@@ -17,14 +17,14 @@ from faust.types import TP
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 
 from sinks.dead_letters import parse
-from streams.broker import EmbeddedKafka
-from streams.delivery import Compute, DeliveryOptions, LagWatch
-from streams.faust_batches import BatchApp, Commits
+from streams.kafka.broker import EmbeddedKafka
 from streams.settings import Settings
+from streams.worker.delivery import Compute, DeliveryOptions, LagWatch
+from streams.worker.faust_batches import BatchApp, Commits
 from tests.kafka_tools import make_topic, read_all, send_all
 
-SCRIPT = Path(__file__).parent / "workers" / "copier.py"
-ROOT = Path(__file__).resolve().parents[2]
+SCRIPT = Path(__file__).parent / "copier.py"
+ROOT = Path(__file__).resolve().parents[3]
 
 
 class Lab:

@@ -12,9 +12,9 @@ from detectors.duplicates.entry import Entry, Skipped, decode_entries, encode_en
 from detectors.duplicates.epoch import Epoch, epoch_chunks
 from detectors.records import Rejection
 from sinks.publisher import Publisher
-from streams.delivery import Compute
-from streams.follower import Follower
-from streams.generations import GENERATION_KEY, Generation, read_generation
+from streams.worker.delivery import Compute
+from streams.worker.follower import Follower
+from streams.worker.generations import GENERATION_KEY, Generation, read_generation
 
 if TYPE_CHECKING:
     from detectors.duplicates.view import CatalogueView

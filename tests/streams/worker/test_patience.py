@@ -4,7 +4,7 @@ import pytest
 from aiokafka.errors import KafkaConnectionError, MessageSizeTooLargeError
 
 from streams.errors import InfrastructureError, KafkaUnavailableError
-from streams.patience import patiently
+from streams.worker.patience import patiently
 
 
 class Sometimes:

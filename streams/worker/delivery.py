@@ -29,7 +29,7 @@ from faust.types import TP
 
 from sinks.errors import PublishError, PublishInterrupted
 from streams.errors import InfrastructureError
-from streams.faust_batches import BatchApp, BatchSchema, unacknowledged
+from streams.worker.faust_batches import BatchApp, BatchSchema, unacknowledged
 
 if TYPE_CHECKING:
     from aiokafka import ConsumerRecord

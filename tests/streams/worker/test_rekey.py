@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from detectors.records import StoredRecord
-from streams.rekey import PassedOn, carrier_of, passing_headers, restored
+from streams.worker.rekey import PassedOn, carrier_of, passing_headers, restored
 
 HEADERS = st.lists(
     st.tuples(st.sampled_from(["h", "streamgauge.source", "streamgauge.timestamp", "streamgauge.key"]), st.binary())

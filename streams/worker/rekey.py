@@ -17,7 +17,7 @@ from detectors.records import SourceRecord, StoredRecord
 
 if TYPE_CHECKING:
     from sinks.publisher import Headers, Item, Publisher
-    from streams.delivery import Compute
+    from streams.worker.delivery import Compute
 
 __all__ = ["PassedOn", "RekeyWay", "carrier_of", "passing_headers", "restored"]
 

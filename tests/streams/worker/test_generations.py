@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sinks.partitioner import partitions_of
-from streams.generations import GENERATION_KEY, Generation, next_generation, read_generation
+from streams.worker.generations import GENERATION_KEY, Generation, next_generation, read_generation
 
 KEYS = [f"shop/{n}".encode() for n in range(200)]
 

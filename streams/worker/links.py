@@ -24,15 +24,15 @@ from detectors.records import Rejection, SourceRecord
 from sinks.publisher import BATCH_BYTES
 from sinks.wire import LINK_RULES, Versions, link_message
 from streams.errors import InfrastructureError
-from streams.patience import patiently
+from streams.worker.patience import patiently
 
 if TYPE_CHECKING:
     from detectors.duplicates.view import CatalogueView
     from sinks.metrics import Metrics
-    from streams.catalogue import Catalogue
-    from streams.delivery import Compute
-    from streams.outlet import Outlet
     from streams.settings import TopicNames
+    from streams.worker.catalogue import Catalogue
+    from streams.worker.delivery import Compute
+    from streams.worker.outlet import Outlet
 
 __all__ = ["LinkWay"]
 

@@ -10,9 +10,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from streams.broker import EmbeddedKafka
 from streams.errors import BrokerError
-from streams.kafka_jars import KAFKA_VERSION, classpath, pinned_jars
+from streams.kafka.broker import EmbeddedKafka
+from streams.kafka.jars import KAFKA_VERSION, classpath, pinned_jars
 from tests.kafka_tools import make_topic, read_all, send_all, wait_until
 
 
@@ -81,7 +81,7 @@ def test_three_brokers_carry_on_when_one_is_killed(kafka: EmbeddedKafka) -> None
 
 _PARENT = """
 import sys, threading
-from streams.broker import EmbeddedKafka
+from streams.kafka.broker import EmbeddedKafka
 with EmbeddedKafka() as broker:
     print(broker._nodes[0].java_pid, broker._nodes[0].process.pid, broker.data_dir, flush=True)
     if sys.argv[1] == "crash":
@@ -116,7 +116,7 @@ def test_the_broker_ends_with_its_parent(kafka: EmbeddedKafka, end: str) -> None
 _LOCK_HOLDER = """
 import os, sys
 from pathlib import Path
-from streams.broker import EmbeddedKafka
+from streams.kafka.broker import EmbeddedKafka
 broker = EmbeddedKafka(Path(sys.argv[1])).start()
 print(broker._nodes[0].process.pid, broker._nodes[0].java_pid, flush=True)
 os.kill(broker._nodes[0].process.pid, 19)  # the watcher cannot end anything now
@@ -170,7 +170,7 @@ def test_an_installation_is_used_instead(tmp_path: Path, kafka: EmbeddedKafka) -
 def test_without_network_and_cache_one_sentence_says_what_to_do(tmp_path: Path) -> None:
     proxies = dict.fromkeys(("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"), "http://127.0.0.1:9")
     code = (
-        "from streams.broker import EmbeddedKafka\n"
+        "from streams.kafka.broker import EmbeddedKafka\n"
         "from streams.errors import BrokerError\n"
         "try:\n    EmbeddedKafka().start()\n"
         "except BrokerError as error:\n    print(error.message); print(error.hint)\n"

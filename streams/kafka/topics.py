@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
-from streams.clients import admin_client
 from streams.errors import TopicError
+from streams.kafka.clients import admin_client
 
 if TYPE_CHECKING:
     from kafka import KafkaAdminClient

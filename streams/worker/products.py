@@ -15,78 +15,34 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors.contract.model import Contract, Feed, Role
-from detectors.duplicates.entry import DESCRIPTION_CHARS, TITLE_CHARS, Entry, quantise
+from detectors.contract.model import Contract, Feed
+from detectors.duplicates.entry import Entry, quantise
+from detectors.duplicates.offer import facts_of, next_entry
 from detectors.duplicates.remembered import RememberedNeighbours
 from detectors.duplicates.statement import encode_statement, statements
 from detectors.intake import Intake, Taken
-from detectors.records import Batch, Facts, Neighbours, Record, Rejection, SourceRecord, Version
+from detectors.records import Facts, Neighbours, Record, Rejection, SourceRecord, Version
 from streams.errors import InfrastructureError
-from streams.judge import Judge, Judgement
-from streams.rekey import PassedOn, carrier_of
+from streams.worker.judge import Judge, Judgement
+from streams.worker.rekey import PassedOn, carrier_of
 
 if TYPE_CHECKING:
     from detectors.duplicates.view import CatalogueView
     from models.encoder import CachedEncoder
     from sinks.metrics import Metrics
-    from streams.catalogue import Catalogue
-    from streams.delivery import Compute
-    from streams.mapping import Mapping
-    from streams.outlet import Outlet
     from streams.settings import TopicNames
+    from streams.worker.catalogue import Catalogue
+    from streams.worker.delivery import Compute
+    from streams.worker.mapping import Mapping
+    from streams.worker.outlet import Outlet
 
-__all__ = ["ProductWay", "facts_of", "next_entry"]
+__all__ = ["ProductWay"]
 
 # Misrouted records from which a topic is refused, and their share of the others.
 _MISROUTED = 20
 _MISROUTED_SHARE = 0.1
 
 _NEVER = Version(-1, -1)
-
-# What matching reads: a change of one of these makes a new match version; a new price does not.
-_MATCHING = ("title", "description", "gtin", "mpn")
-
-# Longest name and code that the catalogue keeps.
-_NAME_CHARS = 300
-_CODE_CHARS = 100
-
-
-def facts_of(batch: Batch, known: Sequence[Entry | None] | None = None) -> list[Facts]:
-    """What the catalogue keeps of each record of a product batch.
-
-    known: the catalogue's entry of each product, which knows when the product was first seen.
-    """
-    first_seen = [record.event_time for record in batch.records]
-    for row, entry in enumerate(known or ()):
-        if entry is not None and not entry.deleted:
-            first_seen[row] = entry.facts.first_seen
-    roles = (Role.TITLE, Role.DESCRIPTION, Role.BRAND, Role.CATEGORY, Role.PRICE, Role.CURRENCY, Role.GTIN, Role.MPN)
-    columns = [batch.column(role) for role in roles]
-    return [
-        Facts(
-            identity=record.identity,
-            title=(_text(title) or "")[:TITLE_CHARS],
-            description=(_text(description) or "")[:DESCRIPTION_CHARS],
-            brand=_text(brand, _NAME_CHARS),
-            category=_text(category, _NAME_CHARS),
-            price=float(price) if isinstance(price, int | float) and not isinstance(price, bool) else None,
-            currency=_text(currency, _CODE_CHARS),
-            gtin=_text(gtin, _CODE_CHARS),
-            mpn=_text(mpn, _CODE_CHARS),
-            first_seen=seen,
-        )
-        for record, seen, title, description, brand, category, price, currency, gtin, mpn in zip(
-            batch.records, first_seen, *columns, strict=True
-        )
-    ]
-
-
-def _text(value: object, longest: int | None = None) -> str | None:
-    if isinstance(value, str):
-        return value[:longest]
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        return str(value)[:longest]
-    return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -360,35 +316,6 @@ class ProductWay:
         metrics.view(len(self._view), self._catalogue.follower.position)
         stamps = np.fromiter((record.timestamp for record in records), np.float64, len(records))
         metrics.end_to_end(topic, time.time() - stamps / 1e3)
-
-
-def next_entry(
-    facts: Facts,
-    prior: Entry | None,
-    topic: str,
-    partition: int,
-    version: Version,
-    encoder: str,
-    vector: NDArray[np.int8],
-) -> Entry:
-    """The entry that follows `prior`: what matching reads keeps its version and price unless it changed."""
-    match_version, match_price = version, facts.price
-    if prior is not None and not prior.deleted:
-        if facts.first_seen != prior.facts.first_seen:
-            facts = replace(facts, first_seen=prior.facts.first_seen)
-        if prior.encoder == encoder and all(getattr(prior.facts, name) == getattr(facts, name) for name in _MATCHING):
-            match_version, match_price = prior.match_version, prior.match_price
-    return Entry(
-        identity=facts.identity,
-        topic=topic,
-        partition=partition,
-        version=version,
-        match_version=match_version,
-        match_price=match_price,
-        encoder=encoder,
-        vector=vector,
-        facts=facts,
-    )
 
 
 def _unit(vectors: NDArray[np.int8]) -> NDArray[np.float32]:

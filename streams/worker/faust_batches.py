@@ -50,8 +50,8 @@ from faust.transport import drivers
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, ConsumerMessage
 
-from streams.clients import faust_broker_credentials, faust_broker_url
 from streams.errors import InfrastructureError
+from streams.kafka.clients import faust_broker_credentials, faust_broker_url
 
 if TYPE_CHECKING:
     from aiokafka import ConsumerRecord

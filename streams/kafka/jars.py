@@ -37,7 +37,7 @@ class PinnedJar:
 
 def pinned_jars() -> list[PinnedJar]:
     """Every jar of the embedded Kafka."""
-    lines = files("streams").joinpath("kafka_jars.txt").read_text(encoding="ascii").splitlines()
+    lines = files("streams.kafka").joinpath("jars.txt").read_text(encoding="ascii").splitlines()
     return [PinnedJar(*line.split()) for line in lines if line and not line.startswith("#")]
 
 

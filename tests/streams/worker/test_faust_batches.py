@@ -12,8 +12,8 @@ from faust.types import ConsumerMessage
 from pydantic import SecretStr
 
 from streams.errors import InfrastructureError
-from streams.faust_batches import SCHEME, BatchApp, BatchSchema, Transport, check_faust, make_app
 from streams.settings import KafkaSettings, Settings
+from streams.worker.faust_batches import SCHEME, BatchApp, BatchSchema, Transport, check_faust, make_app
 from tests.kafka_tools import wait_until
 
 

@@ -12,14 +12,14 @@ import numpy as np
 from detectors.contract.model import Contract, Role
 from detectors.intake import Intake, Taken
 from detectors.records import Batch, Facts, SourceRecord, identity_of
-from streams.judge import Judge, Judgement
-from streams.outlet import Outlet
+from streams.worker.judge import Judge, Judgement
+from streams.worker.outlet import Outlet
 
 if TYPE_CHECKING:
     from detectors.duplicates.view import CatalogueView
     from sinks.metrics import Metrics
-    from streams.delivery import Compute
-    from streams.mapping import Mapping
+    from streams.worker.delivery import Compute
+    from streams.worker.mapping import Mapping
 
 __all__ = ["BehaviorWay"]
 

@@ -1,0 +1,89 @@
+"""An offer: what the catalogue keeps of a product record, and the entry that follows from it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from detectors.contract.model import Role
+from detectors.duplicates.entry import DESCRIPTION_CHARS, TITLE_CHARS, Entry
+from detectors.records import Batch, Facts, Version
+
+__all__ = ["facts_of", "next_entry"]
+
+# What matching reads: a change of one of these makes a new match version; a new price does not.
+_MATCHING = ("title", "description", "gtin", "mpn")
+
+# Longest name and code that the catalogue keeps.
+_NAME_CHARS = 300
+_CODE_CHARS = 100
+
+
+def facts_of(batch: Batch, known: Sequence[Entry | None] | None = None) -> list[Facts]:
+    """What the catalogue keeps of each record of a product batch.
+
+    known: the catalogue's entry of each product, which knows when the product was first seen.
+    """
+    first_seen = [record.event_time for record in batch.records]
+    for row, entry in enumerate(known or ()):
+        if entry is not None and not entry.deleted:
+            first_seen[row] = entry.facts.first_seen
+    roles = (Role.TITLE, Role.DESCRIPTION, Role.BRAND, Role.CATEGORY, Role.PRICE, Role.CURRENCY, Role.GTIN, Role.MPN)
+    columns = [batch.column(role) for role in roles]
+    return [
+        Facts(
+            identity=record.identity,
+            title=(_text(title) or "")[:TITLE_CHARS],
+            description=(_text(description) or "")[:DESCRIPTION_CHARS],
+            brand=_text(brand, _NAME_CHARS),
+            category=_text(category, _NAME_CHARS),
+            price=float(price) if isinstance(price, int | float) and not isinstance(price, bool) else None,
+            currency=_text(currency, _CODE_CHARS),
+            gtin=_text(gtin, _CODE_CHARS),
+            mpn=_text(mpn, _CODE_CHARS),
+            first_seen=seen,
+        )
+        for record, seen, title, description, brand, category, price, currency, gtin, mpn in zip(
+            batch.records, first_seen, *columns, strict=True
+        )
+    ]
+
+
+def _text(value: object, longest: int | None = None) -> str | None:
+    if isinstance(value, str):
+        return value[:longest]
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return str(value)[:longest]
+    return None
+
+
+def next_entry(
+    facts: Facts,
+    prior: Entry | None,
+    topic: str,
+    partition: int,
+    version: Version,
+    encoder: str,
+    vector: NDArray[np.int8],
+) -> Entry:
+    """The entry that follows `prior`: what matching reads keeps its version and price unless it changed."""
+    match_version, match_price = version, facts.price
+    if prior is not None and not prior.deleted:
+        if facts.first_seen != prior.facts.first_seen:
+            facts = replace(facts, first_seen=prior.facts.first_seen)
+        if prior.encoder == encoder and all(getattr(prior.facts, name) == getattr(facts, name) for name in _MATCHING):
+            match_version, match_price = prior.match_version, prior.match_price
+    return Entry(
+        identity=facts.identity,
+        topic=topic,
+        partition=partition,
+        version=version,
+        match_version=match_version,
+        match_price=match_price,
+        encoder=encoder,
+        vector=vector,
+        facts=facts,
+    )
