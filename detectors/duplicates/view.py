@@ -113,6 +113,10 @@ class CatalogueView:
         """The products, in no order that means anything."""
         return self._slot.keys()
 
+    def deleted(self) -> Iterable[str]:
+        """The products that are known to be deleted."""
+        return self._deleted.keys()
+
     def version_of(self, identity: str) -> Version | None:
         """The newest version applied, also of a deleted product; None for one never seen."""
         entry = self._newest(identity)

@@ -19,6 +19,7 @@ import faust
 import orjson
 import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+from faust.types import TP
 
 from detectors.anomalies import AnomalyScorer
 from detectors.contract.load import load_contract, sample_contract
@@ -34,7 +35,6 @@ from models.protocol import Encoder
 from sinks.http import MetricsServer
 from sinks.metrics import Metrics, TopicProgress
 from sinks.publisher import Publisher
-from sinks.wire import Versions
 from streams.errors import ConfigError, InfrastructureError
 from streams.kafka.clients import admin_client, aiokafka_options
 from streams.kafka.topics import existing
@@ -153,9 +153,10 @@ class Worker:
             f"{settings.app_id}-links",
             names,
             {
-                topic: Versions(contract.name, contract.version, encoder.name)
+                carrier: contract
                 for topic, contract in self._contracts.items()
                 if contract.kind is Kind.PRODUCTS
+                for carrier in (topic, names.rekeyed(topic))
             },
             self._view,
             self._catalogue,
@@ -164,6 +165,7 @@ class Worker:
             self.metrics,
             confirm,
             lambda: self.app.consumer_generation_id,
+            lambda: self.app.commits.offsets[TP(names.named("links"), 0)],
             3 * settings.session_timeout_seconds / 5,  # three heartbeats
         )
         self._agents = self._make_agents(scorer)

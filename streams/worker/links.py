@@ -17,9 +17,11 @@ import structlog
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.errors import ProducerFenced
 
+from detectors.contract.model import Contract, Feed
 from detectors.duplicates.epoch import EpochPolicy
 from detectors.duplicates.links import LinkChange, LinkOwner, LinkStatus
-from detectors.duplicates.statement import Statement, StatementError, decode_statement
+from detectors.duplicates.statement import Statement, StatementError, decode_statement, statements
+from detectors.duplicates.view import CANDIDATES
 from detectors.records import Rejection, SourceRecord
 from sinks.publisher import BATCH_BYTES
 from sinks.wire import LINK_RULES, Versions, link_message
@@ -45,13 +47,16 @@ class LostPartitionError(Exception):
 
 _EPOCH_MARGIN = 500  # catalogue offsets between the making of an epoch and its start
 _READ_SECONDS = 120.0
+_ANEW = 256  # statements made anew at once
+_PROGRESS = 10_000  # products, after which the log says how far that has come
 
 
 class LinkWay:
     """Handles micro-batches of the links topic.
 
-    options: of aiokafka's clients. transactional_id: the same in all workers of one deployment. gone_seconds: how
-    long the broker may be gone.
+    options: of aiokafka's clients. transactional_id: the same in all workers of one deployment. contracts: of the
+    product topics, and of the internal ones that carry their records. gone_seconds: how long the broker may be gone.
+    committed: the offset of the links topic from which this worker reads.
     """
 
     def __init__(
@@ -59,7 +64,7 @@ class LinkWay:
         options: Mapping[str, Any],
         transactional_id: str,
         topics: TopicNames,
-        versions: Mapping[str, Versions],
+        contracts: Mapping[str, Contract],
         view: CatalogueView,
         catalogue: Catalogue,
         outlet: Outlet,
@@ -67,13 +72,17 @@ class LinkWay:
         metrics: Metrics,
         gone_seconds: float,
         current_generation: Callable[[], int],
+        committed: Callable[[], int],
         membership_seconds: float,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._options = dict(options)
         self._transactional_id = transactional_id
         self._topics = topics
-        self._versions = versions
+        self._clean = {topic: contract.feed is Feed.CLEAN for topic, contract in contracts.items()}
+        self._versions = {
+            topic: Versions(contract.name, contract.version, view.encoder) for topic, contract in contracts.items()
+        }
         self._view = view
         self._catalogue = catalogue
         self._outlet = outlet
@@ -81,6 +90,7 @@ class LinkWay:
         self._metrics = metrics
         self._gone_seconds = gone_seconds
         self._current_generation = current_generation
+        self._committed = committed
         self._membership_seconds = membership_seconds
         self._fenced_for: int | None = None
         self._clock = clock
@@ -110,6 +120,12 @@ class LinkWay:
         statements, rejections = _decoded(records)
         if rejections:
             await self._outlet.bury(rejections)
+        await self._conclude(owner, statements)
+        self._generation = generation
+        await self._make_epoch()
+
+    async def _conclude(self, owner: LinkOwner, statements: Sequence[Statement]) -> None:
+        """Take statements in, and write what follows from them in one transaction."""
         changes, mapping = await self._compute.run(_apply, owner, statements)
         now = int(self._clock() * 1000)
         assert self._producer is not None
@@ -141,8 +157,6 @@ class LinkWay:
                 retracted=retracted,
             )
         self._metrics.owned_links(self._links)
-        self._generation = generation
-        await self._make_epoch()
 
     def _message(self, change: LinkChange, now: int) -> tuple[bytes, bytes]:
         link = change.link
@@ -154,8 +168,7 @@ class LinkWay:
             # Something failed since. Perhaps others have taken us for dead: the group tells us so within a few
             # heartbeats, and then the owner is another, who must not be fenced back.
             await asyncio.sleep(self._membership_seconds)
-        if self._current_generation() != generation:
-            raise LostPartitionError(f"{self._topics.named('links')} belongs to another worker now")
+        self._still_ours(generation)
         await self.stop()
         self._fenced_for = generation
         self._producer = AIOKafkaProducer(
@@ -175,7 +188,52 @@ class LinkWay:
                 log.error("mapping.unreadable", kind=type(error).__name__)
         self._links = len(owner.links())
         log.info("links.taken_over", products=products, links=self._links)
+        if await self._missed_some():
+            await self._say_anew(owner, generation)
         return owner
+
+    async def _missed_some(self) -> bool:
+        """Whether statements are gone that nobody decided over: by their age, or with a topic that was made anew."""
+        partition = TopicPartition(self._topics.named("links"), 0)
+        consumer = AIOKafkaConsumer(**self._options, enable_auto_commit=False)
+        await consumer.start()
+        try:
+            first = (await consumer.beginning_offsets([partition]))[partition]
+            end = (await consumer.end_offsets([partition]))[partition]
+        finally:
+            await consumer.stop()
+        return not first <= self._committed() <= end
+
+    async def _say_anew(self, owner: LinkOwner, generation: int) -> None:
+        """Decide over all that the catalogue says: each product's lookup gives what it gave when it came.
+
+        Products with a statement that is still to be read are said twice, which changes nothing.
+        """
+        feeds = await self._compute.run(self._products_by_feed)
+        products, said = sum(map(len, feeds.values())), 0
+        log.warning("links.say_anew", products=products)
+        for clean, identities in feeds.items():
+            for i in range(0, len(identities), _ANEW):
+                self._still_ours(generation)
+                part = identities[i : i + _ANEW]
+                await self._conclude(owner, await self._compute.run(_statements_of, self._view, part, clean))
+                said += len(part)
+                if said % _PROGRESS < len(part):
+                    log.info("links.saying_anew", products=said, of=products)
+        log.info("links.all_said", products=products, links=self._links)
+
+    def _products_by_feed(self) -> dict[bool, list[str]]:
+        """The products that the catalogue holds or knows to be deleted, by whether they are of a clean feed."""
+        feeds: dict[bool, list[str]] = {False: [], True: []}
+        for identity in sorted({*self._view.identities(), *self._view.deleted()}):
+            entry = self._view.peek(identity)
+            if entry is not None:
+                feeds[self._clean.get(entry.topic, False)].append(identity)
+        return feeds
+
+    def _still_ours(self, generation: int) -> None:
+        if self._current_generation() != generation:
+            raise LostPartitionError(f"{self._topics.named('links')} belongs to another worker now")
 
     async def _committed_mapping(self) -> dict[bytes, bytes]:
         """The newest value of every product in the mapping."""
@@ -217,6 +275,10 @@ class LinkWay:
         self._epoch_asked = products  # it comes back through the catalogue
         await self._catalogue.publish_epoch(epoch)
         log.info("epoch.published", number=epoch.number, products=epoch.n)
+
+
+def _statements_of(view: CatalogueView, identities: Sequence[str], clean: bool) -> list[Statement]:
+    return statements(view, view.search(identities, CANDIDATES, clean=clean), clean=clean)
 
 
 def _apply(owner: LinkOwner, statements: Sequence[Statement]) -> tuple[Sequence[LinkChange], list[tuple[bytes, bytes]]]:

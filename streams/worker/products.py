@@ -118,6 +118,8 @@ class ProductWay:
 
         # Published at once, while batches before this one are still on their way out; the rest happens in turn.
         publishing = asyncio.ensure_future(self._catalogue.publish(prepared.entries)) if prepared.entries else None
+        if publishing is not None:
+            publishing.add_done_callback(_seen)  # of a batch that is dropped nobody asks how it ended
 
         async def confirmed() -> None:
             begun = time.perf_counter()
@@ -316,6 +318,11 @@ class ProductWay:
         metrics.view(len(self._view), self._catalogue.follower.position)
         stamps = np.fromiter((record.timestamp for record in records), np.float64, len(records))
         metrics.end_to_end(topic, time.time() - stamps / 1e3)
+
+
+def _seen(task: asyncio.Future[int]) -> None:
+    if not task.cancelled():
+        task.exception()
 
 
 def _unit(vectors: NDArray[np.int8]) -> NDArray[np.float32]:
