@@ -17,7 +17,7 @@ from streams.evaluate.duplicates import evaluate_duplicates
 from streams.files import FileError
 from streams.settings import Settings
 
-CONTRACTS = Path(__file__).parents[2] / "contracts"
+CONTRACTS = Path(__file__).parents[3] / "contracts"
 
 
 class Words:
@@ -58,7 +58,13 @@ def test_two_clean_shops(shops: tuple[Path, Path, Path], interleave: bool) -> No
     one, two, truth = shops
     contract = load_contract(CONTRACTS / "amazon-google.yaml")
     report = evaluate_duplicates(
-        contract, [one, two], truth, ("idOne", "idTwo"), Words(), delimiter="#", interleave=interleave
+        contract,
+        [one, two],
+        Words(),
+        truth=truth,
+        truth_columns=("idOne", "idTwo"),
+        delimiter="#",
+        interleave=interleave,
     )
     assert (report.records, report.truth_unknown) == (24, 1)
     assert (report.precision, report.recall, report.f1, report.recall_at_1, report.recall_at_10) == (1, 1, 1, 1, 1)
@@ -68,7 +74,7 @@ def test_one_file_may_hold_both_records_of_a_pair(shops: tuple[Path, Path, Path]
     one, _, _ = shops
     truth = _write(tmp_path / "own.csv", [("idOne", "idTwo"), ("0", "1"), ("3", "999")])
     contract = load_contract(CONTRACTS / "amazon-google.yaml")
-    report = evaluate_duplicates(contract, [one], truth, ("idOne", "idTwo"), Words(), delimiter="#")
+    report = evaluate_duplicates(contract, [one], Words(), truth=truth, truth_columns=("idOne", "idTwo"), delimiter="#")
     assert (report.records, report.truth_unknown, report.recall) == (12, 1, 0)
 
 
@@ -81,7 +87,7 @@ def test_a_truth_about_other_data_is_said_and_not_measured(shops: tuple[Path, Pa
         ([one], ("idOne", "idTwo")),
     ):
         with pytest.raises(InputError, match=r"No pair of .*truth\.csv is in the data: .*Check the order of --data"):
-            evaluate_duplicates(contract, files, truth, columns, Words(), delimiter="#")
+            evaluate_duplicates(contract, files, Words(), truth=truth, truth_columns=columns, delimiter="#")
 
 
 @pytest.mark.parametrize("far", [0, 300])
@@ -96,7 +102,9 @@ def test_a_new_price_neither_makes_nor_cuts_a_link(tmp_path: Path, far: int) -> 
     again = _write(tmp_path / "again.csv", [HEAD, *two, *other, *prices])
     truth = _write(tmp_path / "truth.csv", [("idOne", "idTwo"), ("1", "51"), ("2", "52")])
     contract = load_contract(CONTRACTS / "amazon-google.yaml")
-    report = evaluate_duplicates(contract, [one, again], truth, ("idOne", "idTwo"), Words(), delimiter="#")
+    report = evaluate_duplicates(
+        contract, [one, again], Words(), truth=truth, truth_columns=("idOne", "idTwo"), delimiter="#"
+    )
     assert report.records == 6 + far
     assert (report.precision, report.recall, report.recall_at_1) == (1, 1, 1)
 
@@ -105,12 +113,14 @@ def test_what_is_asked_wrongly_is_said(shops: tuple[Path, Path, Path]) -> None:
     one, two, truth = shops
     contract = load_contract(CONTRACTS / "amazon-google.yaml")
     with pytest.raises(FileError, match="no column 'idA', it has idOne, idTwo"):
-        evaluate_duplicates(contract, [one, two], truth, ("idA", "idTwo"), Words(), delimiter="#")
+        evaluate_duplicates(contract, [one, two], Words(), truth=truth, truth_columns=("idA", "idTwo"), delimiter="#")
     with pytest.raises(InputError, match="3 data files"):
-        evaluate_duplicates(contract, [one, two, two], truth, ("idOne", "idTwo"), Words(), delimiter="#")
+        evaluate_duplicates(
+            contract, [one, two, two], Words(), truth=truth, truth_columns=("idOne", "idTwo"), delimiter="#"
+        )
     with pytest.raises(InputError, match="product"):
         behaviour = load_contract(CONTRACTS / "rees46.yaml")
-        evaluate_duplicates(behaviour, [one], truth, ("idOne", "idTwo"), Words(), delimiter="#")
+        evaluate_duplicates(behaviour, [one], Words(), truth=truth, truth_columns=("idOne", "idTwo"), delimiter="#")
 
 
 @pytest.mark.shared_data
@@ -122,7 +132,13 @@ def test_floors_on_abt_buy_in_one_stream(shared_data: Path) -> None:
         pytest.skip(f"the static encoder cannot be made here: {error}")
     folder = shared_data / "products-abt-buy"
     contract = load_contract(CONTRACTS / "abt-buy.yaml")
-    report = evaluate_duplicates(contract, [folder / "abtbuy.csv"], folder / "gt.csv", ("idAbt", "idBuy"), encoder)
+    report = evaluate_duplicates(
+        contract,
+        [folder / "abtbuy.csv"],
+        encoder,
+        truth=folder / "gt.csv",
+        truth_columns=("idAbt", "idBuy"),
+    )
     assert (report.records, report.truth_unknown) == (2161, 12)
     assert report.f1 >= 0.84
     assert report.recall_at_10 >= 0.97
