@@ -42,6 +42,12 @@ def duplicates(
             min=0, metavar="N", help="Explain the N worst wrong links and N missed pairs: what spoke for and against."
         ),
     ] = 0,
+    curve: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write what other thresholds would have given, as CSV.")
+    ] = None,
+    plot: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Draw the same into a PNG; needs the extra `streamgauge[plot]`.")
+    ] = None,
     config: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Settings as TOML: the encoder and where models are kept.")
     ] = None,
@@ -65,9 +71,17 @@ def duplicates(
     from models.encoder import load_encoder
     from streams.cli.duplicates_report import print_report
     from streams.cli.screen import output
+    from streams.errors import InputError
     from streams.evaluate.duplicates import evaluate_duplicates
+    from streams.evaluate.duplicates.curve import write_curve
+    from streams.evaluate.duplicates.plot import ensure_plotting, plot_curve
 
     columns = _truth_columns(truth, truth_columns, truth_cluster)
+    for file in (curve, plot):
+        if file is not None and not file.absolute().parent.is_dir():
+            raise InputError(f"There is no folder {file.parent} for {file.name}.", "Make it first.")
+    if plot is not None:
+        ensure_plotting()
     settings = load_settings(config)
     product_contract = load_contract(contract)
     console = Console(stderr=True)
@@ -92,8 +106,16 @@ def duplicates(
             delimiter=delimiter,
             interleave=interleave,
             errors=errors,
+            curve=curve is not None or plot is not None,
             progress=lambda n: progress.update(streaming, completed=n, description=f"{n:,} records"),
+            curve_progress=lambda share: progress.update(
+                streaming, total=1.0, completed=share, description="other thresholds"
+            ),
         )
+    if curve is not None:
+        write_curve(curve, report.curve or ())
+    if plot is not None:
+        plot_curve(plot, report.curve or (), ", ".join(file.name for file in data))
     if as_json:
         typer.echo(orjson.dumps(dataclasses.asdict(report)).decode())
         return

@@ -13,6 +13,7 @@ from detectors.contract.model import Contract, Kind, Role
 from detectors.records import StoredRecord
 from models.protocol import Encoder
 from streams.errors import InputError
+from streams.evaluate.duplicates.curve import LOWEST, CurvePoint, threshold_curve
 from streams.evaluate.duplicates.mistakes import Mistakes, find_mistakes
 from streams.evaluate.duplicates.run import Run
 from streams.evaluate.duplicates.scores import ClusterScores, cluster_scores
@@ -36,7 +37,7 @@ class DuplicatesReport:
     gives them. recall_at_1, recall_at_10: of a file of pairs the share of true pairs whose earlier record was among
     the first 1 or 10 candidates of the later one; of a column the share of records with a true partner before them
     that met one there. clusters: against the true clusters, the transitive closure of the true pairs.
-    relations: pairs that hold at the end, by relation. seconds: of all stages. errors: where asked for.
+    relations: pairs that hold at the end, by relation. seconds: of all stages. errors, curve: where asked for.
     """
 
     records: int
@@ -51,6 +52,7 @@ class DuplicatesReport:
     seconds: float
     seconds_by_stage: Mapping[str, float]
     errors: Mistakes | None = None
+    curve: tuple[CurvePoint, ...] | None = None
 
 
 def evaluate_duplicates(
@@ -64,7 +66,9 @@ def evaluate_duplicates(
     delimiter: str = ",",
     interleave: bool = False,
     errors: int = 0,
+    curve: bool = False,
     progress: Progress | None = None,
+    curve_progress: Callable[[float], None] | None = None,
 ) -> DuplicatesReport:
     """Stream files through the detectors and compare the clusters with the truth.
 
@@ -72,6 +76,7 @@ def evaluate_duplicates(
     file, the second those of the second. truth_cluster: a column of the data instead; rows with the same value are one
     product. Where that is the contract's id, each row is a record of its own, known by its number.
     interleave: mix the files by position instead of one after the other. errors: how many mistakes to explain.
+    curve: whether to try other thresholds, which takes a few times as long.
 
     Raises: InputError (also where the data has no true pair), FileError, models.EncoderError.
     """
@@ -83,7 +88,7 @@ def evaluate_duplicates(
             raise InputError(f"{len(files)} data files are given.", "Give --data once or twice.")
         pairs = read_pairs(truth, truth_columns, delimiter)
     rows_by_number = truth_cluster is not None and truth_cluster == contract.column_of(Role.ID)
-    run = Run(contract, encoder)
+    run = Run(contract, encoder, keep_below=LOWEST if curve else None)
     values: dict[int, str] = {}
     rows = enumerate(_rows(files, delimiter, interleave))
     while True:
@@ -122,6 +127,7 @@ def evaluate_duplicates(
         seconds=round(sum(run.seconds.values()), 3),
         seconds_by_stage={name: round(seconds, 3) for name, seconds in run.seconds.items()},
         errors=find_mistakes(run, true, clusters, errors) if errors else None,
+        curve=tuple(threshold_curve(run, true, curve_progress)) if curve else None,
     )
 
 
