@@ -42,7 +42,10 @@ class CurvePoint:
 
 
 def threshold_curve(run: Run, truth: Truth, progress: Callable[[float], None] | None = None) -> list[CurvePoint]:
-    """One point for each threshold, lowest first. The run must have kept statements from `LOWEST` on."""
+    """One point for each threshold, lowest first, up to the last that links anything; at least to the rule's own.
+
+    The run must have kept statements from `LOWEST` on.
+    """
     points = []
     for i in range(-_BELOW, _ABOVE + 1):
         threshold = THRESHOLD + i * _STEP
@@ -50,6 +53,8 @@ def threshold_curve(run: Run, truth: Truth, progress: Callable[[float], None] | 
         owner.apply(_cut(statement, threshold) for statement in run.said_below)
         clusters = {identity: owner.canonical(identity) for identity in run.view.identities()}
         counts = truth.counts(clusters)
+        if i > 0 and not counts.found:
+            break
         scores = cluster_scores(list(clusters.values()), [truth.product[identity] for identity in clusters])
         points.append(
             CurvePoint(
@@ -82,5 +87,5 @@ def write_curve(path: Path, points: Sequence[CurvePoint]) -> None:
 
 
 def _cut(statement: Statement, threshold: float) -> Statement:
-    kept = tuple(candidate for candidate in statement.candidates if candidate.score >= threshold)
+    kept = tuple(c for c in statement.candidates if c.score >= threshold)
     return replace(statement, candidates=kept)

@@ -31,7 +31,7 @@ def plot_curve(path: Path, points: Sequence[CurvePoint], subject: str) -> None:
     from matplotlib.figure import Figure
 
     x = [point.threshold for point in points]
-    figure = Figure(figsize=(8, 5), dpi=150, layout="constrained")
+    figure = Figure(figsize=(8.5, 5), dpi=150, layout="constrained")
     axes = figure.subplots()
     # Told apart by line and lightness, so that a print in grey reads the same.
     for name, label, style, width, colour in (
@@ -66,7 +66,7 @@ def plot_curve(path: Path, points: Sequence[CurvePoint], subject: str) -> None:
     axes.set_axisbelow(True)
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)
-    axes.legend(loc="lower right", framealpha=1, edgecolor="#bbbbbb")
+    figure.legend(loc="outside lower center", ncols=5, frameon=False, fontsize=9)
     try:
         figure.savefig(path, format="png")
     except OSError as error:
