@@ -46,7 +46,8 @@ def duplicates(
         Path | None, typer.Option(metavar="FILE", help="Write what other thresholds would have given, as CSV.")
     ] = None,
     plot: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Draw the same into a PNG; needs the extra `streamgauge[plot]`.")
+        Path | None,
+        typer.Option(metavar="FILE", help="Draw the same into a PNG; needs `pip install 'streamgauge\\[plot]'`."),
     ] = None,
     config: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Settings as TOML: the encoder and where models are kept.")
@@ -57,11 +58,13 @@ def duplicates(
 
     Truth as pairs, two shops:
 
-      evaluate duplicates --contract shop.yaml --data a.csv --data b.csv --truth pairs.csv --truth-columns idA,idB
+      streamgauge evaluate duplicates --contract shop.yaml --data a.csv --data b.csv
+        --truth pairs.csv --truth-columns idA,idB
 
     Truth as a column of the data, with the ten worst mistakes explained:
 
-      evaluate duplicates --contract shop.yaml --data offers.csv --truth-cluster product_id --errors 10
+      streamgauge evaluate duplicates --contract shop.yaml --data offers.csv
+        --truth-cluster product_id --errors 10
 
     With two files the first of the truth's columns names ids of the first file, the second those of the second. Where
     --truth-cluster is the column that the contract calls id, every row is a record of its own. Precision, recall and
