@@ -33,7 +33,7 @@ class StatementError(ValueError):
 class Candidate:
     """A product that may be the same.
 
-    score: of the rule, at its threshold or above. similarity: 0-1. certain: a code or GTIN names both by itself.
+    score: of the rule. similarity: 0-1. certain: a code or GTIN names both by itself.
     """
 
     identity: str
@@ -66,10 +66,13 @@ class Statement:
     deleted: bool = False
 
 
-def statements(view: CatalogueView, hits: Hits, *, clean: bool = False) -> list[Statement]:
+def statements(
+    view: CatalogueView, hits: Hits, *, clean: bool = False, threshold: float = THRESHOLD
+) -> list[Statement]:
     """A statement for each product of a search that the view still holds, or holds as deleted.
 
-    clean: as the search was asked.
+    clean: as the search was asked. threshold: score from which a candidate is named; another than the rule's own is
+    for measuring.
     """
     row = np.maximum(hits.row, 0)
     said: list[Statement] = []
@@ -77,13 +80,13 @@ def statements(view: CatalogueView, hits: Hits, *, clean: bool = False) -> list[
     if len(row) and len(view):
         comparison = view.evidence.compare(row, hits.candidates)
         scores = rule_scores(hits.similarity, comparison)
-        scores[(hits.candidates < 0) | (hits.row < 0)[:, None]] = -np.inf
+        scores[(hits.candidates < 0) | (hits.row < 0)[:, None]] = np.nan  # below any threshold
         same, sure = exact(comparison), certain(comparison)
         weights = view.epoch.weights if view.epoch.number else None
         # Where a code or GTIN speaks, or the text is the same, other words do not matter.
         named = comparison.code_in | (comparison.gtin > 0) | comparison.same_text
         apart = (comparison.units > 0) | (comparison.price > UNNAMED_PRICE)
-        for i, j in zip(*(x.tolist() for x in np.nonzero(scores >= THRESHOLD)), strict=True):
+        for i, j in zip(*(x.tolist() for x in np.nonzero(scores >= threshold)), strict=True):
             if not named[i, j] and view.evidence.other_product(
                 int(row[i]), int(hits.candidates[i, j]), weights, contradicted=bool(apart[i, j])
             ):

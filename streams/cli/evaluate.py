@@ -19,29 +19,72 @@ __all__ = ["anomalies", "duplicates"]
 
 
 def duplicates(
-    contract: Annotated[Path, typer.Option(help="The contract of the product topic.")],
-    data: Annotated[list[Path], typer.Option(help="A file of records; twice for two feeds.")],
-    truth: Annotated[Path, typer.Option(help="A file of pairs that are the same product.")],
-    truth_columns: Annotated[str, typer.Option(help="Its two columns, such as idA,idB.")],
+    contract: Annotated[Path, typer.Option(metavar="FILE", help="The contract of the product topic.")],
+    data: Annotated[
+        list[Path],
+        typer.Option(metavar="FILE", help="Records: CSV, JSON lines or Parquet; again for every further feed."),
+    ],
+    truth: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Truth as a file: each row a pair of ids that are one product.")
+    ] = None,
+    truth_columns: Annotated[
+        str | None, typer.Option(metavar="A,B", help="The two columns of --truth, such as idA,idB.")
+    ] = None,
+    truth_cluster: Annotated[
+        str | None,
+        typer.Option(metavar="COLUMN", help="Truth as a column of the data: rows with the same value are one product."),
+    ] = None,
     delimiter: Annotated[str, typer.Option(help="Between the fields of data and truth.")] = ",",
-    interleave: Annotated[bool, typer.Option(help="Mix two files by position.")] = False,
+    interleave: Annotated[bool, typer.Option(help="Mix the files by position instead of one after the other.")] = False,
+    errors: Annotated[
+        int,
+        typer.Option(
+            min=0, metavar="N", help="Explain the N worst wrong links and N missed pairs: what spoke for and against."
+        ),
+    ] = 0,
+    curve: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write what other thresholds would have given, as CSV.")
+    ] = None,
+    plot: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Draw the same into a PNG; needs `pip install 'streamgauge\\[plot]'`."),
+    ] = None,
     config: Annotated[
-        Path | None, typer.Option(help="Settings as TOML: the encoder and where models are kept.")
+        Path | None, typer.Option(metavar="FILE", help="Settings as TOML: the encoder and where models are kept.")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Stream files through the worker's detectors and compare the duplicates found with the true pairs.
+    """Stream files through the worker's detectors and compare the clusters found with the truth.
 
-    With two files the first of the truth's columns names ids of the first file, the second those of the second.
+    Truth as pairs, two shops:
+
+      streamgauge evaluate duplicates --contract shop.yaml --data a.csv --data b.csv
+        --truth pairs.csv --truth-columns idA,idB
+
+    Truth as a column of the data, with the ten worst mistakes explained:
+
+      streamgauge evaluate duplicates --contract shop.yaml --data offers.csv
+        --truth-cluster product_id --errors 10
+
+    With two files the first of the truth's columns names ids of the first file, the second those of the second. Where
+    --truth-cluster is the column that the contract calls id, every row is a record of its own. Precision, recall and
+    f1 are over all pairs inside the final clusters. Products link only to what came before them.
     """
     from detectors.contract.load import load_contract
     from models.encoder import load_encoder
+    from streams.cli.duplicates_report import print_report
+    from streams.cli.screen import output
     from streams.errors import InputError
     from streams.evaluate.duplicates import evaluate_duplicates
+    from streams.evaluate.duplicates.curve import write_curve
+    from streams.evaluate.duplicates.plot import ensure_plotting, plot_curve
 
-    first, _, second = truth_columns.partition(",")
-    if not first.strip() or not second.strip() or "," in second:
-        raise InputError(f"--truth-columns {truth_columns!r} does not name two columns.", "Write it as idA,idB.")
+    columns = _truth_columns(truth, truth_columns, truth_cluster)
+    for file in (curve, plot):
+        if file is not None and not file.absolute().parent.is_dir():
+            raise InputError(f"There is no folder {file.parent} for {file.name}.", "Make it first.")
+    if plot is not None:
+        ensure_plotting()
     settings = load_settings(config)
     product_contract = load_contract(contract)
     console = Console(stderr=True)
@@ -59,21 +102,49 @@ def duplicates(
         report = evaluate_duplicates(
             product_contract,
             data,
-            truth,
-            (first.strip(), second.strip()),
             encoder,
+            truth=truth,
+            truth_columns=columns,
+            truth_cluster=truth_cluster,
             delimiter=delimiter,
             interleave=interleave,
+            errors=errors,
+            curve=curve is not None or plot is not None,
             progress=lambda n: progress.update(streaming, completed=n, description=f"{n:,} records"),
+            curve_progress=lambda share: progress.update(
+                streaming, total=1.0, completed=share, description="other thresholds"
+            ),
         )
-    result = dataclasses.asdict(report)
+    if curve is not None:
+        write_curve(curve, report.curve or ())
+    if plot is not None:
+        plot_curve(plot, report.curve or (), ", ".join(file.name for file in data))
     if as_json:
-        typer.echo(orjson.dumps(result).decode())
+        typer.echo(orjson.dumps(dataclasses.asdict(report)).decode())
         return
-    table = Table("", "", show_header=False, title=f"Duplicates, {encoder.description}")
-    for name, value in result.items():
-        table.add_row(name.replace("_", " "), f"{value:,}" if isinstance(value, int) else f"{value:.4g}")
-    Console().print(table)
+    print_report(output, report, encoder.description)
+
+
+def _truth_columns(truth: Path | None, columns: str | None, cluster: str | None) -> tuple[str, str] | None:
+    """The two columns of a file of pairs; None where the truth is a column of the data. Raises: InputError."""
+    from streams.errors import InputError
+
+    if truth is not None and cluster is not None:
+        raise InputError("--truth and --truth-cluster are both given.", "Give one: a file of pairs or a column.")
+    if cluster is not None:
+        if columns is not None:
+            raise InputError("--truth-columns belongs to --truth.", "Leave it out beside --truth-cluster.")
+        return None
+    if truth is None:
+        raise InputError(
+            "Nothing says which records are the same product.",
+            "Give --truth FILE with --truth-columns, or --truth-cluster COLUMN.",
+        )
+    first, _, second = (columns or "").partition(",")
+    if not first.strip() or not second.strip() or "," in second:
+        given = "is missing" if columns is None else f"{columns!r} does not name two columns"
+        raise InputError(f"--truth-columns {given}.", "Write the two columns of --truth as idA,idB.")
+    return first.strip(), second.strip()
 
 
 def anomalies(

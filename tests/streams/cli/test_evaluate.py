@@ -1,0 +1,108 @@
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import pytest
+
+from streams.cli.main import main
+from tests.streams.evaluate.duplicates.words import Words
+
+CONTRACT = str(Path(__file__).parents[2] / "contracts" / "abt-buy.yaml")
+OFFERS = [
+    ("id", "name", "description", "price", "manufacturer", "product"),
+    ("1", "Sony speaker system SX-1001", "", "20", "", "speaker"),
+    ("2", "Bose laser printer BX-2002", "", "90", "", "printer"),
+    ("3", "new Sony speaker system SX-1001", "", "21", "", "speaker"),
+    ("4", "new Bose laser printer BX-2002", "", "91", "", "another printer"),
+    ("5", "Umbrella", "", "9", "", "speaker"),
+]
+
+
+@pytest.fixture(autouse=True)
+def _words(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("models.encoder.load_encoder", lambda *_, **__: Words())
+
+
+@pytest.fixture
+def offers(tmp_path: Path) -> str:
+    file = tmp_path / "offers.csv"
+    with file.open("w", newline="") as out:
+        csv.writer(out).writerows(OFFERS)
+    return str(file)
+
+
+def call(*arguments: str) -> int:
+    with pytest.raises(SystemExit) as ended:
+        main(["evaluate", "duplicates", "--contract", CONTRACT, *arguments])
+    return int(ended.value.code or 0)
+
+
+def test_as_json(offers: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert call("--data", offers, "--truth-cluster", "product", "--errors", "3", "--json") == 0
+    report = json.loads(capsys.readouterr().out)
+    assert (report["records"], report["precision"], report["recall"], report["f1"]) == (5, 0.5, 0.3333, 0.4)
+    # Clusters {1 3} {2 4} {5}, truth {1 3 5} {2} {4}. Precision (1 + 1/2 + 1 + 1/2 + 1) / 5 = .8,
+    # recall (2/3 + 1 + 2/3 + 1 + 1/3) / 5 = .7333.
+    assert report["clusters"] == {
+        "pairwise_f1": 0.4,
+        "bcubed_precision": 0.8,
+        "bcubed_recall": 0.7333,
+        "bcubed_f1": 0.7652,
+    }
+    assert report["relations"] == {"same": 2, "variant": 0}
+    assert list(report["seconds_by_stage"]) == ["read", "intake", "encode", "apply", "search", "state", "link"]
+    assert [m["later"]["identity"] for m in report["errors"]["false_positives"]] == ["offers/4"]
+    assert {m["later"]["title"] for m in report["errors"]["false_negatives"]} == {"Umbrella"}
+
+
+def test_the_mistakes_on_a_terminal(offers: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert call("--data", offers, "--truth-cluster", "product", "--errors", "3") == 0
+    out = capsys.readouterr().out
+    assert "1 wrong links" in out
+    assert "FALSE POSITIVE 1  score " in out
+    assert "same model code BX2002 (+1.50)" in out
+    assert "because   neither has a true partner in the data" in out
+    assert "FALSE NEGATIVE 1  score " in out
+    assert "below the threshold -1.00" in out
+
+
+def test_curve_and_plot(offers: str, tmp_path: Path) -> None:
+    curve, plot = tmp_path / "curve.csv", tmp_path / "curve.png"
+    assert call("--data", offers, "--truth-cluster", "product", "--curve", str(curve), "--plot", str(plot)) == 0
+    rows = list(csv.DictReader(curve.read_text().splitlines()))
+    assert [(row["threshold"], row["f1"]) for row in rows if row["chosen"] == "1"] == [("-1.0", "0.4")]
+    assert plot.read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ([], "Nothing says which records are the same product. Give --truth FILE"),
+        (["--truth", "t.csv", "--truth-cluster", "product"], "--truth and --truth-cluster are both given. Give one"),
+        (["--truth", "t.csv"], "--truth-columns is missing. Write the two columns of --truth as idA,idB."),
+        (["--truth", "t.csv", "--truth-columns", "a"], "--truth-columns 'a' does not name two columns."),
+        (["--truth-cluster", "product", "--truth-columns", "a,b"], "--truth-columns belongs to --truth. Leave it out"),
+        (
+            ["--truth-cluster", "group"],
+            "has no column 'group', it has id, name, description, price, manufacturer, prod",
+        ),
+        (["--truth-cluster", "product", "--plot", "no/plot.png"], "There is no folder no for plot.png. Make it first."),
+        (["--truth-cluster", "manufacturer"], "No two products of the data have the same manufacturer"),
+    ],
+)
+def test_what_is_asked_wrongly_is_said_in_a_sentence(
+    offers: str, capsys: pytest.CaptureFixture[str], arguments: list[str], said: str
+) -> None:
+    assert call("--data", offers, *arguments) == 1
+    err = " ".join(capsys.readouterr().err.split())
+    assert said in err
+    assert "Traceback" not in err
+
+
+def test_help_teaches(capsys: pytest.CaptureFixture[str]) -> None:
+    assert call("--help") == 0
+    out = capsys.readouterr().out
+    for word in ("--truth-cluster", "--errors", "--curve", "--plot", "--truth pairs.csv --truth-columns idA,idB"):
+        assert word in out
