@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import threading
 from collections.abc import Callable, Iterable
+from socketserver import ThreadingMixIn
 from typing import TYPE_CHECKING, Any
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
@@ -22,7 +23,19 @@ HealthCheck = Callable[[], tuple[bool, dict[str, Any]]]
 _PORTS_TO_TRY = 100
 
 
+_IDLE_SECONDS = 10.0  # that a client may take to ask
+
+
+class _Server(ThreadingMixIn, WSGIServer):
+    """A thread for each client: one that connects and says nothing must not keep health from the others."""
+
+    daemon_threads = True
+    block_on_close = False
+
+
 class _QuietHandler(WSGIRequestHandler):
+    timeout = _IDLE_SECONDS
+
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 -- the name is wsgiref's
         """A scrape every few seconds is not worth a line."""
 
@@ -64,7 +77,7 @@ class MetricsServer:
     def _bind(self, host: str, port: int) -> WSGIServer:
         for candidate in range(port, port + _PORTS_TO_TRY) if port else (0,):
             try:
-                return make_server(host, candidate, self._answer, handler_class=_QuietHandler)
+                return make_server(host, candidate, self._answer, _Server, _QuietHandler)
             except OSError as error:
                 if error.errno != errno.EADDRINUSE:
                     raise SinkError(f"Cannot listen on {host}:{candidate}: {error.strerror}.") from error

@@ -179,9 +179,13 @@ def _csv(file: IO[bytes], path: Path, delimiter: str) -> Iterator[Row]:
 
 def _header(lines: _Lines, path: Path, delimiter: str) -> list[str]:
     try:
-        header = next(csv.reader(lines, delimiter=delimiter))
-    except (StopIteration, csv.Error):
+        header = next(csv.reader(lines, delimiter=delimiter, strict=True))
+    except StopIteration:
         raise FileError(f"{path} has no header: its first line must name the columns.") from None
+    except csv.Error as error:
+        raise FileError(f"The header of {path} does not read ({error}): close its quotes, one line for it.") from None
+    if len(lines.taken) > 1:
+        raise FileError(f"The header of {path} spans {len(lines.taken)} lines: close its quotes, one line for it.")
     header = [name.removeprefix("\ufeff").strip() for name in header]
     twice = next((name for i, name in enumerate(header) if name in header[:i]), None)
     if twice is not None:
@@ -223,7 +227,7 @@ def _parquet(path: Path) -> Iterator[Row]:
                 fields = {name: _plain(value) for name, value in fields.items()}
                 value = orjson.dumps(fields)
                 yield Row(number, fields, value, value)
-    except (pyarrow.ArrowException, OSError) as error:
+    except (pyarrow.ArrowException, OSError, OverflowError, TypeError, ValueError) as error:
         raise FileError(f"Cannot read {path} as Parquet: {error}. Check the file or name its --format.") from error
 
 

@@ -21,11 +21,15 @@ __all__ = ["Filters", "Replayed", "replay_letters"]
 
 _CHUNK = 500  # letters between two acknowledgements
 _SILENCE = 60  # seconds without an answer
+_INTERNAL = ("catalogue", "links")  # what died there is ours: sending it back would only let it die again
 
 
 @dataclass(frozen=True, slots=True)
 class Filters:
-    """Which letters: None takes all. since, until: milliseconds since 1970 of when the letter was written."""
+    """Which letters: None takes all, but of a stage of our own (catalogue, links) only where it is named.
+
+    since, until: milliseconds since 1970 of when the letter was written.
+    """
 
     topic: str | None = None
     stage: str | None = None
@@ -43,7 +47,7 @@ class Filters:
         """Whether a letter is one of those."""
         return (
             self.topic in (None, death.topic)
-            and self.stage in (None, death.stage)
+            and (death.stage not in _INTERNAL if self.stage is None else death.stage == self.stage)
             and self.error in (None, death.error)
             and (self.since is None or timestamp >= self.since)
             and (self.until is None or timestamp < self.until)

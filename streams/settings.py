@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -32,6 +33,13 @@ class KafkaSettings(BaseModel):
     ssl_key_file: Path | None = None
     ssl_check_hostname: bool = True
 
+    @field_validator("bootstrap_servers")
+    @classmethod
+    def _names_a_broker(cls, value: str) -> str:
+        if not any(server.strip() for server in value.split(",")):
+            raise ValueError("bootstrap_servers names no broker; write host:port, with commas between")
+        return value
+
     @model_validator(mode="after")
     def _sasl_is_complete(self) -> KafkaSettings:
         if self.security_protocol.startswith("SASL") and not (self.sasl_username and self.sasl_password):
@@ -61,6 +69,12 @@ class TopicNames(BaseModel):
     def corrected(self, source_topic: str) -> str:
         """Where the corrected records of a source topic go."""
         return f"{self.prefix}{source_topic}.corrected"
+
+    def written(self, sources: Iterable[str]) -> set[str]:
+        """Every topic that a deployment over these sources writes to."""
+        fixed = {self.named(name) for name in type(self).model_fields if isinstance(getattr(self, name), str)}
+        fixed.discard(2 * self.prefix)
+        return fixed | {name for source in sources for name in (self.corrected(source), self.rekeyed(source))}
 
     def rekeyed(self, source_topic: str) -> str:
         """The internal topic that carries the records of a source topic keyed by product."""
@@ -135,6 +149,17 @@ class Settings(BaseSettings):
             raise ValueError(f"rekey names {unknown[0]!r}, which is none of the product topics")
         if not self.products and not self.behaviors:
             raise ValueError("neither products nor behaviors names a topic")
+        return self
+
+    @model_validator(mode="after")
+    def _each_source_has_one_meaning(self) -> Settings:
+        twice = sorted(set(self.products) & set(self.behaviors))
+        if twice:
+            raise ValueError(f"{twice[0]!r} is named under products and under behaviors; it can only be one of both")
+        sources = [*self.products, *self.behaviors]
+        for ours in self.topics.written(sources):
+            if ours in sources:
+                raise ValueError(f"{ours!r} is named as a source, and it is a topic that we write ourselves")
         return self
 
     @field_validator("rekey", mode="before")

@@ -7,10 +7,15 @@ import uuid
 from collections.abc import Generator, Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from streams.errors import BrokerError
 from streams.kafka.broker import EmbeddedKafka
+
+# How long an example takes says something of the machine, not of the code.
+hypothesis.settings.register_profile("streamgauge", deadline=None)
+hypothesis.settings.load_profile("streamgauge")
 
 
 def pytest_configure(config: pytest.Config) -> None:

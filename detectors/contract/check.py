@@ -270,7 +270,7 @@ class _Check:
     def _schema(self, schema: dict[str, Any], path: _Path) -> None:
         custom = self._custom(schema, path, _SCHEMA_PROPERTIES)
         for name, choice in (("feed", Feed), ("kind", Kind)):
-            if name in custom and custom[name][1] not in set(choice):
+            if name in custom and custom[name][1] not in list(choice):  # a value may be anything, a list too
                 value, words = custom[name][1], [c.value for c in choice]
                 suggestion = did_you_mean(value, words) or f"Write {' or '.join(words)}."
                 self._add(custom[name][0], f"{value!r} is not a {name}.", suggestion)
@@ -342,7 +342,7 @@ class _Check:
         if "role" in custom:
             at, value = custom["role"]
             self._roles_given += 1
-            if value not in set(Role):
+            if not isinstance(value, str) or value not in set(Role):
                 words = [role.value for role in Role]
                 suggestion = did_you_mean(value, words) or f"Roles: {', '.join(words)}."
                 self._add(at, f"{value!r} is not a role.", suggestion)
@@ -359,7 +359,8 @@ class _Check:
             self._options(options, (*path, "logicalTypeOptions"))
             if "logicalType" not in column:
                 self._add((*path, "logicalTypeOptions"), "logicalTypeOptions says nothing without a logicalType.")
-        for index, rule in enumerate(column.get("quality") or ()):
+        quality = column.get("quality")
+        for index, rule in enumerate(quality if isinstance(quality, list) else ()):
             if isinstance(rule, dict):
                 at = (*path, "quality", index)
                 severity = rule.get("severity")

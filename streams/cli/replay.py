@@ -20,7 +20,11 @@ __all__ = ["replay"]
 def replay(
     topic: Annotated[str | None, typer.Option(help="Only those that came from this topic.")] = None,
     stage: Annotated[
-        str | None, typer.Option(help="Only those that died at this stage: decode, contract, process.")
+        str | None,
+        typer.Option(
+            help="Only those that died at this stage: decode, contract, process, publish; or catalogue, links, "
+            "which are left out unless named."
+        ),
     ] = None,
     error: Annotated[str | None, typer.Option(help="Only those that died of this error, such as not_json.")] = None,
     since: Annotated[

@@ -94,6 +94,11 @@ def topics(settings: Settings, present: Mapping[str, ExistingTopic] | None = Non
     def partitions_like(source: str) -> int:
         return present[source].partitions if source in present else names.partitions
 
+    def as_long_as(source: str) -> dict[str, str]:
+        """What passes through may wait as long as it may in the source itself."""
+        retention = present[source].configs.get("retention.ms") if source in present else None
+        return kept(7) if retention is None else kept(7) | {"retention.ms": retention}
+
     def kept(days: int) -> dict[str, str]:
         return {"cleanup.policy": "delete", "retention.ms": str(days * _DAY)}
 
@@ -111,7 +116,7 @@ def topics(settings: Settings, present: Mapping[str, ExistingTopic] | None = Non
     return [
         *(Topic(name, Purpose.SOURCE, names.partitions, {"max.message.bytes": str(size)}) for name in sources),
         *(
-            Topic(names.rekeyed(name), Purpose.REKEYED, partitions_like(name), kept(7) | roomy, policy)
+            Topic(names.rekeyed(name), Purpose.REKEYED, partitions_like(name), as_long_as(name) | roomy, policy)
             for name in settings.products
             if name in settings.rekey
         ),
@@ -302,5 +307,5 @@ def accesses(settings: Settings) -> list[Access]:
     # Faust's own topics: changelogs.
     grant("worker", "TOPIC", f"{settings.app_id}-", "CREATE", "READ", "WRITE", "DESCRIBE", pattern="PREFIXED")
     grant("worker", "TRANSACTIONAL_ID", settings.app_id, "WRITE", "DESCRIBE", pattern="PREFIXED")
-    grant("replay", "GROUP", f"{settings.app_id}-replay", "READ", "DESCRIBE")
+    grant("replay", "GROUP", f"{settings.app_id}-replay", "READ", "DESCRIBE", pattern="PREFIXED")  # one for each filter
     return rights

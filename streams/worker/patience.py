@@ -30,7 +30,7 @@ async def patiently(action: Callable[[], Awaitable[T]], seconds: float, what: st
 
     Raises: InfrastructureError after `seconds`; whatever else `action` raises.
     """
-    deadline = time.monotonic() + seconds
+    silent_since: float | None = None
     while True:
         try:
             return await action()
@@ -38,7 +38,9 @@ async def patiently(action: Callable[[], Awaitable[T]], seconds: float, what: st
             raise
         except _GONE as error:
             log.warning("kafka.silent", waits_for=what, kind=type(error).__name__)
-            if time.monotonic() > deadline:
+            if silent_since is None:  # what went before was work, not waiting
+                silent_since = time.monotonic()
+            if time.monotonic() - silent_since > seconds:
                 raise InfrastructureError(
                     f"Kafka has not answered for {seconds:g} s, so that not all {what}: {error!r}.",
                     "Nothing of this batch was acknowledged; start the worker again when the broker is back.",

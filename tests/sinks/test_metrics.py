@@ -1,5 +1,7 @@
 import shutil
+import socket
 import subprocess
+import threading
 import urllib.error
 import urllib.request
 
@@ -93,3 +95,15 @@ def test_server_answers_metrics_and_health_and_a_second_one_takes_the_next_port(
     finally:
         for server in servers:
             server.stop()
+
+
+def test_a_client_that_says_nothing_keeps_neither_health_nor_the_end_waiting(metrics: Metrics) -> None:
+    server = MetricsServer(metrics.registry, lambda: (True, {}), lambda: (True, {}), "127.0.0.1", 0)
+    server.start()
+    with socket.create_connection(("127.0.0.1", server.port)):
+        with urllib.request.urlopen(f"http://127.0.0.1:{server.port}/live", timeout=5) as answer:
+            assert answer.status == 200
+        stopping = threading.Thread(target=server.stop)
+        stopping.start()
+        stopping.join(5)
+        assert not stopping.is_alive()

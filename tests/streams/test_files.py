@@ -3,7 +3,7 @@ from __future__ import annotations
 import io
 import json
 import sys
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 
@@ -99,6 +99,8 @@ def test_standard_input(monkeypatch: pytest.MonkeyPatch) -> None:
             r"`iconv -f GB18030 -t UTF-8 '.*/a b\.csv' > '.*/a b\.utf8\.csv'`\.",
         ),
         ("a.csv", "id,café\n".encode("cp1252"), "iconv -f Windows-1252 -t UTF-8"),
+        ("a.csv", b'id,"title\n1,2\n3,4\n', "does not read"),
+        ("a.csv", b'id,"two\nlines"\n1,2\n', "spans 2 lines"),
         ("a.parquet", b"PAR", "Cannot read"),
         ("a.xyz", b"", "does not tell the format"),
     ],
@@ -106,6 +108,16 @@ def test_standard_input(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_files_that_cannot_be_read(tmp_path: Path, name: str, content: bytes, message: str) -> None:
     with pytest.raises(FileError, match=message):
         list(read_rows(write(tmp_path, name, content)))
+
+
+def test_parquet_types_that_json_has_not_are_told(tmp_path: Path) -> None:
+    import pyarrow
+    import pyarrow.parquet
+
+    path = tmp_path / "a.parquet"
+    pyarrow.parquet.write_table(pyarrow.table({"id": [timedelta(seconds=3)]}), path)
+    with pytest.raises(FileError, match="as Parquet"):
+        list(read_rows(path))
 
 
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:

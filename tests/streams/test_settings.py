@@ -1,4 +1,5 @@
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pydantic import ValidationError
@@ -43,3 +44,17 @@ def test_who_names_products_has_no_behaviors_that_nobody_named() -> None:
 def test_a_topic_to_re_key_must_be_a_product_topic() -> None:
     with pytest.raises(ValidationError, match=r"rekey names 'shop\.foo'"):
         Settings(rekey=frozenset({"shop.foo"}))
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"products": {"shop": None}, "behaviors": {"shop": None}}, "'shop' is named under products and under behavio"),
+        ({"products": {"dead-letters": None}}, "'dead-letters' is named as a source, and it is a topic that we write"),
+        ({"products": {"p": None, "p.corrected": None}}, r"'p\.corrected' is named as a source"),
+        ({"kafka": {"bootstrap_servers": " ,"}}, "bootstrap_servers names no broker"),
+    ],
+)
+def test_settings_that_cannot_work_are_refused(settings: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
+        Settings(**settings)

@@ -107,6 +107,19 @@ def test_a_regular_expression_must_compile() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("value: id}", "value: [id]}"),
+        ("value: clean}", "value: [clean]}"),
+        ("quality:\n", "quality: 5\n        unused:\n"),
+    ],
+)
+def test_a_list_or_number_in_the_place_of_a_word_is_told(old: str, new: str) -> None:
+    assert old in SOUND
+    assert check_contract(SOUND.replace(old, new))
+
+
 def test_a_path_names_columns() -> None:
     found = check_contract(SOUND.replace("value: price", "value: prize"))
     assert [p.path for p in found] == ["schema[products].properties[cost].customProperties[role].value"]

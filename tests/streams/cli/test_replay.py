@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from detectors.records import StoredRecord
-from sinks.dead_letters import bury
+from sinks.dead_letters import Death, bury
 from streams.kafka.topics import ensure_topics
+from streams.replayer import Filters
 from streams.settings import KafkaSettings, Settings, TopicNames
 from tests.kafka_tools import make_topic, read_all, send_all
 from tests.streams.cli.conftest import Run
@@ -47,6 +48,11 @@ def replayed(streamgauge: Run, config: Path, *options: str) -> dict[str, object]
     assert code == 0, err
     result: dict[str, object] = json.loads(out)
     return result
+
+
+def test_what_died_in_our_own_topics_goes_back_only_when_named() -> None:
+    death = Death("streamgauge.catalogue", 0, 7, "catalogue", "entry_unreadable", "why")
+    assert [Filters(stage=stage).take(death, 0) for stage in (None, "catalogue", "decode")] == [False, True, False]
 
 
 @pytest.mark.kafka

@@ -4,7 +4,7 @@ import pytest
 
 from streams.errors import TopicError
 from streams.kafka.clients import admin_client
-from streams.kafka.topics import Purpose, accesses, ensure_topics, existing, flaws, topics
+from streams.kafka.topics import ExistingTopic, Purpose, accesses, ensure_topics, existing, flaws, topics
 from streams.settings import KafkaSettings, Settings, TopicNames
 from tests.kafka_tools import make_topic
 
@@ -49,6 +49,14 @@ def test_what_is_re_keyed_has_a_topic_of_its_own() -> None:
 
 
 @pytest.mark.kafka
+def test_re_keyed_records_wait_as_long_as_their_source_does() -> None:
+    settings = Settings(products={"offers": None}, rekey=frozenset({"offers"}))
+    source = ExistingTopic("offers", "id", 3, 1, {"retention.ms": "2592000000"}, None)
+    for present, retention in (({}, "604800000"), ({"offers": source}, "2592000000")):
+        (rekeyed,) = [t for t in topics(settings, present) if t.purpose is Purpose.REKEYED]
+        assert rekeyed.configs["retention.ms"] == retention
+
+
 def test_topics_are_made_once_and_as_the_table_says(kafka_servers: str, topic_prefix: str) -> None:
     settings = settings_for(kafka_servers, topic_prefix)
     make_topic(kafka_servers, topic_prefix + "products", 7, {"max.message.bytes": "3000000"})

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 from aiokafka.errors import KafkaConnectionError, MessageSizeTooLargeError
 
@@ -31,6 +33,16 @@ async def test_a_broker_that_stays_away_stops_the_worker() -> None:
     with pytest.raises(InfrastructureError, match="so that not all links are decided"):
         await patiently(action, 0.1, "links are decided")
     assert action.calls == 2
+
+
+async def test_long_work_is_no_silence() -> None:
+    async def long_work_then_a_hiccup() -> int:
+        if not action.calls:
+            await asyncio.sleep(0.15)  # the work itself: longer than the broker may be gone
+        return await action()
+
+    action = Sometimes(KafkaConnectionError("gone"))
+    assert await patiently(long_work_then_a_hiccup, 0.1, "links are decided") == 2
 
 
 @pytest.mark.parametrize("error", [ValueError("no"), MessageSizeTooLargeError("too large"), InfrastructureError("no")])
