@@ -72,8 +72,8 @@ class TopicNames(BaseModel):
 
     def written(self, sources: Iterable[str]) -> set[str]:
         """Every topic that a deployment over these sources writes to."""
-        fixed = {self.named(name) for name in type(self).model_fields if isinstance(getattr(self, name), str)}
-        fixed.discard(2 * self.prefix)
+        texts = (name for name in type(self).model_fields if isinstance(getattr(self, name), str))
+        fixed = {self.named(name) for name in texts if name != "prefix"}
         return fixed | {name for source in sources for name in (self.corrected(source), self.rekeyed(source))}
 
     def rekeyed(self, source_topic: str) -> str:
