@@ -47,7 +47,8 @@ class Mistake:
 
     rank: of the earlier one among the later one's candidates, from 1; None where it was none. score: of the rule;
     similarity: 0-1; both None where nobody compared the two. certain: a code or GTIN was taken to name both.
-    cause: a short stable name. explanation: the cause in words. terms: the evidence, weightiest first.
+    cause: a short stable name. explanation: the cause in words. reason: what the finding says of a pair that was
+    stated. terms: the evidence, weightiest first.
     cluster: records in the wrong link's cluster; of a missed pair, in the two clusters together.
     """
 
@@ -59,6 +60,7 @@ class Mistake:
     certain: bool
     cause: str
     explanation: str
+    reason: str
     terms: tuple[Term, ...]
     cluster: int
 
@@ -102,7 +104,7 @@ class _Search:
     def mistakes(self, n: int) -> Mistakes:
         wrong = [link for link in self._run.owner.links() if not self._same(link.later, link.earlier)]
         wrong.sort(key=lambda link: (-link.score, link.later, link.earlier))
-        wrong_causes = Counter(self._wrong_cause(link)[0] for link in wrong)
+        wrong_causes = Counter(map(self._wrong_cause, wrong))
 
         missed = list(self._missed())
         looked = [(later, earlier) for earlier, later in missed if self._place(later, earlier) is not None]
@@ -146,7 +148,7 @@ class _Search:
 
     def _wrong(self, link: Link) -> Mistake:
         place = self._place(link.later, link.earlier)
-        cause, why = self._wrong_cause(link)
+        cause = self._wrong_cause(link)
         [verdict] = verdicts(self._run.view, [(link.later, link.earlier, link.similarity)], clean=self._run.clean)
         return Mistake(
             later=self._offer(link.later),
@@ -156,26 +158,34 @@ class _Search:
             rank=None if place is None else place + 1,
             certain=link.certain,
             cause=cause,
-            explanation=why,
+            explanation=self._why_wrong(link, cause),
+            reason=link.reason,
             terms=verdict.terms,
             cluster=self._size[self._clusters[link.later]],
         )
 
-    def _wrong_cause(self, link: Link) -> tuple[str, str]:
+    def _wrong_cause(self, link: Link) -> str:
         """Where the true partners of the two are."""
-        told = []
-        in_cluster = False
+        if self._strayed(link):
+            return "partner_elsewhere"
+        alone = all(len(self._members[self._truth.product[x]]) == 1 for x in (link.later, link.earlier))
+        return "no_partner" if alone else "products_joined"
+
+    def _strayed(self, link: Link) -> list[tuple[str, str]]:
+        """(one of the two, its first true partner), where it has partners and none is in its cluster."""
+        strayed = []
         for x in (link.later, link.earlier):
             partners = [q for q in self._members[self._truth.product[x]] if q != x]
-            inside = [q for q in partners if self._clusters[q] == self._clusters[x]]
-            in_cluster = in_cluster or bool(inside)
-            if partners and not inside:
-                told.append(f"{x} belongs to {partners[0]} {self._quoted(partners[0])}: {self._met(x, partners[0])}")
-        if told:
-            return "partner_elsewhere", "; ".join(told)
-        if in_cluster:
-            return "products_joined", "the link joins a complete cluster to what does not belong to it"
-        return "no_partner", "neither has a true partner in the data"
+            if partners and all(self._apart(x, q) for q in partners):
+                strayed.append((x, partners[0]))
+        return strayed
+
+    def _why_wrong(self, link: Link, cause: str) -> str:
+        if cause == "partner_elsewhere":
+            return "; ".join(f"{x} belongs to {q} {self._quoted(q)}: {self._met(x, q)}" for x, q in self._strayed(link))
+        if cause == "products_joined":
+            return "the link joins a complete cluster to what does not belong to it"
+        return "neither has a true partner in the data"
 
     def _met(self, a: str, b: str) -> str:
         """What became of a true pair, in a few words."""
@@ -244,6 +254,7 @@ class _Search:
             certain=said is not None and said.certain,
             cause=cause,
             explanation=why,
+            reason="" if said is None else said.reason,
             terms=() if verdict is None else verdict.terms,
             cluster=self._size[self._clusters[later]] + self._size[self._clusters[earlier]],
         )
