@@ -139,9 +139,14 @@ class _Search:
         candidates = self._run.looked[later].candidates
         return candidates.index(earlier) if earlier in candidates else None
 
-    def _verdicts(self, pairs: Sequence[tuple[str, str]]) -> list[Verdict]:
+    def _verdicts(self, pairs: Sequence[tuple[str, str]], alike: float = 0.0) -> list[Verdict]:
+        """Verdicts of (later, earlier). alike: of an earlier one that was no candidate."""
         looked = self._run.looked
-        asked = [(b, a, looked[b].similarity[looked[b].candidates.index(a)]) for b, a in pairs]
+        asked = []
+        for later, earlier in pairs:
+            line = dict(zip(looked[later].candidates, looked[later].similarity, strict=True))
+            line.setdefault(earlier, alike)
+            asked.append((later, earlier, line))
         return verdicts(self._run.view, asked, clean=self._run.clean)
 
     # -- wrong links
@@ -149,7 +154,7 @@ class _Search:
     def _wrong(self, link: Link) -> Mistake:
         place = self._place(link.later, link.earlier)
         cause = self._wrong_cause(link)
-        [verdict] = verdicts(self._run.view, [(link.later, link.earlier, link.similarity)], clean=self._run.clean)
+        [verdict] = self._verdicts([(link.later, link.earlier)], link.similarity)
         return Mistake(
             later=self._offer(link.later),
             earlier=self._offer(link.earlier),
@@ -241,7 +246,7 @@ class _Search:
         if place is None:
             similarity, why = self._deep(later, earlier)
             if similarity is not None:
-                [verdict] = verdicts(self._run.view, [(later, earlier, similarity)], clean=self._run.clean)
+                [verdict] = self._verdicts([(later, earlier)], similarity)
                 why += f"; the rule would give it {verdict.score:.2f}"
         else:
             similarity = self._run.looked[later].similarity[place]
