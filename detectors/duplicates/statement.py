@@ -80,7 +80,7 @@ def statements(
     if len(row) and len(view):
         comparison = view.evidence.compare(row, hits.candidates)
         scores = rule_scores(hits.similarity, comparison)
-        scores[(hits.candidates < 0) | (hits.row < 0)[:, None]] = np.nan  # below any threshold
+        scores[(hits.candidates < 0) | (hits.row < 0)[:, None]] = -np.inf
         same, sure = exact(comparison), certain(comparison)
         weights = view.epoch.weights if view.epoch.number else None
         # Where a code or GTIN speaks, or the text is the same, other words do not matter.

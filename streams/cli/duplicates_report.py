@@ -85,6 +85,8 @@ def _print_mistake(console: Console, name: str, m: Mistake) -> None:
     evidence = "; ".join(f"{term.words} ({term.points:+.2f})" for term in m.terms)
     if evidence:
         console.print(f"  evidence  {evidence}", markup=False, soft_wrap=True)
+    if m.reason:
+        console.print(f"  finding   {m.reason}", markup=False, soft_wrap=True)
     console.print(f"  because   {m.explanation}", markup=False, soft_wrap=True)
 
 

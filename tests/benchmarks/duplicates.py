@@ -23,7 +23,8 @@ import dataclasses
 import json
 import sys
 import tempfile
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -52,22 +53,22 @@ class Standard:
     truth_cluster: str | None = None
     delimiter: str = ","
     split: bool = False  # the one file is split by shop into two clean feeds
-    floors: tuple[tuple[str, float], ...] = ()
+    floors: Mapping[str, float] = field(default_factory=dict)
 
 
 _ABT_BUY = Standard(
     "abt-buy", ("products-abt-buy/abtbuy.csv",), "products-abt-buy/gt.csv", truth_columns=("idAbt", "idBuy")
 )
 SETS: dict[str, Standard] = {
-    "abt-buy, one stream": dataclasses.replace(_ABT_BUY, floors=(("f1", 0.86), ("recall_at_10", 0.975))),
-    "abt-buy, two feeds": dataclasses.replace(_ABT_BUY, split=True, floors=(("f1", 0.93),)),
+    "abt-buy, one stream": dataclasses.replace(_ABT_BUY, floors={"f1": 0.86, "recall_at_10": 0.975}),
+    "abt-buy, two feeds": dataclasses.replace(_ABT_BUY, split=True, floors={"f1": 0.93}),
     "amazon-google, two feeds": Standard(
         "amazon-google",
         ("products-amazon-google/amazon.csv", "products-amazon-google/gp.csv"),
         "products-amazon-google/gt.csv",
         truth_columns=("D1", "D2"),
         delimiter="#",
-        floors=(("f1", 0.69), ("recall_at_10", 0.99)),
+        floors={"f1": 0.69, "recall_at_10": 0.99},
     ),
     "tmall, snapshots": Standard("tmall", ("chinese/tmall-cosmetics.csv",), truth_cluster="id"),
 }
@@ -125,10 +126,10 @@ def main() -> int:
     for name in options.only or SETS:
         with errors.status(name):
             report = measure(SETS[name], options.data, encoder, options.errors)
-        floors = dict(SETS[name].floors)
+        floors = SETS[name].floors
         missed = {figure for figure, floor in floors.items() if getattr(report, figure) < floor}
         reached = reached and not missed
-        result[name] = {**dataclasses.asdict(report), "encoder": encoder.name, "floors": floors}
+        result[name] = {**dataclasses.asdict(report), "encoder": encoder.name, "floors": dict(floors)}
         scores = (report.precision, report.recall, report.f1, report.clusters.bcubed_f1)
         scores += (report.recall_at_1, report.recall_at_10)
         said = [f"{figure} {floor}{': MISSED' if figure in missed else ''}" for figure, floor in floors.items()]

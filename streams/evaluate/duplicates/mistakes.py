@@ -47,7 +47,8 @@ class Mistake:
 
     rank: of the earlier one among the later one's candidates, from 1; None where it was none. score: of the rule;
     similarity: 0-1; both None where nobody compared the two. certain: a code or GTIN was taken to name both.
-    cause: a short stable name. explanation: the cause in words. terms: the evidence, weightiest first.
+    cause: a short stable name. explanation: the cause in words. reason: what the finding says of a pair that was
+    stated. terms: the evidence, weightiest first.
     cluster: records in the wrong link's cluster; of a missed pair, in the two clusters together.
     """
 
@@ -59,6 +60,7 @@ class Mistake:
     certain: bool
     cause: str
     explanation: str
+    reason: str
     terms: tuple[Term, ...]
     cluster: int
 
@@ -102,7 +104,7 @@ class _Search:
     def mistakes(self, n: int) -> Mistakes:
         wrong = [link for link in self._run.owner.links() if not self._same(link.later, link.earlier)]
         wrong.sort(key=lambda link: (-link.score, link.later, link.earlier))
-        wrong_causes = Counter(self._wrong_cause(link)[0] for link in wrong)
+        wrong_causes = Counter(map(self._wrong_cause, wrong))
 
         missed = list(self._missed())
         looked = [(later, earlier) for earlier, later in missed if self._place(later, earlier) is not None]
@@ -137,17 +139,22 @@ class _Search:
         candidates = self._run.looked[later].candidates
         return candidates.index(earlier) if earlier in candidates else None
 
-    def _verdicts(self, pairs: Sequence[tuple[str, str]]) -> list[Verdict]:
+    def _verdicts(self, pairs: Sequence[tuple[str, str]], alike: float = 0.0) -> list[Verdict]:
+        """Verdicts of (later, earlier). alike: of an earlier one that was no candidate."""
         looked = self._run.looked
-        asked = [(b, a, looked[b].similarity[looked[b].candidates.index(a)]) for b, a in pairs]
+        asked = []
+        for later, earlier in pairs:
+            line = dict(zip(looked[later].candidates, looked[later].similarity, strict=True))
+            line.setdefault(earlier, alike)
+            asked.append((later, earlier, line))
         return verdicts(self._run.view, asked, clean=self._run.clean)
 
     # -- wrong links
 
     def _wrong(self, link: Link) -> Mistake:
         place = self._place(link.later, link.earlier)
-        cause, why = self._wrong_cause(link)
-        [verdict] = verdicts(self._run.view, [(link.later, link.earlier, link.similarity)], clean=self._run.clean)
+        cause = self._wrong_cause(link)
+        [verdict] = self._verdicts([(link.later, link.earlier)], link.similarity)
         return Mistake(
             later=self._offer(link.later),
             earlier=self._offer(link.earlier),
@@ -156,26 +163,34 @@ class _Search:
             rank=None if place is None else place + 1,
             certain=link.certain,
             cause=cause,
-            explanation=why,
+            explanation=self._why_wrong(link, cause),
+            reason=link.reason,
             terms=verdict.terms,
             cluster=self._size[self._clusters[link.later]],
         )
 
-    def _wrong_cause(self, link: Link) -> tuple[str, str]:
+    def _wrong_cause(self, link: Link) -> str:
         """Where the true partners of the two are."""
-        told = []
-        in_cluster = False
+        if self._strayed(link):
+            return "partner_elsewhere"
+        alone = all(len(self._members[self._truth.product[x]]) == 1 for x in (link.later, link.earlier))
+        return "no_partner" if alone else "products_joined"
+
+    def _strayed(self, link: Link) -> list[tuple[str, str]]:
+        """(one of the two, its first true partner), where it has partners and none is in its cluster."""
+        strayed = []
         for x in (link.later, link.earlier):
             partners = [q for q in self._members[self._truth.product[x]] if q != x]
-            inside = [q for q in partners if self._clusters[q] == self._clusters[x]]
-            in_cluster = in_cluster or bool(inside)
-            if partners and not inside:
-                told.append(f"{x} belongs to {partners[0]} {self._quoted(partners[0])}: {self._met(x, partners[0])}")
-        if told:
-            return "partner_elsewhere", "; ".join(told)
-        if in_cluster:
-            return "products_joined", "the link joins a complete cluster to what does not belong to it"
-        return "no_partner", "neither has a true partner in the data"
+            if partners and all(self._apart(x, q) for q in partners):
+                strayed.append((x, partners[0]))
+        return strayed
+
+    def _why_wrong(self, link: Link, cause: str) -> str:
+        if cause == "partner_elsewhere":
+            return "; ".join(f"{x} belongs to {q} {self._quoted(q)}: {self._met(x, q)}" for x, q in self._strayed(link))
+        if cause == "products_joined":
+            return "the link joins a complete cluster to what does not belong to it"
+        return "neither has a true partner in the data"
 
     def _met(self, a: str, b: str) -> str:
         """What became of a true pair, in a few words."""
@@ -213,14 +228,14 @@ class _Search:
             if verdict.score < THRESHOLD:
                 return "below_threshold", f"the score {verdict.score:.2f} is below the threshold {THRESHOLD:.2f}"
             return "unsaid", "the rule takes the pair with what is known now, it did not when the later one came"
-        better = [
-            f"{x} is linked to {q} {self._quoted(q)} with {link.score:.2f} ({'right' if self._same(x, q) else 'wrong'})"
-            for x in (later, earlier)
-            for q, link in self._best_link(x)
-        ]
+        better = [self._told(x, *best) for x in (later, earlier) for best in self._best_link(x)]
         if better:
             return "linked_elsewhere", f"score {verdict.score:.2f}, but " + "; ".join(better)
         return "kept_apart", "the pair was stated and is not linked: the guards of clusters keep the two apart"
+
+    def _told(self, x: str, partner: str, link: Link) -> str:
+        sure, right = ", certain" if link.certain else "", "right" if self._same(x, partner) else "wrong"
+        return f"{x} is linked to {partner} {self._quoted(partner)} with {link.score:.2f}{sure} ({right})"
 
     def _best_link(self, x: str) -> list[tuple[str, Link]]:
         return sorted(self._links.get(x, {}).items(), key=lambda item: (-item[1].score, item[0]))[:1]
@@ -231,7 +246,7 @@ class _Search:
         if place is None:
             similarity, why = self._deep(later, earlier)
             if similarity is not None:
-                [verdict] = verdicts(self._run.view, [(later, earlier, similarity)], clean=self._run.clean)
+                [verdict] = self._verdicts([(later, earlier)], similarity)
                 why += f"; the rule would give it {verdict.score:.2f}"
         else:
             similarity = self._run.looked[later].similarity[place]
@@ -244,6 +259,7 @@ class _Search:
             certain=said is not None and said.certain,
             cause=cause,
             explanation=why,
+            reason="" if said is None else said.reason,
             terms=() if verdict is None else verdict.terms,
             cluster=self._size[self._clusters[later]] + self._size[self._clusters[earlier]],
         )

@@ -10,6 +10,9 @@ from streams.evaluate.duplicates.curve import CurvePoint
 
 __all__ = ["ensure_plotting", "plot_curve"]
 
+# Fonts with Chinese characters, on Linux, macOS and Windows; matplotlib brings none.
+_CHINESE = ("Noto Sans CJK SC", "Source Han Sans SC", "WenQuanYi Micro Hei", "PingFang SC", "Microsoft YaHei", "SimHei")
+
 
 def ensure_plotting() -> None:
     """Raises: InputError where matplotlib is not installed."""
@@ -29,7 +32,13 @@ def plot_curve(path: Path, points: Sequence[CurvePoint], subject: str) -> None:
     """
     ensure_plotting()
     from matplotlib.figure import Figure
+    from matplotlib.font_manager import get_font_names
 
+    there = set(get_font_names())
+    chinese = [name for name in _CHINESE if name in there]
+    title = "Duplicates by threshold"
+    if subject.isascii() or chinese:
+        title += f": {subject}"  # without a font for it the name would be a row of boxes
     x = [point.threshold for point in points]
     figure = Figure(figsize=(8.5, 5), dpi=150, layout="constrained")
     axes = figure.subplots()
@@ -61,7 +70,7 @@ def plot_curve(path: Path, points: Sequence[CurvePoint], subject: str) -> None:
     axes.set_ylim(0, 1.005)
     axes.set_xlabel("threshold (points of the rule's score)")
     axes.set_ylabel("over pairs inside the final clusters (0-1)")
-    figure.suptitle(f"Duplicates by threshold: {subject}", fontsize=12)
+    figure.suptitle(title, fontsize=12, fontfamily=["DejaVu Sans", *chinese])
     axes.grid(color="#e5e5e5", lw=0.7)
     axes.set_axisbelow(True)
     for side in ("top", "right"):

@@ -124,8 +124,7 @@ def truth_of_column(values: Mapping[int, str], column: str, run: Run) -> Truth:
     if not any(n > 1 for n in here.values()):
         raise InputError(
             f"No two products of the data have the same {column}, so there is no duplicate to find.",
-            "Name with --truth-cluster a column that says which rows are one product; rows with the same id are "
-            "versions of one record.",
+            "Name with --truth-cluster a column that says which rows are one product.",
         )
     product: dict[str, str | int] = {
         identity: value.get(identity, number) for number, identity in enumerate(run.view.identities())

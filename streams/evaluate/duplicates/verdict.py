@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from detectors.duplicates.evidence import Comparison, codes_of, measures_in_words, names_of
 from detectors.duplicates.rule import THRESHOLD, rule_scores
@@ -40,44 +41,71 @@ class Verdict:
     terms: tuple[Term, ...]
 
 
-def verdicts(view: CatalogueView, pairs: Sequence[tuple[str, str, float]], *, clean: bool) -> list[Verdict]:
-    """Verdicts of (later, earlier, similarity), with what the view knows now."""
-    if not pairs:
+def verdicts(
+    view: CatalogueView, asked: Sequence[tuple[str, str, Mapping[str, float]]], *, clean: bool
+) -> list[Verdict]:
+    """Verdicts of (later, earlier, all that the later one was compared with -> similarity), by what the view knows now.
+
+    The earlier one is among them.
+    """
+    if not asked:
         return []
-    n = len(pairs)
-    row = np.array([view.row_of(later) for later, _, _ in pairs], np.intp)
-    other = np.array([[view.row_of(earlier)] for _, earlier, _ in pairs], np.intp)
-    similarity = np.array([[alike] for _, _, alike in pairs], np.float32)
-    nothing = np.zeros((n, 0), np.float32)
-    hits = Hits([p for p, _, _ in pairs], row, other[:, :0], nothing, nothing, other, similarity)
-    taken = [bool(said.candidates) for said in statements(view, hits, clean=clean)]
-    comparison = view.evidence.compare(row, other)
-    silent = replace(comparison, **{f.name: np.zeros_like(getattr(comparison, f.name)) for f in fields(comparison)})
-    whole, alone = rule_scores(similarity, comparison), rule_scores(similarity, silent)
-    # The points of a feature are what the score loses without it: so they follow the rule, whatever its weights are.
-    points = {
-        f.name: whole - rule_scores(similarity, replace(comparison, **{f.name: getattr(silent, f.name)}))
-        for f in fields(comparison)
-    }
+    hits = _as_hits(view, asked)
+    column = np.array([list(line).index(earlier) for _, earlier, line in asked])
+    each = np.arange(len(asked))
+    taken = [
+        earlier in {candidate.identity for candidate in said.candidates}
+        for said, (_, earlier, _) in zip(statements(view, hits, clean=clean), asked, strict=True)
+    ]
+    scores, points, comparison = _points(view, hits)
     found = []
-    for i, (later, earlier, alike) in enumerate(pairs):
+    for i, (later, earlier, line) in enumerate(asked):
         a, b = view.entry_at(view.row_of(later)), view.entry_at(view.row_of(earlier))
-        words = _words(a.facts, b.facts, a.match_price, b.match_price, comparison, i)
-        terms = [Term("similarity", round(float(alone[i, 0]), 3), f"titles {alike:.0%} alike")]
-        terms += [
-            Term(name, round(float(gain[i, 0]), 3), words.get(name, name.replace("_", " ")))
-            for name, gain in points.items()
-            if gain[i, 0]
+        times = math.exp(float(comparison.price[i, column[i]]))
+        words = {
+            **_words(a.facts, b.facts, a.match_price, b.match_price, times),
+            "similarity": f"titles {line[earlier]:.0%} alike",
+        }
+        terms = [
+            Term(name, round(float(gain), 3), words.get(name, name.replace("_", " ")))
+            for name, gain in ((name, gains[each, column][i]) for name, gains in points.items())
+            if gain
         ]
         terms.sort(key=lambda term: (-abs(term.points), term.feature))
-        score = float(whole[i, 0])
+        score = round(float(scores[i, column[i]]), 4)
         found.append(Verdict(score, score >= THRESHOLD and not taken[i], tuple(terms)))
     return found
 
 
-def _words(
-    a: Facts, b: Facts, price_a: float | None, price_b: float | None, comparison: Comparison, i: int
-) -> dict[str, str]:
+def _as_hits(view: CatalogueView, asked: Sequence[tuple[str, str, Mapping[str, float]]]) -> Hits:
+    n, width = len(asked), max(len(line) for _, _, line in asked)
+    candidates = np.full((n, width), -1, np.intp)
+    similarity = np.full((n, width), -1, np.float32)
+    for i, (_, _, line) in enumerate(asked):
+        candidates[i, : len(line)] = [view.row_of(other) for other in line]
+        similarity[i, : len(line)] = list(line.values())
+    row = np.array([view.row_of(later) for later, _, _ in asked], np.intp)
+    nothing = np.zeros((n, 0), np.float32)
+    return Hits([later for later, _, _ in asked], row, candidates[:, :0], nothing, nothing, candidates, similarity)
+
+
+def _points(view: CatalogueView, hits: Hits) -> tuple[NDArray[np.float64], dict[str, NDArray[np.float64]], Comparison]:
+    """The scores of the rule (n, c), what each feature adds to them, and the comparison that they rest on.
+
+    The points of a feature are what the score loses without it, so they follow the rule, whatever its weights are.
+    """
+    comparison = view.evidence.compare(hits.row, hits.candidates)
+    names = [field.name for field in fields(comparison)]
+    silent = replace(comparison, **{name: np.zeros_like(getattr(comparison, name)) for name in names})
+    scores = rule_scores(hits.similarity, comparison)
+    points = {"similarity": rule_scores(hits.similarity, silent)}
+    for name in names:
+        without = replace(comparison, **{name: getattr(silent, name)})
+        points[name] = scores - rule_scores(hits.similarity, without)
+    return scores, points, comparison
+
+
+def _words(a: Facts, b: Facts, price_a: float | None, price_b: float | None, times: float) -> dict[str, str]:
     text_a, text_b = fold(a.title), fold(b.title)
     codes_a, codes_b = codes_of(text_a, a.mpn, names_of(a)), codes_of(text_b, b.mpn, names_of(b))
     shared = [code.upper() for code in codes_a if code in codes_b]
@@ -88,7 +116,6 @@ def _words(
     only_b = _listed(amount for amount in amounts_b if amount not in amounts_a)
     differ = f"{only_a} against {only_b}" if only_a and only_b else only_a or only_b
     codes = f"{own_a or '-'} against {own_b or '-'}"
-    times = math.exp(float(comparison.price[i, 0]))
     return {
         "code_in": f"same model code {shared[0]}" if shared else f"one's code stands in the other's text ({codes})",
         "code_equal": f"same model code {_listed(shared)}",

@@ -30,9 +30,10 @@ def test_curve_as_csv(tmp_path: Path) -> None:
     assert third[:2] == ["0.0", "0"]
 
 
-def test_curve_as_png(tmp_path: Path) -> None:
+@pytest.mark.parametrize("subject", ["offers.csv", "护肤品.csv"])
+def test_curve_as_png(tmp_path: Path, subject: str) -> None:
     file = tmp_path / "curve.png"
-    plot_curve(file, POINTS, "offers.csv")
+    plot_curve(file, POINTS, subject)
     raw = file.read_bytes()
     assert raw[:8] == b"\x89PNG\r\n\x1a\n"
     width, height = int.from_bytes(raw[16:20], "big"), int.from_bytes(raw[20:24], "big")

@@ -1,8 +1,11 @@
 from __future__ import annotations
 
 import time
+from itertools import combinations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from streams.evaluate.duplicates.scores import ClusterScores, Counts, cluster_scores, pair_counts
 
@@ -53,3 +56,19 @@ def test_pairs_of_a_huge_cluster_are_counted_without_listing_them() -> None:
 @pytest.mark.parametrize(("right", "found", "true", "f1"), [(0, 0, 5, 0), (3, 4, 6, 0.6), (5, 5, 5, 1)])
 def test_f1(right: int, found: int, true: int, f1: float) -> None:
     assert Counts(right, found, true).f1 == pytest.approx(f1)
+
+
+@given(st.lists(st.tuples(st.integers(0, 4), st.integers(0, 4)), max_size=25))
+def test_counting_agrees_with_listing(labels: list[tuple[int, int]]) -> None:
+    clusters, truth = [c for c, _ in labels], [t for _, t in labels]
+    pairs = list(combinations(labels, 2))
+    assert pair_counts(clusters, truth) == Counts(
+        right=sum(a == b for a, b in pairs),
+        found=sum(a[0] == b[0] for a, b in pairs),
+        true=sum(a[1] == b[1] for a, b in pairs),
+    )
+    precision = sum(labels.count(x) / clusters.count(x[0]) for x in labels) / max(1, len(labels))
+    recall = sum(labels.count(x) / truth.count(x[1]) for x in labels) / max(1, len(labels))
+    scores = cluster_scores(clusters, truth)
+    assert scores.bcubed_precision == pytest.approx(precision, abs=6e-5)
+    assert scores.bcubed_recall == pytest.approx(recall, abs=6e-5)
