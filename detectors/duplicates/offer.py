@@ -17,9 +17,15 @@ __all__ = ["facts_of", "next_entry"]
 # What matching reads: a change of one of these makes a new match version; a new price does not.
 _MATCHING = ("title", "description", "gtin", "mpn")
 
+_ROLES = (
+    *(Role.TITLE, Role.DESCRIPTION, Role.BRAND, Role.CATEGORY, Role.PRICE),
+    *(Role.CURRENCY, Role.GTIN, Role.MPN, Role.URL, Role.IMAGE),
+)
+
 # Longest name and code that the catalogue keeps.
 _NAME_CHARS = 300
 _CODE_CHARS = 100
+_ADDRESS_CHARS = 2_000  # a longer address is left out: cut, it would lead nowhere
 
 
 def facts_of(batch: Batch, known: Sequence[Entry | None] | None = None) -> list[Facts]:
@@ -31,8 +37,7 @@ def facts_of(batch: Batch, known: Sequence[Entry | None] | None = None) -> list[
     for row, entry in enumerate(known or ()):
         if entry is not None and not entry.deleted:
             first_seen[row] = entry.facts.first_seen
-    roles = (Role.TITLE, Role.DESCRIPTION, Role.BRAND, Role.CATEGORY, Role.PRICE, Role.CURRENCY, Role.GTIN, Role.MPN)
-    columns = [batch.column(role) for role in roles]
+    columns = [batch.column(role) for role in _ROLES]
     return [
         Facts(
             identity=record.identity,
@@ -45,11 +50,18 @@ def facts_of(batch: Batch, known: Sequence[Entry | None] | None = None) -> list[
             gtin=_text(gtin, _CODE_CHARS),
             mpn=_text(mpn, _CODE_CHARS),
             first_seen=seen,
+            url=_address(url),
+            image=_address(image),
+            updated_at=record.event_time,
         )
-        for record, seen, title, description, brand, category, price, currency, gtin, mpn in zip(
+        for record, seen, title, description, brand, category, price, currency, gtin, mpn, url, image in zip(
             batch.records, first_seen, *columns, strict=True
         )
     ]
+
+
+def _address(value: object) -> str | None:
+    return value if isinstance(value, str) and 0 < len(value) <= _ADDRESS_CHARS else None
 
 
 def _text(value: object, longest: int | None = None) -> str | None:
