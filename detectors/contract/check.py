@@ -388,7 +388,7 @@ class _Check:
                 if role == Role.CURRENCY
                 else f"Roles that have one: {', '.join(sorted(SURVIVING_ROLES))}."
             )
-            self._add(at, f"no golden record takes a {role} by a policy.", suggestion)
+            self._add(at, f"the role {role} has no policy in a golden record.", suggestion)
         elif role == Role.PRICE and value == Survivorship.LONGEST:
             self._add(at, "a price has no length.", "Write recency, trust, majority or completeness.")
 

@@ -23,6 +23,7 @@ import hashlib
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 from statistics import median
 from typing import Any
 
@@ -59,6 +60,8 @@ DEFAULTS: Mapping[Role, Survivorship] = {
     Role.IMAGE: Survivorship.COMPLETENESS,
 }
 _TEXTS: tuple[Role, ...] = tuple(role for role in DEFAULTS if role is not Role.PRICE)
+_NAMES = tuple(role.value for role in _TEXTS)
+_VALUES = attrgetter(*_NAMES)
 _MEMBERS_NAMED = 1_000
 _MUCH_LONGER = 3.0  # times the median title
 _OFTEN = 3  # times that a title may say one word
@@ -125,23 +128,25 @@ class GoldenRecord:
             "members": self.members[:_MEMBERS_NAMED],
         }
         provenance: dict[str, Any] = {}
-        for role in _TEXTS:
+        for role, name in zip(_TEXTS, _NAMES, strict=True):
             found = self.attributes.get(role)
-            out[role.value] = None if found is None else found.value
-            if found is not None:
-                provenance[role.value] = {
-                    "offer": found.offer,
-                    "policy": found.policy.value,
-                    "agree": found.agree,
-                    "known": found.known,
-                }
+            if found is None:
+                out[name] = None
+                continue
+            out[name] = found.value
+            provenance[name] = {
+                "offer": found.offer,
+                "policy": found.policy,
+                "agree": found.agree,
+                "known": found.known,
+            }
         p = self.prices
         out["price"], out["currency"], out["prices"] = None, None, None
         if p is not None:
             out["price"], out["currency"] = p.value, p.currency
             out["prices"] = {"low": p.low, "high": p.high, "offers": p.offers, "in_other_currencies": p.elsewhere}
             known = p.offers + p.elsewhere
-            provenance["price"] = {"offer": p.offer, "policy": p.policy.value, "agree": p.agree, "known": known}
+            provenance["price"] = {"offer": p.offer, "policy": p.policy, "agree": p.agree, "known": known}
         out["provenance"] = provenance
         out["contract"], out["contract_version"] = self.contract, self.contract_version
         return out
@@ -172,15 +177,16 @@ DEFAULT_RULES = SurvivorRules(DEFAULTS, {})
 
 
 class _Offer:
-    """An offer and its place among the others."""
+    """An offer, its texts in the order of `_TEXTS`, and its place among the others."""
 
-    __slots__ = ("complete", "facts", "trust")
+    __slots__ = ("complete", "facts", "trust", "values")
 
     def __init__(self, facts: Facts, rules: SurvivorRules) -> None:
         self.facts = facts
         source = split_identity(facts.identity)[0] if rules.trust else ""
         self.trust = rules.trust.get(source, len(rules.trust))
-        self.complete = sum(bool(getattr(facts, role.value)) for role in _TEXTS) + _has_price(facts)
+        self.values: tuple[str | None, ...] = _VALUES(facts)
+        self.complete = len(_TEXTS) - self.values.count(None) - self.values.count("") + _has_price(facts)
 
     def by_trust(self) -> tuple[Any, ...]:
         f = self.facts
@@ -204,11 +210,11 @@ def golden_record(canonical: str, offers: Sequence[Facts], rules: SurvivorRules)
     ranked = [_Offer(facts, rules) for facts in offers]
     if len(ranked) > 1:
         ranked.sort(key=_Offer.by_trust)
-    attributes: dict[Role, Attribute] = {
-        role: found
-        for role in _TEXTS
-        if (found := _attribute(role, [o for o in ranked if getattr(o.facts, role.value)], rules)) is not None
-    }
+    attributes: dict[Role, Attribute] = {}
+    for i, role in enumerate(_TEXTS):
+        known = [(value, o) for o in ranked if (value := o.values[i])]
+        if known:
+            attributes[role] = _attribute(role, known, rules.policies[role])
     return GoldenRecord(
         canonical,
         [facts.identity for facts in offers],
@@ -223,23 +229,25 @@ def _has_price(facts: Facts) -> bool:
     return facts.price is not None and facts.price > 0
 
 
-def _attribute(role: Role, offers: Sequence[_Offer], rules: SurvivorRules) -> Attribute | None:
-    """offers: those that have a value, ranked by trust."""
-    if not offers:
-        return None
-    policy, name = rules.policies[role], role.value
-    if len(offers) == 1:
-        chosen, agree = offers[0], 1
-    else:
-        same = [_compared(role, getattr(o.facts, name)) for o in offers]
-        if policy is Survivorship.MAJORITY:
-            chosen = offers[_most_common(role, same)]
-        elif policy is Survivorship.LONGEST:
-            chosen = _longest(offers, name, is_title=role is Role.TITLE)
-        else:
-            chosen = min(offers, key=_ORDERS.get(policy, _Offer.by_trust))
-        agree = same.count(_compared(role, getattr(chosen.facts, name)))
-    return Attribute(getattr(chosen.facts, name), chosen.facts.identity, policy, agree, len(offers))
+def _attribute(role: Role, known: Sequence[tuple[str, _Offer]], policy: Survivorship) -> Attribute:
+    """known: values and their offers, ranked by trust; at least one."""
+    if len(known) == 1:
+        ((value, offer),) = known
+        return Attribute(value, offer.facts.identity, policy, 1, 1)
+    row, agree, texts = 0, len(known), [value for value, _ in known]
+    alike = all(text == texts[0] for text in texts)
+    same = texts if alike else [_compared(role, text) for text in texts]
+    if policy in _ORDERS:
+        order = _ORDERS[policy]
+        row = min(range(len(known)), key=lambda i: order(known[i][1]))
+    elif policy is Survivorship.MAJORITY and not alike:
+        row = _most_common(role, same)
+    elif policy is Survivorship.LONGEST and not alike:
+        row = _longest(texts, is_title=role is Role.TITLE)
+    if not alike:
+        agree = same.count(same[row])
+    value, offer = known[row]
+    return Attribute(value, offer.facts.identity, policy, agree, len(known))
 
 
 def _compared(role: Role, value: str) -> str:
@@ -260,11 +268,11 @@ def _most_common(role: Role, values: Sequence[str]) -> int:
     return max(range(len(values)), key=lambda i: (sound[values[i]], count[values[i]], -i))
 
 
-def _longest(offers: Sequence[_Offer], name: str, *, is_title: bool) -> _Offer:
-    texts = [getattr(o.facts, name) for o in offers]
-    limit = median(len(text) for text in texts) * _MUCH_LONGER if is_title and len(texts) > 2 else float("inf")
+def _longest(texts: Sequence[str], *, is_title: bool) -> int:
+    """The place of the longest text that is in order; the first where none is."""
+    limit = median(map(len, texts)) * _MUCH_LONGER if is_title and len(texts) > 2 else float("inf")
     sane = [i for i, text in enumerate(texts) if len(text) <= limit and _in_order(text, is_title=is_title)]
-    return offers[max(sane, key=lambda i: (len(texts[i]), -i))] if sane else offers[0]
+    return max(sane, key=lambda i: (len(texts[i]), -i), default=0)
 
 
 def _in_order(text: str, *, is_title: bool) -> bool:
