@@ -167,7 +167,7 @@ class ProductWay:
             taken = _without(taken, kept)
         batch = taken.batch
         known = [view.peek(record.identity) for record in batch.records]
-        facts = facts_of(batch, known)
+        facts = facts_of(batch)
         same = [
             entry is not None and not entry.deleted and entry.encoder == encoder and entry.facts.title == fact.title
             for entry, fact in zip(known, facts, strict=True)

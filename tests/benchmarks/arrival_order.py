@@ -50,7 +50,7 @@ def stream(contract: Contract, encoder: CachedEncoder, records: Sequence[StoredR
 
     for i in range(0, len(records), BATCH):
         batch = intake.take(records[i : i + BATCH]).batch
-        facts = facts_of(batch, [view.peek(record.identity) for record in batch.records])
+        facts = facts_of(batch)
         vectors = quantise(encoder.encode([fact.title for fact in facts]))
         entries = [
             next_entry(fact, view.peek(fact.identity), contract.topic, 0, record.version, encoder.name, vector)

@@ -22,7 +22,7 @@ Each run is compared with the undisturbed one, and the sums are written:
 Search is exact at this size. Links are compared without their scores: a score depends on the weights of the moment.
 Repairs that look at neighbours are not applied: what neighbours say depends on who came first.
 
-    python -m tests.benchmarks.chaos_duplicates [--seed 1] [--products 600] [--keep FOLDER]
+    python -m tests.benchmarks.chaos_duplicates [--seed 1] [--products 600] [--only three] [--keep FOLDER]
 
 Exit code 1 where anything differs.
 """
@@ -220,7 +220,7 @@ class Deployment:
             "commit_interval_seconds": 0.3,
             "batch_records": 64,
             "log_format": "json",
-            "auto_apply": dict.fromkeys(CONTEXT_REPAIRS, 2.0),
+            "auto_apply": {f'"{rule}"': 2.0 for rule in CONTEXT_REPAIRS},
             "kafka": {"bootstrap_servers": servers},
             "products": {self.source: str(CONTRACT)},
             "topics": {"prefix": self.names.prefix},
@@ -464,8 +464,8 @@ def compacted(servers: str, names: TopicNames, seconds: float) -> bool:
     return happened
 
 
-def run(seed: int, products: int, folder: Path) -> Sum:
-    """All of it."""
+def run(seed: int, products: int, folder: Path, only: str | None = None) -> Sum:
+    """All of it, or one run beside the undisturbed one."""
     rows = stream(seed, products)
     rng = random.Random(seed)
     total = Sum()
@@ -503,6 +503,8 @@ def run(seed: int, products: int, folder: Path) -> Sum:
             "three": (3, ["join", "kill", "join", "stop", "kill", "stop", "kill"]),
         }
         for name, (workers, steps) in plans.items():
+            if only not in (None, name):
+                continue
             seconds = 6.0 * len(steps) + 4
 
             def trouble(d: Deployment, n: int = workers, s: list[str] = steps, t: float = seconds) -> None:
@@ -527,7 +529,8 @@ def run(seed: int, products: int, folder: Path) -> Sum:
                         raise RuntimeError("Kafka did not compact within 60 s")
                     total.compactions += 1
 
-        total.add("compacted", one("compacted", with_compaction, eager=True), calm)
+        if only in (None, "compacted"):
+            total.add("compacted", one("compacted", with_compaction, eager=True), calm)
     return total
 
 
@@ -536,6 +539,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--products", type=int, default=600)
+    parser.add_argument("--only", choices=("one", "two", "three", "compacted"), help="this run alone")
     parser.add_argument("--keep", type=Path, help="a folder for the logs of the workers, kept")
     options = parser.parse_args()
     logging.getLogger("kafka").setLevel(logging.CRITICAL)
@@ -543,7 +547,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as temporary:
         folder = options.keep or Path(temporary)
         folder.mkdir(parents=True, exist_ok=True)
-        total = run(options.seed, options.products, folder)
+        total = run(options.seed, options.products, folder, options.only)
     figures = {**vars(total), "seed": options.seed, "seconds": round(time.monotonic() - began)}
     RESULT.parent.mkdir(exist_ok=True)
     RESULT.write_text(json.dumps(figures, indent=2) + "\n")
