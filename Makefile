@@ -9,7 +9,7 @@ ARGS   ?=
 STAMP  := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint bench chaos clean
+.PHONY: help install demo test lint bench chaos chaos-duplicates clean
 
 help:  ## Explain the targets
 	@echo "Streamgauge: finds and repairs faults in an online shop's events as they pass through Kafka."
@@ -47,6 +47,9 @@ bench: install  ## Measure throughput and latency; writes build/bench.json
 
 chaos: install  ## Kill workers and brokers under load; writes build/chaos.json
 	@$(BIN)/python -m tests.benchmarks.chaos $(ARGS)
+
+chaos-duplicates: install  ## Compare clusters and golden records of disturbed workers; writes build/chaos-duplicates.json
+	@$(BIN)/python -m tests.benchmarks.chaos_duplicates $(ARGS)
 
 clean:  ## Remove .venv and build
 	rm -rf $(VENV) build

@@ -128,7 +128,7 @@ class Facts:
     """What is known of a product, as its neighbours and behaviour events need it.
 
     price: in `currency`, a plain number; None where unknown. A log or a ratio is the detector's business.
-    first_seen: milliseconds since 1970 of the event that first showed this product.
+    first_seen, updated_at: milliseconds since 1970 of the event that first showed this product, and of the newest.
     """
 
     identity: str
@@ -141,6 +141,9 @@ class Facts:
     gtin: str | None = None
     mpn: str | None = None
     first_seen: int = 0
+    url: str | None = None
+    image: str | None = None
+    updated_at: int = 0
 
 
 @dataclass(frozen=True, slots=True)

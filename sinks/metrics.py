@@ -122,6 +122,17 @@ class Metrics:
         self._links = Gauge(
             "streamgauge_links", "Links between offers of one product, where this worker owns them", registry=registry
         )
+        self._clusters = Gauge(
+            "streamgauge_clusters", "Products of two offers or more, where this worker owns links", registry=registry
+        )
+        self._golden = Gauge(
+            "streamgauge_golden_records",
+            "Products with a golden record, where this worker owns links",
+            registry=registry,
+        )
+        self._golden_changes = Counter(
+            "streamgauge_golden_changes_total", "Golden records written, and ended", ["kind"], registry=registry
+        )
         self._texts = Counter("streamgauge_encoder_texts_total", "Texts asked of the encoder", registry=registry)
         self._hits = Counter(
             "streamgauge_encoder_cache_hits_total", "Texts whose vector was known already", registry=registry
@@ -192,9 +203,18 @@ class Metrics:
         self._index.set(products)
         self._catalogue_position.set(position)
 
-    def owned_links(self, count: int) -> None:
-        """Links held by the owner of links."""
-        self._links.set(count)
+    def owned(self, links: int, clusters: int, golden: int) -> None:
+        """Links, products of several offers, and golden records, held by the owner of links."""
+        self._links.set(links)
+        self._clusters.set(clusters)
+        self._golden.set(golden)
+
+    def golden(self, written: int, ended: int) -> None:
+        """Golden records were written, and ended."""
+        if written:
+            self._golden_changes.labels("written").inc(written)
+        if ended:
+            self._golden_changes.labels("ended").inc(ended)
 
     def encoder(self, texts: int, hits: int) -> None:
         """Texts asked of the encoder, and how many of them were known."""

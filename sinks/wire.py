@@ -14,6 +14,7 @@ from typing import Any
 
 import orjson
 
+from detectors.duplicates.golden import GoldenChange
 from detectors.duplicates.links import LinkChange, LinkStatus
 from detectors.duplicates.rule import DUPLICATE_EXACT, DUPLICATE_NEAR
 from detectors.records import Correction, Evidence, Facts, Finding, Record, Rule, Severity
@@ -24,6 +25,7 @@ __all__ = [
     "evidence_fields",
     "finding_id",
     "finding_message",
+    "golden_message",
     "link_message",
     "quality_score",
 ]
@@ -204,6 +206,19 @@ def link_message(
         "processing_time": processing_time,
     }
     return link.later.encode("utf-8"), dump(body)
+
+
+def golden_message(change: GoldenChange, processing_time: int) -> tuple[bytes, bytes | None, list[tuple[str, bytes]]]:
+    """(key, value, headers) of a golden record; the value of a product that ended is null.
+
+    The headers say again what `GoldenState.load` takes: whoever takes over need not read the values.
+    """
+    key = change.id.encode("utf-8")
+    if change.record is None:
+        return key, None, []
+    head = {"version": change.version, "digest": change.digest, "processing_time": processing_time}
+    headers = [("version", b"%d" % change.version), ("digest", change.digest.encode("ascii"))]
+    return key, orjson.dumps(head)[:-1] + b"," + change.body[1:], headers
 
 
 def _title(offer: Facts | None) -> str | None:

@@ -59,6 +59,7 @@ class TopicNames(BaseModel):
     catalogue: str = "streamgauge.catalogue"
     links: str = "streamgauge.links"
     mapping: str = "products.mapping"
+    golden: str = "products.golden"
     partitions: int = Field(default=4, ge=1)
     replication: int = Field(default=-1, ge=-1)
 

@@ -20,7 +20,7 @@ from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from detectors.contract.key import KeyTemplate
-from detectors.contract.model import Feed, Kind, Role
+from detectors.contract.model import Feed, Kind, Role, Survivorship
 from detectors.contract.problems import ContractError, Problem, did_you_mean
 from detectors.contract.terms import (
     BEHAVIOUR_ROLES,
@@ -28,6 +28,7 @@ from detectors.contract.terms import (
     NEEDED_ROLES,
     PRODUCT_ROLES,
     SEVERITIES,
+    SURVIVING_ROLES,
     custom_properties,
     infer_kind,
 )
@@ -36,8 +37,8 @@ __all__ = ["check_contract", "plain_contract"]
 
 _Path = tuple[str | int, ...]
 
-_COLUMN_PROPERTIES = ("role", "missing")
-_SCHEMA_PROPERTIES = ("feed", "key", "source", "kind")
+_COLUMN_PROPERTIES = ("role", "missing", "survivorship")
+_SCHEMA_PROPERTIES = ("feed", "key", "source", "kind", "trust")
 _RANGES = [(low, high) for low in ("minimum", "exclusiveMinimum") for high in ("maximum", "exclusiveMaximum")]
 _RANGES.append(("minLength", "maxLength"))
 _OPERATORS = (
@@ -276,6 +277,12 @@ class _Check:
                 self._add(custom[name][0], f"{value!r} is not a {name}.", suggestion)
         if "source" in custom and not (isinstance(custom["source"][1], str) and custom["source"][1]):
             self._add(custom["source"][0], "the source must be a name.", "Write `{property: source, value: my-shop}`.")
+        if "trust" in custom:
+            at, value = custom["trust"]
+            if not (isinstance(value, list) and value and all(isinstance(v, str) and v for v in value)):
+                self._add(at, "`trust` must list sources.", "Write `value: [my-shop, marketplace]`, the best first.")
+            elif len(set(value)) < len(value):
+                self._add(at, "`trust` lists a source twice.", "Keep it where it belongs.")
 
         columns = schema.get("properties")
         if not isinstance(columns, list) or not columns:
@@ -354,6 +361,8 @@ class _Check:
             at, value = custom["missing"]
             if not all(isinstance(v, str | int | float) for v in (value if isinstance(value, list) else [value])):
                 self._add(at, "`missing` must list texts or numbers.", 'Write `value: ["0.0", "N/A"]`.')
+        if "survivorship" in custom:
+            self._survivorship(*custom["survivorship"], custom["role"][1] if "role" in custom else None)
         options = column.get("logicalTypeOptions")
         if isinstance(options, dict):
             self._options(options, (*path, "logicalTypeOptions"))
@@ -369,6 +378,20 @@ class _Check:
                     self._add((*at, "severity"), f"{severity!r} is not a severity.", suggestion)
                 if isinstance(arguments := rule.get("arguments"), dict):
                     self._options(arguments, (*at, "arguments"))
+
+    def _survivorship(self, at: _Path, value: Any, role: Any) -> None:
+        if value not in set(Survivorship):
+            words = [policy.value for policy in Survivorship]
+            self._add(at, f"{value!r} is not a policy.", did_you_mean(value, words) or f"Write {', '.join(words)}.")
+        elif role in set(Role) and role not in SURVIVING_ROLES:
+            suggestion = (
+                "The currency comes with the price."
+                if role == Role.CURRENCY
+                else f"Roles that have one: {', '.join(sorted(SURVIVING_ROLES))}."
+            )
+            self._add(at, f"the role {role} has no policy in a golden record.", suggestion)
+        elif role == Role.PRICE and value == Survivorship.LONGEST:
+            self._add(at, "a price has no length.", "Write recency, trust, majority or completeness.")
 
     def _options(self, options: dict[str, Any], path: _Path) -> None:
         pattern = options.get("pattern")

@@ -17,7 +17,17 @@ from open_data_contract_standard.model import (
 )
 
 from detectors.contract.check import check_contract, plain_contract
-from detectors.contract.model import Column, ColumnType, Constraint, ConstraintKind, Contract, Feed, Kind, Role
+from detectors.contract.model import (
+    Column,
+    ColumnType,
+    Constraint,
+    ConstraintKind,
+    Contract,
+    Feed,
+    Kind,
+    Role,
+    Survivorship,
+)
 from detectors.contract.problems import ContractError, Problem
 from detectors.contract.terms import DIMENSIONS, SEVERITIES, infer_kind
 from detectors.records import Dimension, Severity
@@ -117,6 +127,7 @@ def _contract(document: OpenDataContractStandard, schema: SchemaObject) -> Contr
         feed=Feed(custom.get("feed", Feed.MARKETPLACE)),
         key=key,
         source=custom.get("source"),
+        trust=tuple(custom.get("trust", ())),
     )
 
 
@@ -148,6 +159,7 @@ def _column(column: SchemaProperty) -> Column:
         role=Role(custom["role"]) if "role" in custom else None,
         constraints=tuple(_constraints(column)),
         missing=frozenset(str(value) for value in missing),
+        survivorship=Survivorship(custom["survivorship"]) if "survivorship" in custom else None,
     )
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from detectors.rules import Dimension, Severity
 
-__all__ = ["Column", "ColumnType", "Constraint", "ConstraintKind", "Contract", "Feed", "Kind", "Role"]
+__all__ = ["Column", "ColumnType", "Constraint", "ConstraintKind", "Contract", "Feed", "Kind", "Role", "Survivorship"]
 
 
 class Role(StrEnum):
@@ -54,6 +54,16 @@ class Feed(StrEnum):
 
     CLEAN = "clean"
     MARKETPLACE = "marketplace"
+
+
+class Survivorship(StrEnum):
+    """Which offer's value of a column becomes the product's, where several offers are one product."""
+
+    TRUST = "trust"
+    RECENCY = "recency"
+    COMPLETENESS = "completeness"
+    MAJORITY = "majority"
+    LONGEST = "longest"
 
 
 class ColumnType(StrEnum):
@@ -101,6 +111,7 @@ class Column:
     """A column with a role or a rule.
 
     missing: texts and numbers that mean "not known" beside null and the empty text, as the contract writes them.
+    survivorship: of products, which offer's value the golden record has; None: the default of the column's role.
     """
 
     name: str
@@ -108,6 +119,7 @@ class Column:
     role: Role | None = None
     constraints: tuple[Constraint, ...] = ()
     missing: frozenset[str] = frozenset()
+    survivorship: Survivorship | None = None
 
     def constraint(self, kind: ConstraintKind) -> Constraint | None:
         """The constraint of this kind, if the column has it."""
@@ -122,6 +134,7 @@ class Contract:
     key: how the Kafka key is made, a template over `{source}` and `{id}`.
     source: the source where no column names it, None where the header `source` (or a file's name) does.
     known_columns: every column that the contract lists, also those without role or rule: others are unknown.
+    trust: sources, the most trusted first; those that are not named come after them.
     """
 
     name: str
@@ -134,6 +147,7 @@ class Contract:
     feed: Feed = Feed.MARKETPLACE
     key: str = "{id}"
     source: str | None = None
+    trust: tuple[str, ...] = ()
 
     @cached_property
     def roles(self) -> Mapping[Role, Column]:

@@ -15,6 +15,7 @@ __all__ = [
     "NEEDED_ROLES",
     "PRODUCT_ROLES",
     "SEVERITIES",
+    "SURVIVING_ROLES",
     "custom_properties",
     "infer_kind",
 ]
@@ -36,6 +37,11 @@ BEHAVIOUR_ROLES = frozenset(
 )
 _BEHAVIOUR_ONLY = BEHAVIOUR_ROLES - {Role.PRICE, Role.CURRENCY, Role.SOURCE}
 PRODUCT_ROLES = frozenset(Role) - _BEHAVIOUR_ONLY
+
+# What a golden record takes from its offers by a policy of its own; a currency comes with its price.
+SURVIVING_ROLES = frozenset(
+    {Role.TITLE, Role.DESCRIPTION, Role.BRAND, Role.CATEGORY, Role.PRICE, Role.GTIN, Role.MPN, Role.URL, Role.IMAGE}
+)
 
 NEEDED_ROLES: Mapping[Kind, tuple[Role, ...]] = {
     Kind.PRODUCTS: (Role.ID, Role.TITLE),

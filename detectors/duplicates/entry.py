@@ -45,7 +45,8 @@ _NO_VERSION = Version(0, 0)
 _NO_VECTOR: NDArray[np.int8] = np.zeros(0, np.int8)
 _FACTS_FIELDS = frozenset(f.name for f in fields(Facts))
 _TEXTS = ("title", "description", "identity")
-_OPTIONAL_TEXTS = ("brand", "category", "currency", "gtin", "mpn")
+_OPTIONAL_TEXTS = ("brand", "category", "currency", "gtin", "mpn", "url", "image")
+_TIMES = ("first_seen", "updated_at")
 _INT64 = 1 << 63
 _UNREADABLE = (ValueError, TypeError, KeyError, AttributeError, OverflowError)
 
@@ -198,10 +199,9 @@ def _decode_live(identity: str, head: tuple[Any, ...], value: bytes, size: int) 
         isinstance(getattr(facts, name), str | None) for name in _OPTIONAL_TEXTS
     ):
         raise ValueError("a text among the facts is none")
-    if (
-        not isinstance(facts.price, int | float | None)
-        or type(facts.first_seen) is not int
-        or not -_INT64 <= facts.first_seen < _INT64
+    times = [getattr(facts, name) for name in _TIMES]
+    if not isinstance(facts.price, int | float | None) or not all(
+        type(time) is int and -_INT64 <= time < _INT64 for time in times
     ):
         raise ValueError("a number among the facts is none")
     topic, encoder = body["topic"], body["encoder"]

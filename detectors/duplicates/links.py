@@ -22,6 +22,7 @@ import heapq
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import chain
 from typing import Any
 
 from detectors.duplicates.rule import confidence
@@ -87,20 +88,32 @@ class LinkChange:
 
 @dataclass(frozen=True, slots=True)
 class Applied:
-    """What statements changed: links, and the products whose `state_of` or `canonical` is another now."""
+    """What statements changed.
+
+    touched: products whose `state_of` or `canonical` is another now. renewed: products whose `members` are others
+    now, or of whose members something was said.
+    """
 
     changes: Sequence[LinkChange]
     touched: frozenset[str]
+    renewed: frozenset[str]
 
 
 @dataclass(slots=True)
 class _Product:
+    """seen_as: the match version whose statement said `first_seen`.
+
+    canonical: empty for the product itself, None where nothing is decided yet. previous: the one before.
+    """
+
     version: Version = _NEVER
     deleted: bool = False
     first_seen: int = _LAST
+    seen_as: Version = _NEVER
     source: str = ""
     clean: bool = False
-    canonical: str = ""
+    canonical: str | None = None
+    previous: str | None = None
 
 
 class LinkOwner:
@@ -112,7 +125,23 @@ class LinkOwner:
         self._group: dict[str, set[str]] = {}  # of certain pairs; only groups of two and more
         self._mate: dict[str, tuple[_Rank, str]] = {}  # couples, under both products
         self._links: dict[str, dict[str, Link]] = {}  # the pairs that hold, under both products
-        self._loading: list[Link] = []
+        self._names: dict[str, str] = {}
+        self._joined: dict[str, int] = {}  # how many others a product stands for
+        self._loading: dict[str, list[Link]] = {}
+
+    def __len__(self) -> int:
+        """Products that were named, also those that are deleted."""
+        return len(self._products)
+
+    @property
+    def clusters(self) -> int:
+        """Groups and couples: products of which there are two offers or more."""
+        self._settle()
+        return len(self._joined)
+
+    def identities(self) -> Iterable[str]:
+        """The products that were named, in no order that means anything."""
+        return self._products.keys()
 
     def links(self) -> list[Link]:
         """The links that hold now, in order of (later, earlier)."""
@@ -126,14 +155,32 @@ class LinkOwner:
         product = self._products.get(identity)
         return product.canonical if product is not None and product.canonical else identity
 
+    def members(self, canonical: str) -> list[str]:
+        """The products that this one stands for, itself among them, in the order in which they were first seen.
+
+        Empty where another one stands for it, and where it is deleted or was never named.
+        """
+        self._settle()
+        product = self._products.get(canonical)
+        if product is None or product.deleted or product.canonical:
+            return []
+        return sorted((canonical, *self._partners(canonical)), key=self._seniority)
+
+    def _seniority(self, p: str) -> tuple[int, str]:
+        return self._products[p].first_seen, p
+
     def apply(self, statements: Iterable[Statement]) -> Applied:
         """Take in statements and decide again what they touch."""
         self._settle()
         changed: set[str] = set()
         solve: set[str] = set()
+        renewed: set[str] = set()
         for statement in statements:
             self._take(statement, changed, solve)
-        return Applied(self._solve(solve, changed), frozenset(changed))
+            renewed.add(statement.identity)
+        changes = self._solve(solve, changed, renewed)
+        renewed |= {canonical for p in renewed if (canonical := self._products[p].canonical)}
+        return Applied(changes, frozenset(changed), frozenset(renewed))
 
     # -- state
 
@@ -147,54 +194,83 @@ class LinkOwner:
             "source": product.source,
             "clean": product.clean,
             "first_seen": None if product.first_seen == _LAST else product.first_seen,
+            "seen_as": list(product.seen_as),
             "pairs": [_packed(k) for _, k in sorted(self._near.get(identity, {}).items()) if k.later == identity],
         }
         if product.deleted:
             state["deleted"] = True
+        if product.previous is not None:
+            state["previous"] = product.previous
         return state
 
     def load(self, identity: str, state: Mapping[str, Any]) -> None:
-        """Take back what `state_of` gave, in any order of products, before the first `apply`.
+        """Take back what `state_of` gave, in any order of products, before the first `apply`; the last one holds.
 
         Raises: ValueError, KeyError or TypeError for a state that is none.
         """
         version = Version(*state["version"])
         first_seen = _LAST if state["first_seen"] is None else int(state["first_seen"])
         deleted = bool(state.get("deleted", False))
-        self._products[identity] = _Product(
-            version, deleted, first_seen, state["source"], state["clean"], state["canonical"]
+        canonical = state["canonical"]
+        seen_as = Version(*state.get("seen_as", version))
+        product = _Product(
+            version,
+            deleted,
+            first_seen,
+            version if seen_as == version else seen_as,
+            self._shared(state["source"]),
+            state["clean"],
+            "" if canonical == identity else canonical,
+            state.get("previous"),
         )
-        for topic, partition, position, other, other_version, score, similarity, sure, rule, why in state["pairs"]:
-            self._loading.append(
-                Link(
-                    later=identity,
-                    later_version=version,
-                    topic=topic,
-                    partition=partition,
-                    position=position,
-                    earlier=other,
-                    earlier_version=Version(*other_version),
-                    score=score,
-                    similarity=similarity,
-                    certain=sure,
-                    rule=rule,
-                    reason=why,
-                )
+        pairs = [
+            Link(
+                later=identity,
+                later_version=version,
+                topic=self._shared(topic),
+                partition=partition,
+                position=position,
+                earlier=other,
+                earlier_version=Version(*other_version),
+                score=score,
+                similarity=similarity,
+                certain=sure,
+                rule=self._shared(rule),
+                reason=why,
             )
+            for topic, partition, position, other, other_version, score, similarity, sure, rule, why in state["pairs"]
+        ]
+        self._products[identity] = product
+        self._loading.pop(identity, None)
+        if pairs or product.canonical:
+            self._loading[identity] = pairs
+
+    def forget(self, identity: str) -> None:
+        """Take back what was loaded of a product, before the first `apply`."""
+        self._products.pop(identity, None)
+        self._loading.pop(identity, None)
+
+    def _shared(self, text: str) -> str:
+        """One object for a name that every product repeats."""
+        return self._names.setdefault(text, text)
 
     def _settle(self) -> None:
         """Decide over what was loaded; its links are known to the world already."""
         if not self._loading:
             return
-        pairs, self._loading = self._loading, []
+        loaded, self._loading = self._loading, {}
         touched: set[str] = set()
-        for link in pairs:
+        self._joined = {}
+        for identity in loaded:
+            if canonical := self._products[identity].canonical:
+                self._joined[canonical] = self._joined.get(canonical, 0) + 1
+        for link in chain.from_iterable(loaded.values()):
             later, earlier = self._products[link.later], self._products.get(link.earlier)
             if earlier is None or later.deleted or earlier.deleted:
                 continue
             if (link.later_version, link.earlier_version) == (later.version, earlier.version):
                 self._say(link, touched, touched)
-        self._solve(touched, set())
+        self._solve(touched, set(), set())
 
     # -- statements
 
@@ -206,10 +282,14 @@ class LinkOwner:
             if s.deleted and not product.deleted:
                 self._cut(s.identity, changed, solve)
             if about != (product.deleted, product.source, product.clean) and not product.deleted:
-                product.deleted, product.source, product.clean = about
+                product.deleted, product.source, product.clean = s.deleted, self._shared(s.source), s.clean
                 changed.add(s.identity)
                 solve.add(s.identity)
-        if not s.deleted and s.first_seen < product.first_seen:
+        # Whoever comes back after a deletion begins anew; within one life all versions say the same.
+        if not s.deleted and (s.match_version, -s.first_seen) > (product.seen_as, -product.first_seen):
+            if s.match_version > product.seen_as:
+                product.seen_as = s.match_version
+                changed.add(s.identity)
             product.first_seen = s.first_seen
             changed.add(s.identity)
             solve.add(s.identity)
@@ -223,7 +303,7 @@ class LinkOwner:
             link = Link(
                 s.identity,
                 s.match_version,
-                s.topic,
+                self._shared(s.topic),
                 s.partition,
                 s.position,
                 c.identity,
@@ -231,7 +311,7 @@ class LinkOwner:
                 c.score,
                 c.similarity,
                 c.certain,
-                c.rule,
+                self._shared(c.rule),
                 c.reason,
             )
             self._say(link, changed, solve)
@@ -263,18 +343,20 @@ class LinkOwner:
 
     # -- groups
 
-    def _solve(self, touched: set[str], changed: set[str]) -> list[LinkChange]:
+    def _solve(self, touched: set[str], changed: set[str], renewed: set[str]) -> list[LinkChange]:
         """Decide what was touched. Whoever got or lost a pair, or whose source or first sight changed, is touched."""
-        regrouped = self._regroup(touched)
-        moved = touched | regrouped | self._recouple(touched | regrouped)
+        groups = self._regroup(touched)
+        moved = touched | groups | self._recouple(touched | groups)
         changes: list[LinkChange] = []
         moved |= {partner for p in moved for partner in self._partners(p)}
         for p in sorted(moved):
             partners = self._partners(p)
-            canonical = min((p, *partners), key=lambda q: (self._products[q].first_seen, q))
-            if self._products[p].canonical != canonical:
-                self._products[p].canonical = canonical
+            canonical = min((p, *partners), key=self._seniority) if partners else p
+            product, now_called = self._products[p], "" if canonical == p else canonical
+            if product.canonical != now_called:
+                self._rename(p, product, now_called)
                 changed.add(p)
+                renewed.update((product.previous or p, canonical))
             near = self._near.get(p, {})
             now = {q: near[q] for q in partners if q in near}
             before = self._links.get(p, {})
@@ -291,6 +373,18 @@ class LinkOwner:
                     if k.later == p and (q not in those or those[q].id != k.id)
                 ]
         return sorted(changes, key=lambda c: (c.link.later, c.link.earlier, c.status is LinkStatus.MADE))
+
+    def _rename(self, p: str, product: _Product, canonical: str) -> None:
+        """Note the product that stands for this one now; empty for itself."""
+        if former := product.canonical:
+            self._joined[former] -= 1
+            if not self._joined[former]:
+                del self._joined[former]
+        if canonical:
+            self._joined[canonical] = self._joined.get(canonical, 0) + 1
+        if product.canonical is not None:
+            product.previous = product.canonical or p
+        product.canonical = canonical
 
     def _partners(self, p: str) -> set[str]:
         """The products that are the same as this one, without itself."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -17,22 +16,20 @@ __all__ = ["facts_of", "next_entry"]
 # What matching reads: a change of one of these makes a new match version; a new price does not.
 _MATCHING = ("title", "description", "gtin", "mpn")
 
+_ROLES = (
+    *(Role.TITLE, Role.DESCRIPTION, Role.BRAND, Role.CATEGORY, Role.PRICE),
+    *(Role.CURRENCY, Role.GTIN, Role.MPN, Role.URL, Role.IMAGE),
+)
+
 # Longest name and code that the catalogue keeps.
 _NAME_CHARS = 300
 _CODE_CHARS = 100
+_ADDRESS_CHARS = 2_000  # a longer address is left out: cut, it would lead nowhere
 
 
-def facts_of(batch: Batch, known: Sequence[Entry | None] | None = None) -> list[Facts]:
-    """What the catalogue keeps of each record of a product batch.
-
-    known: the catalogue's entry of each product, which knows when the product was first seen.
-    """
-    first_seen = [record.event_time for record in batch.records]
-    for row, entry in enumerate(known or ()):
-        if entry is not None and not entry.deleted:
-            first_seen[row] = entry.facts.first_seen
-    roles = (Role.TITLE, Role.DESCRIPTION, Role.BRAND, Role.CATEGORY, Role.PRICE, Role.CURRENCY, Role.GTIN, Role.MPN)
-    columns = [batch.column(role) for role in roles]
+def facts_of(batch: Batch) -> list[Facts]:
+    """What the catalogue keeps of each record of a product batch, as if it were the first: see `next_entry`."""
+    columns = [batch.column(role) for role in _ROLES]
     return [
         Facts(
             identity=record.identity,
@@ -44,12 +41,19 @@ def facts_of(batch: Batch, known: Sequence[Entry | None] | None = None) -> list[
             currency=_text(currency, _CODE_CHARS),
             gtin=_text(gtin, _CODE_CHARS),
             mpn=_text(mpn, _CODE_CHARS),
-            first_seen=seen,
+            first_seen=record.event_time,
+            url=_address(url),
+            image=_address(image),
+            updated_at=record.event_time,
         )
-        for record, seen, title, description, brand, category, price, currency, gtin, mpn in zip(
-            batch.records, first_seen, *columns, strict=True
+        for record, title, description, brand, category, price, currency, gtin, mpn, url, image in zip(
+            batch.records, *columns, strict=True
         )
     ]
+
+
+def _address(value: object) -> str | None:
+    return value if isinstance(value, str) and 0 < len(value) <= _ADDRESS_CHARS else None
 
 
 def _text(value: object, longest: int | None = None) -> str | None:
@@ -69,7 +73,10 @@ def next_entry(
     encoder: str,
     vector: NDArray[np.int8],
 ) -> Entry:
-    """The entry that follows `prior`: what matching reads keeps its version and price unless it changed."""
+    """The entry that follows `prior`: what matching reads keeps its version and price unless it changed.
+
+    A product was first seen when its life began: who comes back after a deletion begins anew.
+    """
     match_version, match_price = version, facts.price
     if prior is not None and not prior.deleted:
         if facts.first_seen != prior.facts.first_seen:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import orjson
 
+from detectors.duplicates.entry import Entry
 from detectors.duplicates.rule import (
     DUPLICATE_EXACT,
     DUPLICATE_NEAR,
@@ -22,7 +23,16 @@ from detectors.duplicates.rule import (
 from detectors.duplicates.view import CatalogueView, Hits
 from detectors.records import Version, split_identity
 
-__all__ = ["Candidate", "Statement", "StatementError", "decode_statement", "deletion", "encode_statement", "statements"]
+__all__ = [
+    "Candidate",
+    "Statement",
+    "StatementError",
+    "decode_statement",
+    "deletion",
+    "encode_statement",
+    "statements",
+    "update",
+]
 
 
 class StatementError(ValueError):
@@ -134,6 +144,25 @@ def deletion(identity: str, topic: str, partition: int, version: Version, *, cle
     """The statement that a product is gone."""
     source = split_identity(identity)[0]
     return Statement(identity, topic, partition, version, version, -1, 0, source, clean, deleted=True)
+
+
+def update(entry: Entry, position: int, *, clean: bool) -> Statement:
+    """The statement that a product has another price or another fact that matching does not read.
+
+    It names no candidates and takes none back: those of the same match version stay. position: of the entry.
+    """
+    source = split_identity(entry.identity)[0]
+    return Statement(
+        entry.identity,
+        entry.topic,
+        entry.partition,
+        entry.version,
+        entry.match_version,
+        position,
+        entry.facts.first_seen,
+        source,
+        clean,
+    )
 
 
 def encode_statement(s: Statement) -> tuple[bytes, bytes]:

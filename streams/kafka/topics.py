@@ -34,6 +34,7 @@ class Purpose(StrEnum):
     CATALOGUE = "catalogue"
     LINKS = "links"
     MAPPING = "mapping"
+    GOLDEN = "golden records"
     REKEYED = "source records, re-keyed"
 
 
@@ -147,6 +148,7 @@ def topics(settings: Settings, present: Mapping[str, ExistingTopic] | None = Non
         ),
         Topic(names.named("links"), Purpose.LINKS, 1, kept(7), policy, single=True),
         Topic(names.named("mapping"), Purpose.MAPPING, 1, compacted, policy, single=True),
+        Topic(names.named("golden"), Purpose.GOLDEN, 1, compacted, policy, single=True),
     ]
 
 
@@ -295,7 +297,7 @@ def accesses(settings: Settings) -> list[Access]:
             case Purpose.SOURCE:
                 grant("worker", "TOPIC", topic.name, "READ", "DESCRIBE", "DESCRIBE_CONFIGS")
                 grant("send, replay", "TOPIC", topic.name, "WRITE", "DESCRIBE")
-            case Purpose.CATALOGUE | Purpose.LINKS | Purpose.MAPPING | Purpose.REKEYED:
+            case Purpose.CATALOGUE | Purpose.LINKS | Purpose.MAPPING | Purpose.GOLDEN | Purpose.REKEYED:
                 grant("worker", "TOPIC", topic.name, "READ", "WRITE", "DESCRIBE", "DESCRIBE_CONFIGS")
             case Purpose.DEAD_LETTERS:
                 grant("worker", "TOPIC", topic.name, "WRITE", "DESCRIBE", "DESCRIBE_CONFIGS")

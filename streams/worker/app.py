@@ -315,9 +315,10 @@ class Worker:
             return
         async with self._generation_lock:
             if self._generations_of != generation:
-                await patiently(
-                    self._note_generations, self._settings.broker_gone_seconds, "source topics are looked at"
-                )
+                patience = self._settings.broker_gone_seconds
+                # What the former owners of our partitions published is known before we publish.
+                await patiently(self._catalogue.caught_up, patience, "entries are read")
+                await patiently(self._note_generations, patience, "source topics are looked at")
                 self._generations_of = generation
 
     async def _look_again(self) -> None:

@@ -6,12 +6,13 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import structlog
-from aiokafka import ConsumerRecord
+from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 
 from detectors.duplicates.entry import Entry, Skipped, decode_entries, encode_entry
 from detectors.duplicates.epoch import Epoch, epoch_chunks
 from detectors.records import Rejection
 from sinks.publisher import Publisher
+from streams.errors import InfrastructureError
 from streams.worker.delivery import Compute
 from streams.worker.follower import Follower
 from streams.worker.generations import GENERATION_KEY, Generation, read_generation
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
 __all__ = ["Catalogue"]
 
 log = structlog.get_logger(__name__)
+
+
+_NAMED_SECONDS = 5.0
 
 
 class Catalogue:
@@ -43,6 +47,7 @@ class Catalogue:
         wait: float,
     ) -> None:
         self._topic = topic
+        self._options = dict(options)
         self._view = view
         self._compute = compute
         self._publisher = publisher
@@ -75,6 +80,24 @@ class Catalogue:
     async def reached(self, position: int) -> None:
         """Return when the view holds everything below this catalogue offset. Raises: InfrastructureError."""
         await self.follower.reached(position, self._wait)
+
+    async def known(self, position: int) -> None:
+        """As `reached`, of a position that somebody else names: of a topic that was made anew it may never come."""
+        try:
+            await self.follower.reached(position, min(self._wait, _NAMED_SECONDS))
+        except InfrastructureError:
+            await self.caught_up()
+
+    async def caught_up(self) -> None:
+        """Return when the view holds everything that is in the topic now. Raises: InfrastructureError."""
+        partition = TopicPartition(self._topic, 0)
+        consumer = AIOKafkaConsumer(**self._options, enable_auto_commit=False)
+        await consumer.start()
+        try:
+            end = (await consumer.end_offsets([partition]))[partition]
+        finally:
+            await consumer.stop()
+        await self.reached(end)
 
     async def reassert(self, partitions: frozenset[tuple[str, int]]) -> int:
         """Write again what a paused worker's late write has hidden; returns how many entries.

@@ -1,30 +1,36 @@
-"""The owner of links: one worker at a time turns everybody's statements into links, retractions and the mapping.
+"""The owner of links: one worker at a time turns everybody's statements into links, the mapping and golden records.
 
-Findings and the mapping, which is also the owner's state, are written in one transaction under a fixed transactional
-id: whoever takes over fences the former owner first, then reads the mapping as committed, then writes. A worker that
-was fenced stops; it does not fence back.
+Findings, the mapping, which is also the owner's state, and golden records are written in one transaction under a fixed
+transactional id: whoever takes over fences the former owner first, then reads the mapping and what was said in golden
+records as committed, then writes. A worker that was fenced stops; it does not fence back.
+
+Every entry of the catalogue is followed by a statement, also where matching does not read what changed. The owner waits
+until its own view holds the entry, and then says the product anew: so the golden records are in the end those of the
+last entries, whoever said them and in whatever order.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import orjson
 import structlog
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
 from aiokafka.errors import ProducerFenced
 
 from detectors.contract.model import Contract, Feed
 from detectors.duplicates.epoch import EpochPolicy
+from detectors.duplicates.golden import DEFAULT_RULES, GoldenChange, GoldenState, SurvivorRules, golden_record
 from detectors.duplicates.links import LinkChange, LinkOwner, LinkStatus
 from detectors.duplicates.statement import Statement, StatementError, decode_statement, statements
 from detectors.duplicates.view import CANDIDATES
 from detectors.records import Rejection, SourceRecord
 from sinks.publisher import BATCH_BYTES
-from sinks.wire import LINK_RULES, Versions, link_message
+from sinks.wire import LINK_RULES, Versions, golden_message, link_message
 from streams.errors import InfrastructureError
 from streams.worker.patience import patiently
 
@@ -83,6 +89,7 @@ class LinkWay:
         self._versions = {
             topic: Versions(contract.name, contract.version, view.encoder) for topic, contract in contracts.items()
         }
+        self._rules = {topic: SurvivorRules.of(contract) for topic, contract in contracts.items()}
         self._view = view
         self._catalogue = catalogue
         self._outlet = outlet
@@ -97,12 +104,13 @@ class LinkWay:
         self._epochs = EpochPolicy()
         self._producer: AIOKafkaProducer | None = None
         self._owner: LinkOwner | None = None
+        self._golden = GoldenState()
         self._generation: int | None = None
         self._epoch_asked = 0
         self._links = 0
 
     async def __call__(self, records: Sequence[SourceRecord], generation: int) -> Awaitable[None]:
-        """Decide; the returned awaitable is done when findings and mapping are committed."""
+        """Decide; the returned awaitable is done when findings, mapping and golden records are committed."""
         return patiently(lambda: self._decide(records, generation), self._gone_seconds, "links are decided")
 
     async def stop(self) -> None:
@@ -126,25 +134,9 @@ class LinkWay:
 
     async def _conclude(self, owner: LinkOwner, statements: Sequence[Statement]) -> None:
         """Take statements in, and write what follows from them in one transaction."""
-        changes, mapping = await self._compute.run(_apply, owner, statements)
-        now = int(self._clock() * 1000)
-        assert self._producer is not None
-        try:
-            async with self._producer.transaction():
-                sent = [
-                    await self._producer.send(self._topics.named("findings"), value, key)
-                    for key, value in (self._message(change, now) for change in changes)
-                ]
-                # The mapping's one partition is named: finding it out costs more than sending.
-                named = self._topics.named("mapping")
-                sent += [await self._producer.send(named, value, key, partition=0) for key, value in mapping]
-                for future in sent:
-                    await future
-        except ProducerFenced as error:
-            raise InfrastructureError(
-                "Another worker has become the owner of links.",
-                "This worker was away for longer than the session timeout; start it again.",
-            ) from error
+        await self._catalogue.known(1 + max((s.position for s in statements), default=-1))
+        changes, mapping, golden = await self._compute.run(self._apply, owner, statements)
+        await self._write(changes, mapping, golden)
         for change in changes:
             retracted = change.status is LinkStatus.RETRACTED
             self._links += -1 if retracted else 1
@@ -156,7 +148,66 @@ class LinkWay:
                 rule.severity.value,
                 retracted=retracted,
             )
-        self._metrics.owned_links(self._links)
+        ended = sum(change.record is None for change in golden)
+        self._metrics.golden(len(golden) - ended, ended)
+        self._metrics.owned(self._links, owner.clusters, len(self._golden))
+
+    async def _write(
+        self,
+        changes: Sequence[LinkChange],
+        mapping: Sequence[tuple[bytes, bytes]],
+        golden: Sequence[GoldenChange],
+    ) -> None:
+        now = int(self._clock() * 1000)
+        assert self._producer is not None
+        try:
+            async with self._producer.transaction():
+                sent = [
+                    await self._producer.send(self._topics.named("findings"), value, key)
+                    for key, value in (self._message(change, now) for change in changes)
+                ]
+                # The mapping's one partition is named: finding it out costs more than sending.
+                named = self._topics.named("mapping")
+                sent += [await self._producer.send(named, value, key, partition=0) for key, value in mapping]
+                named = self._topics.named("golden")
+                for key, body, headers in (golden_message(change, now) for change in golden):
+                    sent.append(await self._producer.send(named, body, key, partition=0, headers=headers))
+                for future in sent:
+                    await future
+        except ProducerFenced as error:
+            raise InfrastructureError(
+                "Another worker has become the owner of links.",
+                "This worker was away for longer than the session timeout; start it again.",
+            ) from error
+
+    # On the compute thread: the view is touched nowhere else.
+
+    def _apply(
+        self, owner: LinkOwner, statements: Sequence[Statement]
+    ) -> tuple[Sequence[LinkChange], list[tuple[bytes, bytes]], list[GoldenChange]]:
+        applied = owner.apply(statements)
+        mapping = [(p.encode("utf-8"), orjson.dumps(owner.state_of(p))) for p in sorted(applied.touched)]
+        return applied.changes, mapping, self._renewed(owner, sorted(applied.renewed))
+
+    def _renewed(self, owner: LinkOwner, identities: Iterable[str]) -> list[GoldenChange]:
+        """The golden records of these products that are others now."""
+        changes = []
+        for identity in identities:
+            entries = [self._view.peek(member) for member in owner.members(identity)]
+            there = [entry for entry in entries if entry is not None and not entry.deleted]
+            if there:
+                rules = self._rules.get(there[0].topic, DEFAULT_RULES)
+                change = self._golden.renew(golden_record(identity, [entry.facts for entry in there], rules))
+            else:
+                change = self._golden.end(identity)
+            if change is not None:
+                changes.append(change)
+        return changes
+
+    def _amiss(self, owner: LinkOwner) -> list[str]:
+        """Products that have no golden record and should, and the other way round."""
+        missing = (p for p in owner.identities() if p not in self._golden and owner.members(p))
+        return sorted({*missing, *(p for p in self._golden.identities() if not owner.members(p))})
 
     def _message(self, change: LinkChange, now: int) -> tuple[bytes, bytes]:
         link = change.link
@@ -179,17 +230,17 @@ class LinkWay:
             linger_ms=2,
         )
         await self._producer.start()  # fences the owner before us
-        owner, products = LinkOwner(), 0
-        for key, value in (await self._committed_mapping()).items():
-            try:
-                owner.load(key.decode("utf-8"), orjson.loads(value))
-                products += 1
-            except (ValueError, KeyError, TypeError, AttributeError) as error:
-                log.error("mapping.unreadable", kind=type(error).__name__)
+        owner, self._golden = LinkOwner(), GoldenState()
+        await self._read("mapping", partial(_load_mapping, owner))
+        await self._read("golden", partial(_load_golden, self._golden))
         self._links = len(owner.links())
-        log.info("links.taken_over", products=products, links=self._links)
+        log.info("links.taken_over", products=len(owner), links=self._links, golden=len(self._golden))
         if await self._missed_some():
             await self._say_anew(owner, generation)
+        amiss = await self._compute.run(self._amiss, owner)
+        for i in range(0, len(amiss), _ANEW):
+            self._still_ours(generation)
+            await self._write((), (), await self._compute.run(self._renewed, owner, amiss[i : i + _ANEW]))
         return owner
 
     async def _missed_some(self) -> bool:
@@ -235,9 +286,9 @@ class LinkWay:
         if self._current_generation() != generation:
             raise LostPartitionError(f"{self._topics.named('links')} belongs to another worker now")
 
-    async def _committed_mapping(self) -> dict[bytes, bytes]:
-        """The newest value of every product in the mapping."""
-        partition = TopicPartition(self._topics.named("mapping"), 0)
+    async def _read(self, name: str, load: Callable[[str, ConsumerRecord], None]) -> None:
+        """Hand on everything that is in a topic of ours, as committed: of one key the newest comes last."""
+        partition = TopicPartition(self._topics.named(name), 0)
         consumer = AIOKafkaConsumer(
             **self._options,
             isolation_level="read_committed",
@@ -245,7 +296,6 @@ class LinkWay:
             max_partition_fetch_bytes=8 << 20,
         )
         await consumer.start()
-        newest: dict[bytes, bytes] = {}
         try:
             consumer.assign([partition])
             await consumer.seek_to_beginning(partition)
@@ -253,10 +303,11 @@ class LinkWay:
             deadline = self._clock() + _READ_SECONDS
             while await consumer.position(partition) < end:
                 for record in (await consumer.getmany(timeout_ms=200)).get(partition, ()):
-                    if record.value is None:
-                        newest.pop(record.key, None)
-                    else:
-                        newest[record.key] = record.value
+                    try:
+                        load(record.key.decode("utf-8"), record)
+                    except (ValueError, KeyError, TypeError, AttributeError) as error:
+                        # The topic is compacted: this record stays, and no worker may end of it.
+                        log.error(f"{name}.unreadable", offset=record.offset, kind=type(error).__name__)
                 if self._clock() > deadline:
                     raise InfrastructureError(
                         f"{partition.topic} could not be read within {_READ_SECONDS:g} s.",
@@ -264,7 +315,6 @@ class LinkWay:
                     )
         finally:
             await consumer.stop()
-        return newest
 
     async def _make_epoch(self) -> None:
         """At each growth of the catalogue the sketch's weights are counted anew, here for all workers."""
@@ -281,10 +331,19 @@ def _statements_of(view: CatalogueView, identities: Sequence[str], clean: bool) 
     return statements(view, view.search(identities, CANDIDATES, clean=clean), clean=clean)
 
 
-def _apply(owner: LinkOwner, statements: Sequence[Statement]) -> tuple[Sequence[LinkChange], list[tuple[bytes, bytes]]]:
-    applied = owner.apply(statements)
-    mapping = [(p.encode("utf-8"), orjson.dumps(owner.state_of(p))) for p in sorted(applied.touched)]
-    return applied.changes, mapping
+def _load_mapping(owner: LinkOwner, identity: str, record: ConsumerRecord) -> None:
+    if record.value is None:
+        owner.forget(identity)
+    else:
+        owner.load(identity, orjson.loads(record.value))
+
+
+def _load_golden(state: GoldenState, identity: str, record: ConsumerRecord) -> None:
+    if record.value is None:
+        state.forget(identity)
+    else:
+        headers = dict(record.headers)
+        state.load(identity, int(headers["version"]), headers["digest"].decode("ascii"))
 
 
 def _decoded(records: Sequence[SourceRecord]) -> tuple[list[Statement], list[Rejection]]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -19,7 +19,7 @@ from detectors.contract.model import Contract, Feed
 from detectors.duplicates.entry import Entry, quantise
 from detectors.duplicates.offer import facts_of, next_entry
 from detectors.duplicates.remembered import RememberedNeighbours
-from detectors.duplicates.statement import encode_statement, statements
+from detectors.duplicates.statement import Statement, encode_statement, statements, update
 from detectors.intake import Intake, Taken
 from detectors.records import Facts, Neighbours, Record, Rejection, SourceRecord, Version
 from streams.errors import InfrastructureError
@@ -131,7 +131,9 @@ class ProductWay:
             rejections = [*prepared.taken.rejections, *prepared.misrouted]
             refused = await self._outlet.send(judgement.outputs, rejections, judgement.sources)
             if revised:
-                await self._catalogue.publish(revised)
+                end = await self._catalogue.publish(revised)
+                said = [(*encode_statement(update(entry, end - 1, clean=self._clean)), ()) for entry in revised]
+                await self._outlet.send({self._topics.named("links"): said})
             now = time.perf_counter()
             stages = {
                 "encode": encoded - started,
@@ -165,7 +167,7 @@ class ProductWay:
             taken = _without(taken, kept)
         batch = taken.batch
         known = [view.peek(record.identity) for record in batch.records]
-        facts = facts_of(batch, known)
+        facts = facts_of(batch)
         same = [
             entry is not None and not entry.deleted and entry.encoder == encoder and entry.facts.title == fact.title
             for entry, fact in zip(known, facts, strict=True)
@@ -254,14 +256,24 @@ class ProductWay:
         canonical = [self._mapping.canonical(record.identity) for record in batch.records]
         judgement = self._judge.judge(prepared.taken, whole, canonical)
         outputs = judgement.outputs
-        if speaking:
-            said = statements(view, hits, clean=self._clean)
+        said = statements(view, hits, clean=self._clean) if speaking else []
+        said += self._updates(dict.fromkeys(e.identity for e in prepared.entries if e.identity not in speaking))
+        if said:
             outputs[self._topics.named("links")] = [(*encode_statement(statement), ()) for statement in said]
         if tombstones:
             outputs.setdefault(self._judge.corrected, []).extend(
                 (carrier_of(t.source).key, None, [("version", b"%d:%d" % self._version(t.source))]) for t in tombstones
             )
         return judgement, self._revised(judgement)
+
+    def _updates(self, identities: Iterable[str]) -> list[Statement]:
+        """What says that a price changed: it changes no link, but the golden record."""
+        view, said = self._view, []
+        for identity in identities:
+            entry = view.peek(identity)
+            if entry is not None and not entry.deleted:
+                said.append(update(entry, view.offset_at(view.row_of(identity)), clean=self._clean))
+        return said
 
     def _revised(self, judgement: Judgement) -> list[Entry]:
         """The entries of products whose facts a repair changed: neighbours are to see the repaired value."""

@@ -52,6 +52,7 @@ def exposed() -> dict[str, set[str]]:
     metrics.batch("products", 1, {"encode": 0.1})
     metrics.end_to_end("products", [0.1])
     metrics.progress([TopicProgress("products", 1, 1.0)])
+    metrics.golden(1, 1)
     metrics.retried("products", 1)
     metrics.rebalanced(0.1)
     families = text_string_to_metric_families(metrics.exposition().decode())

@@ -23,13 +23,13 @@ def test_the_table() -> None:
     wanted = {topic.name: topic for topic in topics(Settings())}
     assert list(wanted) == [
         "products", "behaviors", "products.corrected", "behaviors.corrected", "quality.findings", "quality.review",
-        "dead-letters", "streamgauge.catalogue", "streamgauge.links", "products.mapping",
+        "dead-letters", "streamgauge.catalogue", "streamgauge.links", "products.mapping", "products.golden",
     ]  # fmt: skip
     assert {name for name, topic in wanted.items() if topic.configs.get("cleanup.policy") == "compact"} == {
-        "products.corrected", "streamgauge.catalogue", "products.mapping",
+        "products.corrected", "streamgauge.catalogue", "products.mapping", "products.golden",
     }  # fmt: skip
     assert {name for name, topic in wanted.items() if topic.partitions == 1} == {
-        "streamgauge.catalogue", "streamgauge.links", "products.mapping",
+        "streamgauge.catalogue", "streamgauge.links", "products.mapping", "products.golden",
     }  # fmt: skip
     assert wanted["dead-letters"].configs["max.message.bytes"] == str(1_048_588 + 65_536)
     assert wanted["streamgauge.catalogue"].configs["min.compaction.lag.ms"] == "3600000"
@@ -61,13 +61,13 @@ def test_topics_are_made_once_and_as_the_table_says(kafka_servers: str, topic_pr
     settings = settings_for(kafka_servers, topic_prefix)
     make_topic(kafka_servers, topic_prefix + "products", 7, {"max.message.bytes": "3000000"})
     made = ensure_topics(settings, create_sources=True)
-    assert len(made) == 9
+    assert len(made) == 10
     assert ensure_topics(settings) == []
     with admin_client(settings.kafka) as admin:
         found = existing(admin, [topic.name for topic in topics(settings)])
     wanted = {topic.name: topic for topic in topics(settings, found)}
     assert found.keys() == wanted.keys()
-    assert [flaws(topic, found[name]) for name, topic in wanted.items()] == [[]] * 10
+    assert [flaws(topic, found[name]) for name, topic in wanted.items()] == [[]] * 11
     assert found[settings.topics.corrected(topic_prefix + "products")].partitions == 7
     dead = found[topic_prefix + "dead-letters"].configs
     assert (dead["max.message.bytes"], dead["message.timestamp.type"]) == (str(3_065_536), "LogAppendTime")

@@ -132,6 +132,12 @@ class Shop:
         newest = {r.key.decode(): r.value and orjson.loads(r.value)["canonical"] for r in records}
         return {identity: canonical for identity, canonical in newest.items() if canonical not in (identity, None)}
 
+    def golden(self) -> dict[str, dict[str, Any]]:
+        """The golden record of every product, by its canonical identity."""
+        records = read_all(self.servers, self.names.named("golden"), isolation_level="read_committed")
+        newest = {r.key.decode(): r.value and orjson.loads(r.value) for r in records}
+        return {identity: record for identity, record in newest.items() if record is not None}
+
     def lag(self) -> int:
         """Source records and statements not committed."""
         consumer = KafkaConsumer(bootstrap_servers=self.servers, group_id=self.app_id, enable_auto_commit=False)
@@ -168,6 +174,10 @@ def exit_code(worker: WorkerProcess, seconds: float = 60.0) -> int | None:
         return worker.process.wait(seconds)
     except subprocess.TimeoutExpired:
         return None
+
+
+def _without(fields: Mapping[str, Any], name: str) -> dict[str, Any]:
+    return {key: value for key, value in fields.items() if key != name}
 
 
 def without_time(body: dict[str, Any]) -> dict[str, Any]:
@@ -307,6 +317,64 @@ def test_from_source_records_to_everything_that_leaves(shop: Shop) -> None:
     shop.done()
     assert (len(shop.corrected()), len(shop.said()), len(shop.dead())) == (before[0] + 1, before[1], before[2])
     assert again.stop() == 0
+
+
+def test_a_product_has_one_golden_record_whatever_happens_to_its_offers(shop: Shop) -> None:
+    shop.make()
+    worker = shop.ready()
+    lamp = product("north", 5, title="Desk lamp LX-200 brass", price=49.9, currency="EUR", brand="Lumen")
+    shop.send(shop.products, [product("north", 1, price=199.0, brand="CANON", **_without(CAMERA, "brand")), lamp])
+    shop.done()
+    shop.send(shop.products, [product("south", 9, price=205.0, description="With case and strap.", **CAMERA)])
+    shop.done()
+    golden = shop.golden()
+    assert sorted(golden) == ["north/1", "north/5"], "every product once"
+    camera = golden["north/1"]
+    assert (camera["members"], camera["version"]) == (["north/1", "south/9"], 2)
+    assert (camera["price"], camera["currency"]) == (205.0, "USD")
+    assert camera["prices"] == {"low": 199.0, "high": 205.0, "offers": 2, "in_other_currencies": 0}
+    assert camera["description"] == "With case and strap."
+    assert camera["provenance"]["brand"]["agree"] == 2
+    assert camera["provenance"]["price"] == {"offer": "south/9", "policy": "recency", "agree": 1, "known": 2}
+    assert golden["north/5"]["members"] == ["north/5"]
+
+    # a new price makes no statement about links, but another golden record; a repeated feed changes nothing
+    lamp = product("north", 5, title="Desk lamp LX-200 brass", price=39.9, currency="EUR", brand="Lumen")
+    shop.send(shop.products, [lamp])
+    shop.send(shop.products, [product("south", 9, price=205.0, description="With case and strap.", **CAMERA)])
+    shop.done()
+    golden = shop.golden()
+    assert (golden["north/5"]["price"], golden["north/5"]["version"]) == (39.9, 2)
+    assert (golden["north/1"]["version"], golden["north/1"]["digest"]) == (2, camera["digest"])
+
+    # After a restart, in good order or not, nothing is said again and everything is known.
+    assert worker.stop() == 0
+    worker = shop.ready()
+    shop.send(shop.products, [product("south", 9, price=207.0, description="With case and strap.", **CAMERA)])
+    shop.done()
+    golden = shop.golden()
+    assert (golden["north/1"]["price"], golden["north/1"]["version"]) == (207.0, 3)
+    worker.kill()
+    worker = shop.ready()
+    shop.send(shop.products, [(b"north/1", None)])
+    shop.done()
+    golden = shop.golden()
+    assert sorted(golden) == ["north/5", "south/9"], "the canonical identity is another now"
+    assert (golden["south/9"]["members"], golden["south/9"]["version"]) == (["south/9"], 1)
+    records = read_all(shop.servers, shop.names.named("golden"), isolation_level="read_committed")
+    said = [(r.key, r.value is None) for r in records[-2:]]
+    assert sorted(said) == [(b"north/1", True), (b"south/9", False)]
+    assert len([r for r in records if r.value is not None]) == 6, "each change once"
+    (mapped,) = [
+        orjson.loads(r.value)
+        for r in read_all(shop.servers, shop.names.named("mapping"), isolation_level="read_committed")
+        if r.key == b"south/9"
+    ][-1:]
+    assert (mapped["canonical"], mapped["previous"]) == ("south/9", "north/1")
+    exposition = worker.metrics()
+    assert "streamgauge_golden_records 2.0" in exposition
+    assert "streamgauge_clusters 0.0" in exposition
+    assert worker.stop() == 0
 
 
 def test_statements_that_nobody_decided_over_are_said_anew(shop: Shop) -> None:
