@@ -138,7 +138,7 @@ class _Run:
         hits = self._view.search(speaking, clean=self._clean)
         self._owner.apply(statements(self._view, hits, clean=self._clean))
         for identity, rows in zip(speaking, hits.candidates[:, :CANDIDATES].tolist(), strict=True):
-            self._candidates[identity] = [self._view.entry_at(row).identity for row in rows if row >= 0]
+            self._candidates[identity] = [self._view.identity_at(row) for row in rows if row >= 0]
         if self._epochs.due(len(self._view), self._view.counted):
             self._append([(*chunk.encode(), []) for chunk in epoch_chunks(self._view.make_epoch(0))])
 
