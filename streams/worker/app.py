@@ -52,6 +52,7 @@ from streams.worker.outlet import Outlet
 from streams.worker.patience import patiently
 from streams.worker.products import ProductWay
 from streams.worker.rekey import RekeyWay, restored
+from streams.worker.text_file import TextFile
 
 __all__ = ["Worker", "contracts_of"]
 
@@ -137,7 +138,8 @@ class Worker:
         self._compute = Compute()
         self._publisher = Publisher(self._client, confirm_seconds=confirm)
         self._outlet = Outlet(self._publisher, names.named("dead_letters"))
-        self._view = CatalogueView(encoder.name, encoder.dim)
+        self._texts = TextFile(settings.state_dir)
+        self._view = CatalogueView(encoder.name, encoder.dim, texts=self._texts)
         self._mapping = Mapping(names.named("mapping"), self._client)
         self._catalogue = Catalogue(
             names.named("catalogue"),
@@ -195,6 +197,7 @@ class Worker:
         finally:
             self._server.stop()
             self._compute.close()
+            self._texts.close()
             self._state_file.unlink(missing_ok=True)
 
     # -- agents
@@ -301,6 +304,7 @@ class Worker:
         await self._publisher.start()
         await self._catalogue.follower.wait_recovered()
         await self._mapping.follower.wait_recovered()
+        await self._catalogue.settle()
         # The view's many objects live for ever: looking for garbage among them costs pauses and finds none.
         gc.collect()
         gc.freeze()

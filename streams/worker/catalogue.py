@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import structlog
@@ -17,11 +19,15 @@ from streams.worker.follower import Follower
 from streams.worker.generations import GENERATION_KEY, Generation, read_generation
 
 if TYPE_CHECKING:
-    from detectors.duplicates.view import CatalogueView
+    from detectors.duplicates.view import CatalogueView, EpochDraft
 
 __all__ = ["Catalogue"]
 
 log = structlog.get_logger(__name__)
+
+_SKETCHED_AT_ONCE = 1024  # rows: some ten milliseconds between other work
+_EPOCH_MARGIN = 500  # catalogue offsets between the publishing of an epoch and its start
+_EPOCH_SHARE = 0.25  # the same of a large catalogue, as a share of its products: their rows are computed meanwhile
 
 
 class Catalogue:
@@ -49,6 +55,7 @@ class Catalogue:
         self._dead_letter = dead_letter
         self._wait = wait
         self._generations: dict[str, Generation] = {}
+        self._beside: asyncio.Task[None] | None = None
         self.follower = Follower(topic, options, self._apply)
 
     def generation(self, topic: str) -> Generation | None:
@@ -66,6 +73,17 @@ class Catalogue:
         """Write an epoch, part by part: each fits into a record, not all into a batch."""
         for chunk in epoch_chunks(epoch):
             await self._publisher.publish_in_order(self._topic, 0, [(*chunk.encode(), ())])
+
+    async def finish_epoch(self, draft: EpochDraft) -> None:
+        """Finish an epoch beside the stream, which may take a minute, and write it."""
+        epoch = await asyncio.to_thread(draft.finish, 0)
+        margin = max(_EPOCH_MARGIN, int(_EPOCH_SHARE * epoch.n)) if draft.lists else _EPOCH_MARGIN
+        await self.publish_epoch(replace(epoch, switch_at=self.follower.position + margin))
+        log.info("epoch.published", number=epoch.number, products=epoch.n, lists=draft.lists)
+
+    async def settle(self) -> None:
+        """Return when nothing waits to be computed: after the first reading of the topic, before lookups."""
+        await self._work_beside()
 
     async def publish_generation(self, generation: Generation) -> None:
         """Write a source topic's generation and wait until the view knows it."""
@@ -114,9 +132,27 @@ class Catalogue:
         rejections += [
             Rejection(by_offset[skipped.offset], "catalogue", "entry_unreadable", skipped.reason) for skipped in decoded
         ]
+        self._go_on_beside()
         if rejections and self.follower.recovered:  # those of an earlier start are dead letters already
             log.error("catalogue.entries_skipped", entries=len(rejections))
             await self._dead_letter(rejections)
+
+    def _go_on_beside(self) -> None:
+        """See to it that what an epoch needs is computed while the stream goes on."""
+        cells = self._view.cells
+        if not self.follower.recovered or not (self._view.switching or (cells is not None and cells.behind)):
+            return
+        if self._beside is None or self._beside.done():
+            if self._beside is not None and not self._beside.cancelled():
+                self._beside.result()  # raises what it raised
+            self._beside = asyncio.create_task(self._work_beside())
+
+    async def _work_beside(self) -> None:
+        while await self._compute.run(self._view.prepare, _SKETCHED_AT_ONCE):
+            pass
+        cells = self._view.cells
+        if cells is not None and cells.behind:
+            await asyncio.to_thread(cells.work)
 
     def _apply_to_view(self, records: Sequence[ConsumerRecord], position: int) -> Sequence[Skipped]:
         decoded = decode_entries(records)
