@@ -1,7 +1,7 @@
 """The catalogue view at ten thousand, a hundred thousand and a million products, on one core.
 
     make bench-index
-    python -m tests.benchmarks.index [--sizes 10000,100000] [--data FOLDER] [--fresh]
+    python -m tests.benchmarks.index [--sizes 10000,100000] [--data FOLDER] [--fresh] [--only PART]
 
 Products with titles recombined from real ones (see `titles`) are written once as the catalogue topic would hold them,
 then read by a process of its own for each size, in fetches of 256, as a worker reads them; epochs are made where they
@@ -40,6 +40,7 @@ from detectors.duplicates.view import CANDIDATES, CatalogueView
 from detectors.records import Facts, StoredRecord, Version
 from models.encoder import load_encoder
 from streams.settings import Settings
+from streams.worker.text_file import TextFile
 from tests.benchmarks.titles import Vocabulary, made_titles, marketplace_vocabulary, vocabulary_of
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -47,7 +48,7 @@ BUILD = ROOT / "build"
 SIZES = (10_000, 100_000, 1_000_000)
 FETCH = 256
 _LOOKUPS = 8192
-_ASKED = 1024  # products whose exact neighbours are computed
+_ASKED = 512  # products whose exact neighbours are computed
 _CHANGED = 4096
 _SEARCHED_FETCHES = 400  # of the growth, spread evenly: fetches whose products are looked up and decided at once
 _COST_FETCHES = 40  # the last of the growth, for the cost per record
@@ -217,7 +218,7 @@ def measure(path: Path, size: int) -> dict[str, Any]:
     """All figures of one size but the starts."""
     about = json.loads(path.with_suffix(".json").read_text("utf-8"))
     process = psutil.Process()
-    view = CatalogueView(about["encoder"], about["dim"])
+    view = CatalogueView(about["encoder"], about["dim"], texts=TextFile(BUILD / "bench-index"))
     growth = Growth(view)
     _warm(about)
     before = process.memory_info().rss
@@ -342,7 +343,7 @@ def _changes(growth: Growth, identity_of: Sequence[str], rng: random.Random) -> 
 def start_from_topic(path: Path) -> float:
     """Seconds until a view that reads the whole topic, with the epochs that were made in it, can be asked."""
     about = json.loads(path.with_suffix(".json").read_text("utf-8"))
-    view = CatalogueView(about["encoder"], about["dim"])
+    view = CatalogueView(about["encoder"], about["dim"], texts=TextFile(BUILD / "bench-index"))
     _warm(about)
     with path.with_suffix(".epochs").open("rb") as file:
         epochs = pickle.load(file)
@@ -372,7 +373,9 @@ def main() -> int:
     parser.add_argument("--sizes", default=",".join(map(str, SIZES)), help="products, with commas between")
     parser.add_argument("--data", type=Path, help="folder with real titles; default: the evaluation data, if there")
     parser.add_argument("--fresh", action="store_true", help="write the products again")
-    parser.add_argument("--no-starts", action="store_true", help="leave the starts out")
+    parser.add_argument(
+        "--only", choices=("write", "measure", "starts"), help="one part of the work; the others as they were before"
+    )
     parser.add_argument("--one", type=int, help=argparse.SUPPRESS)
     parser.add_argument("--start", choices=("topic", "snapshot"), help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -392,11 +395,13 @@ def main() -> int:
     for size in map(int, options.sizes.split(",")):
         path = BUILD / "bench-index" / f"{size}.topic"
         say(f"{size:,} products")
-        if options.fresh or not path.is_file():
+        if options.only in (None, "write") and (options.fresh or not path.is_file()):
             write_topic(path, size, vocabulary)
-        figures[str(size)] = _child(size)
-        if not options.no_starts:
-            figures[str(size)]["start_from_topic_s"] = round(_child(size, "--start", "topic"), 2)
+        known = figures.setdefault(str(size), {})
+        if options.only in (None, "measure"):
+            known |= _child(size)
+        if options.only in (None, "starts"):
+            known["start_from_topic_s"] = round(_child(size, "--start", "topic"), 2)
         target.write_text(json.dumps(figures, indent=1), "utf-8")
     sys.stdout.write(json.dumps(figures, indent=1) + "\n")
     return 0
