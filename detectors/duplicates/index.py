@@ -14,7 +14,7 @@ from __future__ import annotations
 import math
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import faiss
@@ -189,6 +189,23 @@ class Cells:
                 self.added += len(rows)
             steps = None if steps is None else steps - 1
 
+    def dump(self) -> list[NDArray[Any]]:
+        """What `load` takes back. May run on another thread, and takes a second for a million rows."""
+        self.work()
+        with self._lock:
+            waiting = [np.zeros(0, np.intp), *self._waiting]
+            return [faiss.serialize_index(self._index), np.concatenate(waiting), np.array([self.added])]
+
+    def load(self, dumped: Sequence[NDArray[Any]]) -> None:
+        """Take back what `dump` gave. Raises: ValueError."""
+        index, waiting, added = dumped
+        try:
+            self._index = faiss.deserialize_index(index)
+        except RuntimeError as error:
+            raise ValueError(f"cells that do not read: {error}") from error
+        self.added = int(added[0])
+        self.offer(waiting)
+
     def propose(self, queries: NDArray[np.float32], nprobe: int = NPROBE, pool: int = POOL) -> NDArray[np.intp]:
         """(b, pool) rows near unit queries (b, dim), each once, -1 for none."""
         self.work()
@@ -229,6 +246,12 @@ class RowIndex:
         self.sketch.put(rows, sketches)
         if self.cells is not None:
             self.cells.offer(rows)
+
+    def resize(self, rows: int) -> None:
+        """Have this many rows, whose parts were set from outside."""
+        self._n = rows
+        self.dense.room(rows)
+        self.sketch.room(rows)
 
     def drop(self, row: int) -> None:
         """Forget this row."""

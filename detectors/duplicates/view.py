@@ -16,8 +16,9 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -54,6 +55,7 @@ __all__ = ["CANDIDATES", "CatalogueView", "Hits"]
 
 DENSE_SHARE = 0.3
 CANDIDATES = 10  # that the decision looks at, beside those that share a code
+_COLUMNS = ("_head", "_at", "_visible", "_prefix", "_source", "_first_seen", "_digest")
 _SHARED = 8  # candidates that share a code or GTIN and are not among the nearest
 _HIDDEN = np.iinfo(np.int64).max
 _NONE = np.float32(-1e9)
@@ -181,6 +183,7 @@ class CatalogueView:
         self._first_seen = np.zeros(0, np.int64)
         self._digest = np.zeros(0, np.int64)  # of the identity
         self._counted = np.zeros(0, bool)  # whether its title is among the frequencies
+        self._held = np.zeros(0, bool)  # whether there is a product in the row
 
     # -- what it knows
 
@@ -378,23 +381,29 @@ class CatalogueView:
             row = len(self._ids)
             self._ids.append(product_id)
             if row >= len(self._at):
-                for name in ("_head", "_at", "_visible", "_prefix", "_source", "_first_seen", "_digest", "_counted"):
-                    setattr(self, name, grown(getattr(self, name), row + 1))
-        self._visible[row], self._counted[row] = _HIDDEN, False
+                self._make_room(row + 1)
+        self._visible[row], self._counted[row], self._held[row] = _HIDDEN, False, True
         self._prefix[row] = number
         source = split_identity(identity)[0]
         self._source[row] = self._sources.setdefault(source, len(self._sources))
         digest = hashlib.blake2b(identity.encode(errors="replace"), digest_size=8).digest()
         self._digest[row] = int.from_bytes(digest, "big", signed=True)
+        self._name_row(product_id, number, row)
+        return row
+
+    def _make_room(self, rows: int) -> None:
+        for name in (*_COLUMNS, "_counted", "_held"):
+            setattr(self, name, grown(getattr(self, name), rows))
+
+    def _name_row(self, product_id: str, prefix: int, row: int) -> None:
         found = self._rows_of.get(product_id)
         if found is None:
             self._rows_of[product_id] = row
         elif isinstance(found, int):
-            self._rows_of[product_id] = {int(self._prefix[found]): found, number: row}
+            self._rows_of[product_id] = {int(self._prefix[found]): found, prefix: row}
         else:
-            found[number] = row
+            found[prefix] = row
         self._live += 1
-        return row
 
     def _remove(self, identity: str, row: int, batch: _Applied) -> None:
         self._uncount(row, batch)
@@ -407,9 +416,13 @@ class CatalogueView:
             del found[int(self._prefix[row])]
             if len(found) == 1:
                 (self._rows_of[product_id],) = found.values()
-        self._ids[row] = ""
-        self._visible[row] = _HIDDEN
         self._live -= 1
+        self._empty(row)
+
+    def _empty(self, row: int) -> None:
+        """Leave a row without a product."""
+        self._ids[row] = ""
+        self._visible[row], self._held[row] = _HIDDEN, False
         self._foreign.pop(row, None)
         self._texts.drop(row)
         self._index.drop(row)
@@ -544,6 +557,150 @@ class CatalogueView:
     def counted(self) -> int:
         """Products that the newest epoch counted, also of one that does not hold yet; 0 before the first."""
         return (self.epoch if self._next is None else self._next.epoch).n
+
+    # -- snapshots
+
+    @property
+    def rows(self) -> int:
+        """Rows, those without a product among them."""
+        return len(self._ids)
+
+    def block(self, first: int, last: int) -> list[NDArray[Any]]:
+        """Everything about the rows from first to before last, to be given to `restore`.
+
+        The blocks of one snapshot may be taken one after another while the log goes on: who restores them applies the
+        log again from where the first was taken, and what is there already changes nothing.
+        """
+        rows = np.flatnonzero(self._held[first : min(last, self.rows)]) + first
+        parts = [self._index.dense, self._index.sketch, *([self._before.sketches] if self._before else [])]
+        for part in parts:
+            part.room(self.rows)
+        numbers = rows.tolist()
+        foreign = [self._foreign.get(row, _EMPTY) for row in numbers]
+        return [
+            rows,
+            *(getattr(self, name)[rows] for name in _COLUMNS),
+            *_joined([self._ids[row].encode("utf-8", "surrogatepass") for row in numbers]),
+            *_joined([self._texts.get(row) for row in numbers]),
+            *_joined([vector.tobytes() for vector in foreign]),
+            *(array[rows] for part in parts for array in (part.values, part.weights)),
+        ]
+
+    def rest(self) -> tuple[dict[str, Any], list[NDArray[Any]]] | None:
+        """What is of no row, ready for JSON and as arrays; None while an epoch is about to hold."""
+        if self._next is not None:
+            return None
+        epoch = self.epoch
+        gone = [
+            (e.identity, e.topic, e.partition, *e.version, e.revision, *e.match_version) for e in self._deleted.values()
+        ]
+        chunks = [chunk.encode()[1].hex() for parts in self._chunks.values() for chunk in parts.values()]
+        tables = {
+            "epoch": (epoch.number, epoch.switch_at, epoch.n),
+            "before": None if self._before is None else self._before.switch,
+            "chunks": chunks,
+            "rows": self.rows,
+            "indexed": len(self._index),
+            "prefixes": self._prefix_names,
+            "sources": list(self._sources),
+            "topics": self._topic_names,
+            "encoders": self._encoder_names,
+            "stale": sorted(self.stale),
+            "deleted": gone,
+        }
+        return tables, [epoch.weights, epoch.centroids, self._frequencies.copy()]
+
+    def restore(
+        self,
+        position: int,
+        tables: Mapping[str, Any],
+        arrays: Sequence[NDArray[Any]],
+        blocks: Iterable[Sequence[NDArray[Any]]],
+        cells: Sequence[NDArray[Any]] = (),
+    ) -> None:
+        """Take back, in a new view, what `rest`, `block` and `Cells.dump` gave.
+
+        position: of the view when the first of them was taken. Raises: ValueError, KeyError, TypeError or IndexError
+        for what they did not give; the view is of no use then.
+        """
+        number, switch_at, n = tables["epoch"]
+        weights, centroids, frequencies = arrays
+        self.epoch = Epoch(number, switch_at, n, weights, centroids)
+        self._frequencies[:] = frequencies
+        for name in tables["prefixes"]:
+            _number(self._prefixes, self._prefix_names, name)
+        for name in tables["topics"]:
+            _number(self._topics, self._topic_names, name)
+        for name in tables["encoders"]:
+            _number(self._encoders, self._encoder_names, name)
+        self._sources = {name: i for i, name in enumerate(tables["sources"])}
+        self._ids = [""] * tables["rows"]
+        self._make_room(tables["rows"])
+        self._visible[: tables["rows"]] = _HIDDEN
+        if tables["before"] is not None:
+            self._before = _Before(tables["before"], Part(SKETCH_DIM, 1 - DENSE_SHARE))
+        for block in blocks:
+            self._restore_block(block)
+        for identity, topic, partition, generation, offset, revision, *match in tables["deleted"]:
+            version = Version(generation, offset)
+            entry = Entry(identity, topic, partition, version, revision, Version(*match), deleted=True)
+            row = self._row(identity)
+            if row >= 0 and (version, revision) >= (self._version_at(row), int(self._head[row]["revision"])):
+                self._remove(identity, row, _Applied())
+                row = -1
+            if row < 0:
+                self._deleted[identity] = entry
+        for chunk in tables["chunks"]:
+            self._collect(0, EpochChunk.decode(bytes.fromhex(chunk)))
+        self._free = np.flatnonzero(~self._held[: self.rows])[::-1].tolist()
+        self._index.resize(tables["indexed"])
+        if len(centroids):
+            self._index.cells = Cells(centroids, self._index.unit)
+            if cells:
+                self._index.cells.load(cells)
+            else:
+                self._index.cells.offer(np.flatnonzero(self._visible[: self.rows] != _HIDDEN))
+        self.stale = set(tables["stale"])
+        self.position = position
+
+    def _restore_block(self, block: Sequence[NDArray[Any]]) -> None:
+        rows, rest = block[0], list(block[1:])
+        if not len(rows):
+            return
+        for name in _COLUMNS:
+            getattr(self, name)[rows] = rest.pop(0)
+        ids, texts, foreign = (_split(rest.pop(0), rest.pop(0)) for _ in range(3))
+        numbers = rows.tolist()
+        self._held[rows] = True
+        self._counted[rows] = self._visible[rows] != _HIDDEN
+        self._texts.put(numbers, texts)
+        parts = [self._index.dense, self._index.sketch, *([self._before.sketches] if self._before else [])]
+        for part in parts:
+            part.room(self.rows)
+            part.values[rows], part.weights[rows] = rest.pop(0), rest.pop(0)
+        facts: list[Facts] = []
+        for row, raw, text, vector in zip(numbers, ids, texts, foreign, strict=True):
+            self._ids[row] = raw.decode("utf-8", "surrogatepass")
+            if vector:
+                self._foreign[row] = np.frombuffer(vector, np.int8)
+            facts.append(facts_from(self.identity_at(row), text))
+        prices = self._head["match_price"][rows]
+        self.evidence.put(
+            numbers,
+            [fold(fact.title) for fact in facts],
+            facts,
+            [None if math.isnan(price) else price for price in prices.tolist()],
+        )
+        for row in numbers:
+            identity = self.identity_at(row)
+            other = self._row(identity)
+            if other >= 0:  # it moved to another row between two blocks
+                newer = [(self._version_at(r), int(self._head[r]["revision"])) for r in (row, other)]
+                if newer[0] <= newer[1]:
+                    self._empty(row)
+                    continue
+                self._remove(identity, other, _Applied())
+            self._name_row(self._ids[row], int(self._prefix[row]), row)
 
     # -- lookups
 
@@ -715,6 +872,18 @@ class _Applied:
         self.again.clear()
         self.vectors.clear()
         self.uncounted.clear()
+
+
+def _joined(pieces: Sequence[bytes]) -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
+    """Pieces behind one another, and their lengths."""
+    lengths = np.fromiter((len(piece) for piece in pieces), np.int32, len(pieces))
+    return np.frombuffer(b"".join(pieces), np.uint8), lengths
+
+
+def _split(joined: NDArray[np.uint8], lengths: NDArray[np.int32]) -> list[bytes]:
+    """The pieces that were joined."""
+    whole, ends = joined.tobytes(), np.cumsum(lengths).tolist()
+    return [whole[end - length : end] for end, length in zip(ends, lengths.tolist(), strict=True)]
 
 
 def _halves(identity: str) -> tuple[str, str]:
