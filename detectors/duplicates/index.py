@@ -157,7 +157,7 @@ class Cells:
         if faiss.get_num_gpus():  # the centroids, which are most of the work of a search; never run so far
             coarse = faiss.index_cpu_to_all_gpus(coarse)
         self._coarse = coarse  # FAISS does not own it
-        self._index = faiss.IndexIVFRaBitQFastScan(coarse, dim, lists, faiss.METRIC_INNER_PRODUCT, 32, True, _BITS)
+        self._index: Any = faiss.IndexIVFRaBitQFastScan(coarse, dim, lists, faiss.METRIC_INNER_PRODUCT, 32, True, _BITS)
         self._index.train(x)
         self._unit = unit
         self._waiting: deque[NDArray[np.intp]] = deque()

@@ -61,6 +61,7 @@ log = structlog.get_logger(__name__)
 Rehearse = Callable[[ConsumerRecord], Awaitable[None]]
 
 _CATCHING_UP = 1000  # products that wait to be read
+_DAY_MS = 86_400_000
 _HUNG_SECONDS = 60.0  # without a turn of the event loop
 _GARBAGE = (100_000, 20, 100)  # thresholds of the three generations of Python's collector
 _POISON_IN_A_ROW = 50  # records, after which the fault is not in the records
@@ -149,6 +150,8 @@ class Worker:
             self._publisher,
             self._outlet.bury,
             settings.view_wait_seconds,
+            settings.state_dir / f"{settings.app_id}-catalogue.snapshot",
+            self._catalogue_topic,
         )
         self._links = LinkWay(
             self._client,
@@ -173,11 +176,11 @@ class Worker:
         self._agents = self._make_agents(scorer)
         self._lag = LagWatch(self.app, self._client, gone_seconds=confirm)
         self.app.sensors.add(_Rebalances(self.metrics))
-        self.app.closers += [self._links.stop, self._publisher.stop]
+        self.app.closers += [self._links.stop, self._publisher.stop, self._catalogue.stop]
         for task in (self._begin, self._watch):
             self.app.task(task)
-        for follower in (self._catalogue.follower, self._mapping.follower):
-            self.app.task(self._followed(follower.run))
+        for follow in (self._catalogue.follow, self._mapping.follower.run):
+            self.app.task(self._followed(follow))
         self._server = MetricsServer(
             self.metrics.registry, self._live, self._readiness, settings.metrics_host, settings.metrics_port
         )
@@ -359,6 +362,14 @@ class Worker:
         finally:
             await consumer.stop()
         return {place.partition: end for place, end in ends.items()}
+
+    async def _catalogue_topic(self) -> tuple[str, int]:
+        """Kafka's id of the catalogue topic, and for how many milliseconds deletions stay in it."""
+        name = self._settings.topics.named("catalogue")
+        found = (await asyncio.to_thread(self._existing, [name])).get(name)
+        if found is None:
+            raise InfrastructureError(f"There is no topic {name}.", "Make it: streamgauge topics create.")
+        return found.topic_id, int(found.configs.get("delete.retention.ms", _DAY_MS))
 
     def _existing(self, names: Sequence[str]) -> Any:
         with admin_client(self._settings.kafka) as admin:

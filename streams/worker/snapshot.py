@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import io
 import os
+import struct
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -20,11 +21,12 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
-__all__ = ["SnapshotError", "SnapshotHead", "SnapshotWriter", "load_snapshot"]
+__all__ = ["Snapshot", "SnapshotError", "SnapshotHead", "SnapshotWriter", "load_snapshot"]
 
 FORMAT = 1
 _DIGEST = 32
 _CHUNK = 1 << 20
+_PLACE = struct.Struct("<Q")
 
 
 class SnapshotError(Exception):
@@ -60,7 +62,7 @@ class SnapshotWriter:
         path.parent.mkdir(parents=True, exist_ok=True)
         self._file = self._draft.open("wb")
         self._digest = hashlib.blake2b(digest_size=_DIGEST)
-        self.size = 0
+        self.size = self._rest_at = 0
         self._write(orjson.dumps({"format": FORMAT, **_fields(head)}) + b"\n")
 
     def _write(self, data: bytes) -> None:
@@ -76,8 +78,13 @@ class SnapshotWriter:
             np.save(buffer, array, allow_pickle=False)
         self._write(buffer.getvalue())
 
+    def rest(self) -> None:
+        """What is added from here on is read first."""
+        self._rest_at = self.size
+
     def finish(self) -> None:
         """Make it the snapshot."""
+        self._write(_PLACE.pack(self._rest_at))
         self._file.write(self._digest.digest())
         self._file.flush()
         os.fsync(self._file.fileno())
@@ -94,10 +101,19 @@ def _fields(head: SnapshotHead) -> dict[str, Any]:
     return {name: getattr(head, name) for name in SnapshotHead.__slots__}
 
 
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """A snapshot that fits. rest: what was added after `SnapshotWriter.rest`. blocks: what was added before."""
+
+    head: SnapshotHead
+    rest: Sequence[Sequence[NDArray[Any]]]
+    blocks: Iterator[list[NDArray[Any]]]
+
+
 def load_snapshot(
     path: Path, topic_id: str, encoder: str, dim: int, beginning: int, end: int, oldest: int
-) -> tuple[SnapshotHead, Iterator[list[NDArray[Any]]]] | None:
-    """What the snapshot is of, and its blocks one after another; None where there is none.
+) -> Snapshot | None:
+    """The snapshot in this file; None where there is none.
 
     beginning, end: offsets of the topic as it is. oldest: milliseconds since 1970 before which a deletion may have
     left the topic, so that a snapshot would bring the product back.
@@ -113,14 +129,18 @@ def load_snapshot(
     try:
         size = _checked(file)
         head = _head(file.readline(_CHUNK))
-    except SnapshotError:
+        if wrong := _reason(head, topic_id, encoder, dim, beginning, end, oldest):
+            raise SnapshotError(wrong)
+        first = file.tell()
+        file.seek(size - _PLACE.size)
+        (rest_at,) = _PLACE.unpack(file.read(_PLACE.size))
+        file.seek(rest_at)
+        rest = list(_arrays(file, size - _PLACE.size))
+        file.seek(first)
+    except BaseException:
         file.close()
         raise
-    wrong = _reason(head, topic_id, encoder, dim, beginning, end, oldest)
-    if wrong:
-        file.close()
-        raise SnapshotError(wrong)
-    return head, _blocks(file, size)
+    return Snapshot(head, rest, _closing(file, rest_at))
 
 
 def _checked(file: IO[bytes]) -> int:
@@ -168,8 +188,12 @@ def _reason(
     return None
 
 
-def _blocks(file: IO[bytes], size: int) -> Iterator[list[NDArray[Any]]]:
+def _arrays(file: IO[bytes], end: int) -> Iterator[list[NDArray[Any]]]:
+    while file.tell() < end:
+        count = int(np.load(file, allow_pickle=False))
+        yield [np.load(file, allow_pickle=False) for _ in range(count)]
+
+
+def _closing(file: IO[bytes], end: int) -> Iterator[list[NDArray[Any]]]:
     with file:
-        while file.tell() < size:
-            count = int(np.load(file, allow_pickle=False))
-            yield [np.load(file, allow_pickle=False) for _ in range(count)]
+        yield from _arrays(file, end)
