@@ -9,7 +9,7 @@ ARGS   ?=
 STAMP  := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint bench chaos chaos-duplicates clean
+.PHONY: help install demo test lint bench bench-index chaos chaos-duplicates clean
 
 help:  ## Explain the targets
 	@echo "Streamgauge: finds and repairs faults in an online shop's events as they pass through Kafka."
@@ -44,6 +44,9 @@ lint: install  ## Check style and types
 
 bench: install  ## Measure throughput and latency; writes build/bench.json
 	@$(BIN)/python -m tests.benchmarks.bench $(ARGS)
+
+bench-index: install  ## Measure the catalogue view up to a million products; writes build/bench-index.json
+	@$(BIN)/python -m tests.benchmarks.index $(ARGS)
 
 chaos: install  ## Kill workers and brokers under load; writes build/chaos.json
 	@$(BIN)/python -m tests.benchmarks.chaos $(ARGS)

@@ -1,16 +1,18 @@
-"""Epochs: the weights of the sketch, the same for every worker from the same place of the catalogue on.
+"""Epochs: the weights of the sketch and the index's centroids, the same for every worker from the same place on.
 
 A sketch weighs a character gram by how rare it is among the titles. How rare it is changes as the catalogue grows;
 if every worker counted for itself, two workers would score one pair differently. So the owner of links counts once at
-each growth, publishes the weights into the catalogue topic, and every view switches at the same offset.
+each growth, publishes the weights into the catalogue topic, and every view switches at the same offset. Of a large
+catalogue the epoch brings centroids, too: from there on candidates are proposed by cells, the same cells everywhere.
 """
 
 from __future__ import annotations
 
 import hashlib
+import struct
 import zlib
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import orjson
@@ -20,23 +22,26 @@ __all__ = ["EPOCH_KEY", "Epoch", "EpochChunk", "EpochPolicy", "epoch_chunks", "j
 
 EPOCH_KEY = b"\x00epoch/"  # no identity begins with it: a source is printable
 CHUNK_BYTES = 400_000
-MAX_WEIGHT = 255
+MAX_LISTS = 1 << 15
+_SIZES = struct.Struct("<III")  # buckets, lists, dimension
 
 
 @dataclass(frozen=True, slots=True)
 class Epoch:
-    """The weights of the sketch from one offset of the catalogue on.
+    """What holds from one offset of the catalogue on.
 
     number: 1, 2, 3 ...; 0 is the time before the first, when all weights are equal.
     switch_at: the catalogue offset from which it holds (an epoch whose last part comes later holds from there).
     n: products counted.
     weights: (buckets,) uint8, sixteenths of the inverse document frequency log((n + 20) / (df + 1)), at least 1.
+    centroids: (lists, dim) int8, whose directions are meant; no lists while every search is exact.
     """
 
     number: int
     switch_at: int
     n: int
     weights: NDArray[np.uint8]
+    centroids: NDArray[np.int8] = field(default_factory=lambda: np.zeros((0, 0), np.int8))
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +74,8 @@ class EpochChunk:
 
 def epoch_chunks(epoch: Epoch) -> list[EpochChunk]:
     """An epoch in parts."""
-    packed = zlib.compress(epoch.weights.tobytes(), 6)
+    sizes = _SIZES.pack(len(epoch.weights), *epoch.centroids.shape)
+    packed = zlib.compress(sizes + epoch.weights.tobytes() + epoch.centroids.tobytes(), 1)
     token = hashlib.blake2b(packed, digest_size=8).hexdigest()
     pieces = [packed[i : i + CHUNK_BYTES] for i in range(0, len(packed), CHUNK_BYTES)] or [b""]
     return [
@@ -78,19 +84,29 @@ def epoch_chunks(epoch: Epoch) -> list[EpochChunk]:
     ]
 
 
-def join_chunks(chunks: Iterable[EpochChunk], buckets: int) -> Epoch | None:
-    """The epoch of these parts; None when a part is missing or the content is none."""
+def join_chunks(chunks: Iterable[EpochChunk], buckets: int, dim: int) -> Epoch | None:
+    """The epoch of these parts; None when a part is missing or the content is none.
+
+    dim: of centroids. Those of another dimension (of another encoder) are left out: a search is exact without.
+    """
     parts = sorted(chunks, key=lambda c: c.part)
     if not parts or [c.part for c in parts] != list(range(parts[0].parts)):
         return None
     try:
         unpacker = zlib.decompressobj()
-        weights = np.frombuffer(unpacker.decompress(b"".join(c.data for c in parts), buckets + 1), np.uint8)
-    except zlib.error:
+        content = unpacker.decompress(b"".join(c.data for c in parts), _SIZES.size + buckets + MAX_LISTS * dim + 1)
+        counted, lists, width = _SIZES.unpack_from(content)
+    except (zlib.error, struct.error):
         return None
-    if len(weights) != buckets or not weights.all():
+    if counted != buckets or len(content) < _SIZES.size + buckets:
         return None
-    return Epoch(parts[0].number, parts[0].switch_at, parts[0].n, weights)
+    weights = np.frombuffer(content, np.uint8, buckets, _SIZES.size)
+    if not weights.all():
+        return None
+    if width != dim or len(content) != _SIZES.size + buckets + lists * dim:
+        lists = 0
+    centroids = np.frombuffer(content, np.int8, lists * dim, _SIZES.size + buckets).reshape(lists, dim)
+    return Epoch(parts[0].number, parts[0].switch_at, parts[0].n, weights, centroids)
 
 
 @dataclass(frozen=True, slots=True)

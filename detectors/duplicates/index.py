@@ -1,104 +1,293 @@
-"""Nearest rows by inner product, exact while the catalogue is small.
+"""Nearest rows by inner product: exact while the catalogue is small, then proposed by cells and scored exactly.
 
-Rows are whole numbers: unit vectors times `SCALE`, rounded. Every partial sum of a product of two rows stays below
-2**24, so float32 holds it exactly whatever the order of summation: any BLAS on any machine gives the same scores.
-Up to `FLAT_ROWS` rows the search is exact. Beyond that FAISS (IVF with 8-bit rows, trained anew in place at each
-fourfold growth) proposes candidates, whose scores are then computed from the same whole numbers: scores stay exact,
-but which candidates are proposed can differ between workers for a few records in a thousand.
+A row has two parts, the encoder's vector and the sketch, each as whole numbers in 8 bits. A product of two parts stays
+below 2**24, so float32 holds it exactly whatever the order of summation: any BLAS on any machine gives the same scores.
+The 8-bit rows are the truth; what FAISS keeps is a view of them that only proposes which rows to score.
+
+Cells are an inverted file over centroids that come with an epoch, the same for every worker, with codes of one or two
+bits a dimension (Gao and Long, RaBitQ, 2024) in FAISS's fast-scan layout. Rows are only ever added to it: what it
+proposes is scored with the rows as they are now, so a row that moved or went costs a place in the pool, nothing else.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import faiss
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["FLAT_ROWS", "SCALE", "RowIndex"]
+__all__ = [
+    "FLAT_ROWS",
+    "POINTS",
+    "Cells",
+    "Part",
+    "RowIndex",
+    "best",
+    "centroids_of",
+    "grown",
+    "lists_for",
+    "quantised",
+]
 
-SCALE = 4000
-FLAT_ROWS = 50_000
-_NPROBE = 16
-_POOL = 100
+FLAT_ROWS = 16_384  # products up to which an epoch has no centroids, and every search is exact
+NPROBE = 24
+POOL = 80
+_BITS = 1
+POINTS, _ITERATIONS = 24, 6  # of the training, per centroid
+_STEP = 512  # rows added to cells at once: what a writer may have to wait for
+_BLOCK = 4096  # rows turned into float32 at once
+_JUMP = 1 << 16  # rows from which an array is given room for 64 times as many
 _NONE = np.float32(-1e9)
 
 
-class RowIndex:
-    """Rows by number. A row that was never put or was dropped is all zeros; callers hide it by `hidden`."""
+def grown(array: NDArray[Any], rows: int) -> NDArray[Any]:
+    """The array with room for at least this many rows, zeros behind what it has.
 
-    def __init__(self, dim: int, *, flat_rows: int = FLAT_ROWS) -> None:
+    Room is given far ahead: pages of zeros take no memory before something is written there, and copying a large
+    array would stop the stream.
+    """
+    if rows <= len(array):
+        return array
+    room = max(1024, 2 * rows) if rows < _JUMP else 64 * rows
+    wider = np.zeros((room, *array.shape[1:]), array.dtype)
+    wider[: len(array)] = array
+    return wider
+
+
+class Part:
+    """One part of every row: whole numbers in 8 bits, and for each row sqrt(share) / length.
+
+    The score of two rows is the sum over their parts of product * weight * weight.
+    """
+
+    def __init__(self, dim: int, share: float) -> None:
         self.dim = dim
-        self._flat_rows = flat_rows
-        self._rows = np.zeros((0, dim), np.float32)
+        self._share = share
+        self.values = np.zeros((0, dim), np.int8)
+        self.weights = np.zeros(0, np.float32)
+
+    def room(self, rows: int) -> None:
+        """Have room for this many rows."""
+        self.values, self.weights = grown(self.values, rows), grown(self.weights, rows)
+
+    def put(self, rows: NDArray[np.intp], values: NDArray[np.int8]) -> None:
+        """Set these rows."""
+        self.room(int(rows.max()) + 1)
+        self.values[rows] = values
+        x = values.astype(np.float32)
+        square = np.einsum("ij,ij->i", x, x).astype(np.float64)  # whole numbers: exact in float32
+        self.weights[rows] = math.sqrt(self._share) / np.sqrt(np.where(square > 0, square, 1.0))
+
+    def clear(self, row: int) -> None:
+        """Make a row all zeros."""
+        if row < len(self.values):
+            self.values[row] = 0
+
+    def unit(self, rows: NDArray[np.intp]) -> NDArray[np.float32]:
+        """(m, dim) these parts times their weights."""
+        x = self.values[rows].astype(np.float32)
+        x *= self.weights[rows][:, None]
+        return x
+
+    def add_products(
+        self, queries: NDArray[np.float32], weights: NDArray[np.float32], out: NDArray[np.float32]
+    ) -> None:
+        """Add to out (b, n) the scores of whole-number queries (b, dim) with the first n rows."""
+        n = min(out.shape[1], len(self.values))
+        for i in range(0, n, _BLOCK):
+            j = min(n, i + _BLOCK)
+            product = queries @ self.values[i:j].astype(np.float32).T
+            product *= weights[:, None] * self.weights[i:j]
+            out[:, i:j] += product
+
+    def products_with(
+        self, queries: NDArray[np.float32], weights: NDArray[np.float32], rows: NDArray[np.intp]
+    ) -> NDArray[np.float32]:
+        """(b, m) the scores of whole-number queries (b, dim) with rows (b, m)."""
+        product: NDArray[np.float32]
+        product = np.matmul(self.values[rows].astype(np.float32), queries[:, :, None])[:, :, 0]
+        product *= weights[:, None] * self.weights[rows]
+        return product
+
+
+def quantised(unit: NDArray[np.float64]) -> NDArray[np.int8]:
+    """(m, dim) rows in 8 bits, each divided by its largest component."""
+    largest = np.abs(unit).max(axis=1, keepdims=True, initial=0.0)
+    return np.rint(unit * (127.0 / np.where(largest > 0, largest, 1.0))).astype(np.int8)
+
+
+def lists_for(rows: int) -> int:
+    """How many centroids a catalogue of this size is given: enough until it is four times as large."""
+    return 1 << max(4, math.floor(math.log2(8 * math.sqrt(rows))))
+
+
+def centroids_of(sample: NDArray[np.float32], lists: int) -> NDArray[np.int8]:
+    """(lists, dim) int8: spherical k-means of unit rows."""
+    kmeans = faiss.Kmeans(
+        sample.shape[1],
+        lists,
+        niter=_ITERATIONS,
+        spherical=True,
+        seed=1,
+        min_points_per_centroid=1,
+        max_points_per_centroid=POINTS,
+    )
+    faiss.omp_set_num_threads(1)  # of this thread: beside the stream, not instead of it
+    kmeans.train(sample)
+    return quantised(np.asarray(kmeans.centroids, np.float64))
+
+
+class Cells:
+    """An inverted file over given centroids, filled from the rows that wait in it.
+
+    `work` may run on another thread than everything else. centroids: (lists, dim) int8, of an epoch.
+    """
+
+    def __init__(self, centroids: NDArray[np.int8], unit: Callable[[NDArray[np.intp]], NDArray[np.float32]]) -> None:
+        lists, dim = centroids.shape
+        x = centroids.astype(np.float32)
+        x /= np.maximum(np.sqrt((x * x).sum(axis=1, keepdims=True)), 1e-9)
+        coarse: Any = faiss.IndexFlatIP(dim)
+        coarse.add(x)
+        if faiss.get_num_gpus():  # the centroids, which are most of the work of a search; never run so far
+            coarse = faiss.index_cpu_to_all_gpus(coarse)
+        self._coarse = coarse  # FAISS does not own it
+        self._index: Any = faiss.IndexIVFRaBitQFastScan(coarse, dim, lists, faiss.METRIC_INNER_PRODUCT, 32, True, _BITS)
+        self._index.train(x)
+        self._unit = unit
+        self._waiting: deque[NDArray[np.intp]] = deque()
+        self._lock = threading.Lock()
+        self.added = 0
+
+    def offer(self, rows: NDArray[np.intp]) -> None:
+        """Let these rows wait to be added; a row that is there already is there once more."""
+        for i in range(0, len(rows), _STEP):
+            self._waiting.append(rows[i : i + _STEP])
+
+    @property
+    def behind(self) -> bool:
+        """Whether rows wait."""
+        return bool(self._waiting)
+
+    def work(self, steps: int | None = None) -> None:
+        """Add the rows that wait, a few at a time, until none does. Two threads may do so together."""
+        while steps is None or steps > 0:
+            with self._lock:
+                try:
+                    rows = self._waiting.popleft()
+                except IndexError:
+                    return
+                threads = faiss.omp_get_max_threads()
+                faiss.omp_set_num_threads(1)  # beside the stream, not instead of it
+                self._index.add_with_ids(self._unit(rows), rows.astype(np.int64))
+                faiss.omp_set_num_threads(threads)
+                self.added += len(rows)
+            steps = None if steps is None else steps - 1
+
+    def dump(self) -> list[NDArray[Any]]:
+        """What `load` takes back. May run on another thread, and takes a second for a million rows."""
+        self.work()
+        with self._lock:
+            waiting = [np.zeros(0, np.intp), *self._waiting]
+            return [faiss.serialize_index(self._index), np.concatenate(waiting), np.array([self.added])]
+
+    def load(self, dumped: Sequence[NDArray[Any]]) -> None:
+        """Take back what `dump` gave. Raises: ValueError."""
+        index, waiting, added = dumped
+        try:
+            self._index = faiss.deserialize_index(index)
+        except RuntimeError as error:
+            raise ValueError(f"cells that do not read: {error}") from error
+        self.added = int(added[0])
+        self.offer(waiting)
+
+    def propose(self, queries: NDArray[np.float32], nprobe: int = NPROBE, pool: int = POOL) -> NDArray[np.intp]:
+        """(b, pool) rows near unit queries (b, dim), each once, -1 for none."""
+        self.work()
+        with self._lock:
+            self._index.nprobe = nprobe
+            _, rows = self._index.search(queries, pool)
+        rows.sort(axis=1)
+        rows[:, 1:][rows[:, 1:] == rows[:, :-1]] = -1
+        found: NDArray[np.intp] = rows.astype(np.intp)
+        return found
+
+
+class RowIndex:
+    """Rows by number. A row that was never put or was dropped is all zeros; callers hide it.
+
+    dense, sketch: the two parts. cells: None while every search is exact.
+    """
+
+    def __init__(self, dense: Part, sketch: Part) -> None:
+        self.dense, self.sketch = dense, sketch
+        self.cells: Cells | None = None
         self._n = 0
-        self._ivf: faiss.Index | None = None
-        self._retrain_at = flat_rows
 
     def __len__(self) -> int:
         return self._n
 
-    def put(self, rows: NDArray[np.intp], vectors: NDArray[np.float64]) -> None:
-        """Set these rows to these vectors, (m, dim) of length at most 1."""
-        if len(rows) == 0:
-            return
-        top = int(rows.max()) + 1
-        if top > len(self._rows):
-            grown = np.zeros((max(1024, top + top // 2), self.dim), np.float32)
-            grown[: self._n] = self._rows[: self._n]
-            self._rows = grown
-        self._n = max(self._n, top)
-        self._rows[rows] = np.rint(vectors * SCALE)
-        if self._ivf is not None:
-            self._ivf.remove_ids(faiss.IDSelectorBatch(rows.astype(np.int64)))
-            self._ivf.add_with_ids(self._rows[rows] / np.float32(SCALE), rows.astype(np.int64))
-        if self._n > self._retrain_at:
-            self.retrain()
-
-    def drop(self, row: int) -> None:
-        """Forget this row."""
-        self._rows[row] = 0
-        if self._ivf is not None:
-            self._ivf.remove_ids(faiss.IDSelectorBatch(np.array([row], np.int64)))
-
-    def retrain(self) -> None:
-        """Build the IVF index from the rows, if there are enough of them."""
-        if self._n <= self._flat_rows:
-            return
-        lists = 1 << round(math.log2(4 * math.sqrt(self._n)))
-        index = faiss.IndexIVFScalarQuantizer(
-            faiss.IndexFlatIP(self.dim), self.dim, lists, faiss.ScalarQuantizer.QT_8bit, faiss.METRIC_INNER_PRODUCT
-        )
-        index.cp.niter, index.cp.max_points_per_centroid, index.cp.spherical, index.cp.seed = 6, 40, True, 1
-        rng = np.random.default_rng(1)
-        sample = np.sort(rng.choice(self._n, min(self._n, 40 * lists), replace=False))
-        index.train(self._rows[sample] / np.float32(SCALE))
-        for i in range(0, self._n, 8192):
-            ids = np.arange(i, min(self._n, i + 8192))
-            index.add_with_ids(self._rows[ids] / np.float32(SCALE), ids.astype(np.int64))
-        index.nprobe = _NPROBE
-        self._ivf, self._retrain_at = index, 4 * self._n
-
-    def rows(self, rows: NDArray[np.intp]) -> NDArray[np.float32]:
-        """These rows as they are stored: whole numbers."""
-        return self._rows[rows]
-
-    def products(self, queries: NDArray[np.float32]) -> NDArray[np.float32]:
-        """(b, rows) inner products of stored-form queries with every row."""
-        return np.asarray(queries @ self._rows[: self._n].T)
-
     @property
     def exact(self) -> bool:
         """Whether a search looks at every row."""
-        return self._ivf is None
+        return self.cells is None
 
-    def propose(self, queries: NDArray[np.float32]) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
-        """Beyond `FLAT_ROWS`: (b, pool) rows, -1 for none, and their inner products."""
-        assert self._ivf is not None
-        _, rows = self._ivf.search(queries / np.float32(SCALE), _POOL)
-        scores = np.matmul(self._rows[np.maximum(rows, 0)], queries[:, :, None])[:, :, 0]
-        return rows.astype(np.intp), np.where(rows >= 0, scores, _NONE)
+    def put(self, rows: NDArray[np.intp], dense: NDArray[np.int8], sketches: NDArray[np.int8]) -> None:
+        """Set these rows."""
+        if len(rows) == 0:
+            return
+        self._n = max(self._n, int(rows.max()) + 1)
+        self.dense.put(rows, dense)
+        self.sketch.put(rows, sketches)
+        if self.cells is not None:
+            self.cells.offer(rows)
+
+    def resize(self, rows: int) -> None:
+        """Have this many rows, whose parts were set from outside."""
+        self._n = rows
+        self.dense.room(rows)
+        self.sketch.room(rows)
+
+    def drop(self, row: int) -> None:
+        """Forget this row."""
+        self.dense.clear(row)
+        self.sketch.clear(row)
+
+    def products(self, rows: NDArray[np.intp], before: Part | None = None) -> NDArray[np.float32]:
+        """(b, n) scores of these rows with every row. before: the sketches to use instead."""
+        sketch = self.sketch if before is None else before
+        out = np.zeros((len(rows), self._n), np.float32)
+        for part in (self.dense, sketch):
+            part.add_products(part.values[rows].astype(np.float32), part.weights[rows], out)
+        return out
+
+    def propose(self, rows: NDArray[np.intp]) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
+        """Where there are cells: (b, pool) rows near these rows, -1 for none, and their scores."""
+        assert self.cells is not None
+        found = self.cells.propose(self.unit(rows))
+        return found, self.scores(rows, found)
+
+    def scores(
+        self, rows: NDArray[np.intp], others: NDArray[np.intp], before: Part | None = None
+    ) -> NDArray[np.float32]:
+        """(b, m) scores of these rows with others (b, m); -1e9 where that is negative."""
+        there = np.maximum(others, 0)
+        if before is not None:
+            before.room(len(self.sketch.values))
+        out = np.zeros(others.shape, np.float32)
+        for part in (self.dense, self.sketch if before is None else before):
+            out += part.products_with(part.values[rows].astype(np.float32), part.weights[rows], there)
+        out[others < 0] = _NONE
+        return out
+
+    def unit(self, rows: NDArray[np.intp], sketch: Part | None = None) -> NDArray[np.float32]:
+        """(m, dim) the one vector of each row, of unit length. sketch: the sketches to use instead."""
+        return np.hstack((self.dense.unit(rows), (sketch or self.sketch).unit(rows)))
 
 
 def best(

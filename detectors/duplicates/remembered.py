@@ -63,7 +63,7 @@ class RememberedNeighbours:
                 self._found.move_to_end(identity)
         hits = view.search(searched, self._k, clean=clean)
         for row, line in enumerate(hits.neighbours.tolist()):
-            names = tuple(view.entry_at(neighbour).identity for neighbour in line if neighbour >= 0)
+            names = tuple(view.identity_at(neighbour) for neighbour in line if neighbour >= 0)
             self._found[searched[row]] = _Found(names, hits.scores[row], hits.dense[row], size, epoch)
             self._found.move_to_end(searched[row])
         found = [self._found[identity] for identity in identities]

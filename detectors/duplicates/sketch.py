@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["BUCKETS", "SKETCH_DIM", "document_weights", "flat_weights", "grams", "sketch"]
+__all__ = ["BUCKETS", "SKETCH_DIM", "GramCounts", "document_weights", "flat_weights", "gram_counts", "grams", "sketch"]
 
 SKETCH_DIM = 256
 _BITS = 20
@@ -96,21 +97,54 @@ def grams(texts: Sequence[str]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     return bucket, np.concatenate(rows).astype(np.intp)
 
 
-def sketch(texts: Sequence[str], weights: NDArray[np.uint8]) -> NDArray[np.float64]:
+@dataclass(frozen=True, slots=True)
+class GramCounts:
+    """The grams of n texts, each once for each text that has it. bucket, row, times: (m,), sorted by row and bucket."""
+
+    n: int
+    bucket: NDArray[np.intp]
+    row: NDArray[np.intp]
+    times: NDArray[np.intp]
+
+    def add_to(self, frequencies: NDArray[np.int32], sign: int = 1) -> None:
+        """Add these texts to document frequencies (BUCKETS,), or take them away with a sign of -1."""
+        bucket = np.sort(self.bucket)
+        first = _firsts(bucket)
+        frequencies[bucket[first]] += sign * np.diff(first, append=len(bucket)).astype(np.int32)
+
+    def of(self, rows: NDArray[np.intp]) -> GramCounts:
+        """Those of some texts, given in rising order."""
+        place = np.full(self.n, -1, np.intp)
+        place[rows] = np.arange(len(rows))
+        kept = place[self.row] >= 0
+        return GramCounts(len(rows), self.bucket[kept], place[self.row[kept]], self.times[kept])
+
+
+def gram_counts(texts: Sequence[str]) -> GramCounts:
+    """Count the grams of folded texts."""
+    bucket, row = grams(texts) if len(texts) else (np.zeros(0, np.intp), np.zeros(0, np.intp))
+    key = np.sort((row << _BITS) | bucket)
+    first = _firsts(key)
+    return GramCounts(
+        len(texts), key[first] & (BUCKETS - 1), key[first] >> _BITS, np.diff(first, append=len(key)).astype(np.intp)
+    )
+
+
+def _firsts(ordered: NDArray[np.intp]) -> NDArray[np.intp]:
+    """Where a new value begins."""
+    if not len(ordered):
+        return np.zeros(0, np.intp)
+    return np.flatnonzero(np.concatenate((np.ones(1, bool), ordered[1:] != ordered[:-1])))
+
+
+def sketch(counts: GramCounts, weights: NDArray[np.uint8]) -> NDArray[np.float64]:
     """(n, SKETCH_DIM) unit rows (zero for a text without a gram), the same bits on every machine.
 
     weights: (BUCKETS,) uint8, of an epoch.
     """
-    n = len(texts)
-    if n == 0:
-        return np.zeros((0, SKETCH_DIM))
-    bucket, row = grams(texts)
-    key = np.sort((row << _BITS) | bucket)
-    first = np.flatnonzero(np.concatenate((np.ones(1, bool), key[1:] != key[:-1]))) if len(key) else key
-    times = np.diff(first, append=len(key))
-    bucket, row = key[first] & (BUCKETS - 1), key[first] >> _BITS
-    weight = weights[bucket].astype(np.int64) * _TF[np.minimum(times, 255)] * _SIGN[bucket]
-    cell = row * SKETCH_DIM + _COLUMN[bucket]
+    n, bucket = counts.n, counts.bucket
+    weight = weights[bucket].astype(np.int64) * _TF[np.minimum(counts.times, 255)] * _SIGN[bucket]
+    cell = counts.row * SKETCH_DIM + _COLUMN[bucket]
     z: NDArray[np.float64] = np.bincount(cell, weight.astype(np.float64), n * SKETCH_DIM).astype(np.float64)
     z = z.reshape(n, SKETCH_DIM)
     norm = np.sqrt((z * z).sum(axis=1))  # sums of integers below 2**53: exact in whatever order
@@ -123,14 +157,8 @@ def flat_weights() -> NDArray[np.uint8]:
     return np.full(BUCKETS, _STEPS, np.uint8)
 
 
-def document_weights(batches: Sequence[Sequence[str]]) -> NDArray[np.uint8]:
-    """Weights from the document frequencies of these texts: sixteenths of log((n + 20) / (df + 1))."""
-    df = np.zeros(BUCKETS, np.int64)
-    n = 0
-    for texts in batches:
-        bucket, row = grams(texts)
-        df += np.bincount(np.unique((row << _BITS) | bucket) & (BUCKETS - 1), minlength=BUCKETS)
-        n += len(texts)
-    idf = math.log(n + 20) - np.log(df + 1.0)
+def document_weights(frequencies: NDArray[np.int32], n: int) -> NDArray[np.uint8]:
+    """(BUCKETS,) weights from document frequencies among n texts: sixteenths of log((n + 20) / (df + 1))."""
+    idf = math.log(n + 20) - np.log(frequencies + 1.0)
     weights: NDArray[np.uint8] = np.clip(np.rint(idf * _STEPS), 1, 255).astype(np.uint8)
     return weights

@@ -16,8 +16,9 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,8 +26,28 @@ from numpy.typing import NDArray
 from detectors.duplicates.entry import Entry
 from detectors.duplicates.epoch import Epoch, EpochChunk, join_chunks
 from detectors.duplicates.evidence import EvidenceRows, compounds
-from detectors.duplicates.index import FLAT_ROWS, SCALE, RowIndex, best
-from detectors.duplicates.sketch import BUCKETS, SKETCH_DIM, document_weights, flat_weights, sketch
+from detectors.duplicates.index import (
+    FLAT_ROWS,
+    POINTS,
+    Cells,
+    Part,
+    RowIndex,
+    best,
+    centroids_of,
+    grown,
+    lists_for,
+    quantised,
+)
+from detectors.duplicates.sketch import (
+    BUCKETS,
+    SKETCH_DIM,
+    GramCounts,
+    document_weights,
+    flat_weights,
+    gram_counts,
+    sketch,
+)
+from detectors.duplicates.texts import MemoryTexts, Texts, facts_from, packed_facts
 from detectors.records import Facts, Neighbours, Version, split_identity
 from detectors.standardise.chinese import fold
 
@@ -34,12 +55,27 @@ __all__ = ["CANDIDATES", "CatalogueView", "Hits"]
 
 DENSE_SHARE = 0.3
 CANDIDATES = 10  # that the decision looks at, beside those that share a code
+_COLUMNS = ("_head", "_at", "_visible", "_prefix", "_source", "_first_seen", "_digest")
 _SHARED = 8  # candidates that share a code or GTIN and are not among the nearest
 _HIDDEN = np.iinfo(np.int64).max
 _NONE = np.float32(-1e9)
 _KEEP_SKETCHES = 50_000  # offsets after a switch during which the sketches of before are kept
 _BLOCK = 1 << 24  # products computed at once
+_AT_ONCE = 256  # products looked up at once
 _EMPTY = np.zeros(0, np.int8)
+_HEAD = np.dtype(
+    [
+        ("generation", "i8"),
+        ("offset", "i8"),
+        ("match_generation", "i8"),
+        ("match_offset", "i8"),
+        ("match_price", "f8"),
+        ("partition", "i4"),
+        ("revision", "i4"),
+        ("topic", "u2"),
+        ("encoder", "u2"),
+    ]
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,52 +102,102 @@ class _Before:
     """The sketches as they were before the newest switch."""
 
     switch: int
-    sketches: NDArray[np.float32]
+    sketches: Part
+
+
+@dataclass(slots=True)
+class _Next:
+    """An epoch that is to hold from a later offset on, and the sketches and cells that are made for it meanwhile.
+
+    done: rows below it have the epoch's sketch.
+    """
+
+    epoch: Epoch
+    sketches: Part
+    cells: Cells | None
+    done: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class EpochDraft:
+    """What an epoch follows from, taken from a view at once; `finish` does the work, on whatever thread.
+
+    n: products. frequencies: (buckets,), titles that have a gram. sample: (m, d + s) unit rows to train centroids on.
+    lists: how many centroids, 0 for none.
+    """
+
+    number: int
+    n: int
+    frequencies: NDArray[np.int32]
+    sample: NDArray[np.float32]
+    lists: int
+
+    def finish(self, switch_at: int) -> Epoch:
+        """The epoch, for the owner of links to publish."""
+        weights = document_weights(self.frequencies, self.n)
+        if not self.lists:
+            return Epoch(self.number, switch_at, self.n, weights)
+        return Epoch(self.number, switch_at, self.n, weights, centroids_of(self.sample, self.lists))
 
 
 class CatalogueView:
     """A full copy of the catalogue. Not thread-safe: apply and look up on one thread.
 
     encoder: the name of the encoder whose vectors are compared; entries of another are known but never found.
-    dense_dim: its dimension.
+    dense_dim: its dimension. flat_rows: products up to which epochs bring no centroids. texts: where the facts lie.
     stale: the products whose newest entry in the log is an old version, written by a worker that had lost its
     partition; see `stale_entries`.
     """
 
-    def __init__(self, encoder: str, dense_dim: int, *, flat_rows: int = FLAT_ROWS) -> None:
+    def __init__(self, encoder: str, dense_dim: int, *, flat_rows: int = FLAT_ROWS, texts: Texts | None = None) -> None:
         self.encoder, self.dense_dim = encoder, dense_dim
         self.position = 0
         self.stale: set[str] = set()
         self.epoch = Epoch(0, 0, 0, flat_weights())
         self.evidence = EvidenceRows()
-        self._index = RowIndex(dense_dim + SKETCH_DIM, flat_rows=flat_rows)
+        self._flat_rows = flat_rows
+        self._texts: Texts = MemoryTexts() if texts is None else texts
+        self._index = RowIndex(Part(dense_dim, DENSE_SHARE), Part(SKETCH_DIM, 1 - DENSE_SHARE))
         self._before: _Before | None = None
-        self._pending: Epoch | None = None
+        self._next: _Next | None = None
         self._chunks: dict[tuple[int, str], dict[int, EpochChunk]] = {}
-        self._slot: dict[str, int] = {}
+        self._frequencies = np.zeros(BUCKETS, np.int32)  # of the grams of all titles that are compared
+        self._rows_of: dict[str, int | dict[int, int]] = {}  # id -> its row, or source -> row where several have it
+        self._ids: list[str] = []
         self._free: list[int] = []
-        self._entries: list[Entry | None] = []
+        self._live = 0
         self._deleted: dict[str, Entry] = {}
-        self._by_id: dict[str, dict[str, None]] = {}
+        self._prefixes: dict[str, int] = {}  # what stands before the id of an identity -> number
+        self._prefix_names: list[str] = []
         self._sources: dict[str, int] = {}
-        self._vectors = np.zeros((0, dense_dim), np.int8)
+        self._topics: dict[str, int] = {}
+        self._topic_names: list[str] = []
+        self._encoders: dict[str, int] = {}
+        self._encoder_names: list[str] = []
+        self._foreign: dict[int, NDArray[np.int8]] = {}  # vectors of other encoders
+        self._head = np.zeros(0, _HEAD)
         self._at = np.zeros(0, np.int64)  # offset of the newest entry
         self._visible = np.zeros(0, np.int64)  # offset from which the row is seen; _HIDDEN for none
+        self._prefix = np.zeros(0, np.int32)
         self._source = np.zeros(0, np.int32)
         self._first_seen = np.zeros(0, np.int64)
         self._digest = np.zeros(0, np.int64)  # of the identity
+        self._counted = np.zeros(0, bool)  # whether its title is among the frequencies
+        self._held = np.zeros(0, bool)  # whether there is a product in the row
 
     # -- what it knows
 
     def __len__(self) -> int:
-        return len(self._slot)
+        return self._live
 
     def __contains__(self, identity: object) -> bool:
-        return identity in self._slot
+        return isinstance(identity, str) and self._row(identity) >= 0
 
     def identities(self) -> Iterable[str]:
         """The products, in no order that means anything."""
-        return self._slot.keys()
+        for found in self._rows_of.values():
+            for row in (found,) if isinstance(found, int) else found.values():
+                yield self.identity_at(row)
 
     def deleted(self) -> Iterable[str]:
         """The products that are known to be deleted."""
@@ -119,32 +205,34 @@ class CatalogueView:
 
     def version_of(self, identity: str) -> Version | None:
         """The newest version applied, also of a deleted product; None for one never seen."""
-        entry = self._newest(identity)
+        row = self._row(identity)
+        if row >= 0:
+            return self._version_at(row)
+        entry = self._deleted.get(identity)
         return None if entry is None else entry.version
 
     def entry(self, identity: str) -> Entry | None:
         """The newest entry, as it would be published again; of a deleted product its deletion."""
-        slot = self._slot.get(identity)
-        if slot is None:
+        row = self._row(identity)
+        if row < 0:
             return self._deleted.get(identity)
-        entry = self._entries[slot]
-        if entry is None or entry.encoder != self.encoder:
-            return entry
-        return replace(entry, vector=self._vectors[slot].copy())
+        vector = self._foreign.get(row)
+        return replace(self.entry_at(row), vector=self._index.dense.values[row].copy() if vector is None else vector)
 
     def peek(self, identity: str) -> Entry | None:
         """The newest entry as `entry` gives it, but without its vector: quicker."""
-        return self._newest(identity)
+        row = self._row(identity)
+        return self._deleted.get(identity) if row < 0 else self.entry_at(row)
 
     def vector(self, identity: str) -> NDArray[np.int8] | None:
         """(d,) int8, the vector of a product that the view holds and whose encoder is its own; else None."""
-        slot = self._slot.get(identity)
-        return None if slot is None or self._entry_at(slot).encoder != self.encoder else self._vectors[slot].copy()
+        row = self._row(identity)
+        return None if row < 0 or self._visible[row] == _HIDDEN else self._index.dense.values[row].copy()
 
     def facts(self, identity: str) -> Facts | None:
         """What is known of a product; None for one that is deleted or was never seen."""
-        slot = self._slot.get(identity)
-        return None if slot is None else self._entry_at(slot).facts
+        row = self._row(identity)
+        return None if row < 0 else self.facts_at(row)
 
     def stale_entries(self) -> list[Entry]:
         """The entries that the owners of their partitions must publish again, or compaction would keep the old ones."""
@@ -152,29 +240,58 @@ class CatalogueView:
 
     def by_product_id(self, product_id: str) -> str | None:
         """The identity with this id, where exactly one source has it: for events that name no source."""
-        found = self._by_id.get(product_id)
-        return next(iter(found)) if found is not None and len(found) == 1 else None
-
-    def _newest(self, identity: str) -> Entry | None:
-        slot = self._slot.get(identity)
-        return self._deleted.get(identity) if slot is None else self._entries[slot]
+        found = self._rows_of.get(product_id)
+        return self.identity_at(found) if isinstance(found, int) else None
 
     def entry_at(self, row: int) -> Entry:
         """The entry of a row of `Hits`, without its vector."""
-        return self._entry_at(row)
+        generation, offset, match_generation, match_offset, match_price, partition, revision, topic, encoder = (
+            self._head[row].item()
+        )
+        identity = self.identity_at(row)
+        return Entry(
+            identity,
+            self._topic_names[topic],
+            partition,
+            Version(generation, offset),
+            revision,
+            Version(match_generation, match_offset),
+            None if math.isnan(match_price) else match_price,
+            self._encoder_names[encoder],
+            _EMPTY,
+            facts_from(identity, self._texts.get(row)),
+        )
+
+    def facts_at(self, row: int) -> Facts:
+        """What is known of the product of a row of `Hits`."""
+        return facts_from(self.identity_at(row), self._texts.get(row))
+
+    def identity_at(self, row: int) -> str:
+        """The identity of the product of a row of `Hits`."""
+        return f"{self._prefix_names[self._prefix[row]]}{self._ids[row]}"
 
     def row_of(self, identity: str) -> int:
         """The row of a product that the view holds. Raises: KeyError."""
-        return self._slot[identity]
+        row = self._row(identity)
+        if row < 0:
+            raise KeyError(identity)
+        return row
 
     def offset_at(self, row: int) -> int:
         """The catalogue offset of the newest entry of a row of `Hits`."""
         return int(self._at[row])
 
-    def _entry_at(self, row: int) -> Entry:
-        entry = self._entries[row]
-        assert entry is not None
-        return entry
+    def _row(self, identity: str) -> int:
+        prefix, product_id = _halves(identity)
+        found = self._rows_of.get(product_id, -1)
+        number = self._prefixes.get(prefix, -1)
+        if isinstance(found, int):
+            return found if found >= 0 and self._prefix[found] == number else -1
+        return found.get(number, -1)
+
+    def _version_at(self, row: int) -> Version:
+        head = self._head[row]
+        return Version(int(head["generation"]), int(head["offset"]))
 
     # -- the log
 
@@ -183,178 +300,407 @@ class CatalogueView:
 
         position: the offset after the last record of the fetch, also of one that did not decode.
         """
-        changed: dict[int, bool] = {}  # row -> whether what matching reads changed
-        vectors: dict[int, NDArray[np.int8]] = {}
+        batch = _Applied()
         for offset, item in items:
-            if self._pending is not None and offset >= self._pending.switch_at:
-                self._flush(changed, vectors)
-                self._switch(self._pending)
+            if self._next is not None and offset >= self._next.epoch.switch_at:
+                self._flush(batch)
+                self._switch(self._next)
             if isinstance(item, EpochChunk):
                 self._collect(offset, item)
             else:
-                self._apply_one(offset, item, changed, vectors)
-        self._flush(changed, vectors)
+                self._apply_one(offset, item, batch)
+        self._flush(batch)
         self.position = max(self.position, position)
-        if self._pending is not None and self.position >= self._pending.switch_at:
-            self._switch(self._pending)
+        if self._next is not None and self.position >= self._next.epoch.switch_at:
+            self._switch(self._next)
         if self._before is not None and self.position > self._before.switch + _KEEP_SKETCHES:
             self._before = None
 
-    def _apply_one(
-        self, offset: int, entry: Entry, changed: dict[int, bool], vectors: dict[int, NDArray[np.int8]]
-    ) -> None:
+    def _apply_one(self, offset: int, entry: Entry, batch: _Applied) -> None:
         identity = entry.identity
-        old = self._newest(identity)
-        if old is not None and (entry.version, entry.revision) < (old.version, old.revision):
+        row = self._row(identity)
+        was = None
+        if row >= 0:
+            was = self._head[row].item()
+            newest: tuple[Version, int] | None = (Version(was[0], was[1]), was[6])
+        else:
+            gone = self._deleted.get(identity)
+            newest = None if gone is None else (gone.version, gone.revision)
+        if newest is not None and (entry.version, entry.revision) < newest:
             self.stale.add(identity)
             return
         if self.stale:
             self.stale.discard(identity)
-        slot = self._slot.get(identity)
         if entry.deleted:
             self._deleted[identity] = entry
-            if slot is not None:
-                self._remove(identity, slot)
-                changed.pop(slot, None)
-                vectors.pop(slot, None)
+            if row >= 0:
+                self._remove(identity, row, batch)
             return
         ours = entry.encoder == self.encoder and len(entry.vector) == self.dense_dim
-        if slot is None:
+        if was is None:
             self._deleted.pop(identity, None)
-            slot = self._add(identity)
+            row = self._add(identity)
             renewed = True
         else:
-            was = self._entry_at(slot)
-            renewed = was.match_version != entry.match_version or (was.encoder == self.encoder) != ours
+            renewed = (was[2], was[3]) != entry.match_version or (self._visible[row] != _HIDDEN) != ours
         if renewed:
+            self._uncount(row, batch)
             # Of an entry that carries an older match version the log no longer says when that was published
             # (compaction took it): everyone may see it, which repeats a link at most.
             known = entry.match_version == entry.version
-            self._visible[slot] = (offset if known else -1) if ours else _HIDDEN
-        self._at[slot] = offset
-        self._first_seen[slot] = entry.facts.first_seen
+            self._visible[row] = (offset if known else -1) if ours else _HIDDEN
+        self._at[row] = offset
+        self._first_seen[row] = entry.facts.first_seen
+        self._head[row] = (
+            *entry.version,
+            *entry.match_version,
+            math.nan if entry.match_price is None else entry.match_price,
+            entry.partition,
+            entry.revision,
+            _number(self._topics, self._topic_names, entry.topic),
+            _number(self._encoders, self._encoder_names, entry.encoder),
+        )
+        self._texts.put((row,), (packed_facts(entry.facts),))
+        self._foreign.pop(row, None)
         if ours:
-            vectors[slot] = entry.vector
-            entry = replace_vector(entry)
-        self._entries[slot] = entry
-        changed[slot] = renewed or changed.get(slot, False)
+            batch.vectors[row] = entry.vector
+        else:
+            self._foreign[row] = entry.vector
+        if renewed or row in batch.renewed:
+            batch.renewed[row] = entry
+        else:
+            batch.again[row] = None
 
     def _add(self, identity: str) -> int:
+        prefix, product_id = _halves(identity)
+        number = _number(self._prefixes, self._prefix_names, prefix)
         if self._free:
-            slot = self._free.pop()
+            row = self._free.pop()
+            self._ids[row] = product_id
         else:
-            slot = len(self._entries)
-            self._entries.append(None)
-            if slot >= len(self._at):
-                self._grow()
-        self._slot[identity] = slot
-        source, product_id = split_identity(identity)
-        self._by_id.setdefault(product_id, {})[identity] = None
-        self._source[slot] = self._sources.setdefault(source, len(self._sources))
+            row = len(self._ids)
+            self._ids.append(product_id)
+            if row >= len(self._at):
+                self._make_room(row + 1)
+        self._visible[row], self._counted[row], self._held[row] = _HIDDEN, False, True
+        self._prefix[row] = number
+        source = split_identity(identity)[0]
+        self._source[row] = self._sources.setdefault(source, len(self._sources))
         digest = hashlib.blake2b(identity.encode(errors="replace"), digest_size=8).digest()
-        self._digest[slot] = int.from_bytes(digest, "big", signed=True)
-        return slot
+        self._digest[row] = int.from_bytes(digest, "big", signed=True)
+        self._name_row(product_id, number, row)
+        return row
 
-    def _remove(self, identity: str, slot: int) -> None:
-        del self._slot[identity]
-        _, product_id = split_identity(identity)
-        same_id = self._by_id[product_id]
-        del same_id[identity]
-        if not same_id:
-            del self._by_id[product_id]
-        self._entries[slot] = None
-        self._visible[slot] = _HIDDEN
-        if slot < len(self._index):
-            self._index.drop(slot)
-        self.evidence.drop(slot)
-        self._free.append(slot)
+    def _make_room(self, rows: int) -> None:
+        for name in (*_COLUMNS, "_counted", "_held"):
+            setattr(self, name, grown(getattr(self, name), rows))
 
-    def _grow(self) -> None:
-        old, size = len(self._at), max(1024, 2 * len(self._at))
+    def _name_row(self, product_id: str, prefix: int, row: int) -> None:
+        found = self._rows_of.get(product_id)
+        if found is None:
+            self._rows_of[product_id] = row
+        elif isinstance(found, int):
+            self._rows_of[product_id] = {int(self._prefix[found]): found, prefix: row}
+        else:
+            found[prefix] = row
+        self._live += 1
 
-        def wider(x: NDArray[np.generic], fill: int) -> NDArray[np.generic]:
-            y = np.full((size, *x.shape[1:]), fill, x.dtype)
-            y[:old] = x
-            return y
+    def _remove(self, identity: str, row: int, batch: _Applied) -> None:
+        self._uncount(row, batch)
+        batch.forget(row)
+        _, product_id = _halves(identity)
+        found = self._rows_of[product_id]
+        if isinstance(found, int):
+            del self._rows_of[product_id]
+        else:
+            del found[int(self._prefix[row])]
+            if len(found) == 1:
+                (self._rows_of[product_id],) = found.values()
+        self._live -= 1
+        self._empty(row)
 
-        self._vectors = wider(self._vectors, 0)  # type: ignore[assignment]  # the dtype is x's own
-        self._at = wider(self._at, -1)  # type: ignore[assignment]  # the dtype is x's own
-        self._visible = wider(self._visible, _HIDDEN)  # type: ignore[assignment]  # the dtype is x's own
-        self._source = wider(self._source, -1)  # type: ignore[assignment]  # the dtype is x's own
-        self._first_seen = wider(self._first_seen, 0)  # type: ignore[assignment]  # the dtype is x's own
-        self._digest = wider(self._digest, 0)  # type: ignore[assignment]  # the dtype is x's own
+    def _empty(self, row: int) -> None:
+        """Leave a row without a product."""
+        self._ids[row] = ""
+        self._visible[row], self._held[row] = _HIDDEN, False
+        self._foreign.pop(row, None)
+        self._texts.drop(row)
+        self._index.drop(row)
+        if self._next is not None:
+            self._next.sketches.clear(row)
+        self.evidence.drop(row)
+        self._free.append(row)
 
-    def _flush(self, changed: dict[int, bool], vectors: dict[int, NDArray[np.int8]]) -> None:
+    def _uncount(self, row: int, batch: _Applied) -> None:
+        """Take the title that a row had out of the frequencies."""
+        if self._counted[row]:
+            self._counted[row] = False
+            batch.uncounted.append(self._title(row))
+
+    def _title(self, row: int) -> str:
+        return fold(self.facts_at(row).title)
+
+    def _flush(self, batch: _Applied) -> None:
         """Compute the rows of what was applied."""
-        fresh = [slot for slot, renewed in changed.items() if renewed]
-        if fresh:
-            entries = [self._entry_at(slot) for slot in fresh]
+        if batch.uncounted:
+            gram_counts(_sketched(batch.uncounted)).add_to(self._frequencies, -1)
+        if batch.renewed:
+            fresh = list(batch.renewed)
+            entries = list(batch.renewed.values())
             folded = [fold(entry.facts.title) for entry in entries]
             self.evidence.put(fresh, folded, [e.facts for e in entries], [e.match_price for e in entries])
-            mine = [(slot, text) for slot, text in zip(fresh, folded, strict=True) if slot in vectors]
+            mine = [(row, text) for row, text in zip(fresh, folded, strict=True) if row in batch.vectors]
             if mine:
-                rows = np.array([slot for slot, _ in mine], np.intp)
-                dense = np.stack([vectors[slot] for slot, _ in mine])
-                self._put(rows, dense, [text for _, text in mine])
-        again = [slot for slot, renewed in changed.items() if not renewed and slot in vectors]
+                rows = np.array([row for row, _ in mine], np.intp)
+                counts = gram_counts(_sketched([text for _, text in mine]))
+                counts.add_to(self._frequencies)
+                self._counted[rows] = True
+                self._put(rows, np.stack([batch.vectors[row] for row, _ in mine]), counts)
+        again = [row for row in batch.again if row in batch.vectors and row not in batch.renewed]
         if again:
             rows = np.array(again, np.intp)
-            dense = np.stack([vectors[slot] for slot in again])
-            moved = (dense != self._vectors[rows]).any(axis=1)
+            dense = np.stack([batch.vectors[row] for row in again])
+            moved = (dense != self._index.dense.values[rows]).any(axis=1)
             if moved.any():
-                titles = [fold(self._entry_at(slot).facts.title) for slot in rows[moved].tolist()]
-                self._put(rows[moved], dense[moved], titles)
-        changed.clear()
-        vectors.clear()
+                rows = rows[moved]
+                self._put(rows, dense[moved], gram_counts(_sketched([self._title(row) for row in rows.tolist()])))
+        batch.clear()
 
-    def _put(self, rows: NDArray[np.intp], dense: NDArray[np.int8], folded: Sequence[str]) -> None:
-        self._vectors[rows] = dense
-        sketches = sketch(_sketched(folded), self.epoch.weights)
-        self._index.put(rows, _combined(dense, sketches))
+    def _put(self, rows: NDArray[np.intp], dense: NDArray[np.int8], counts: GramCounts) -> None:
+        self._index.put(rows, dense, quantised(sketch(counts, self.epoch.weights)))
+        coming = self._next
+        if coming is None:
+            return
+        # Rows that are to be sketched anew later are sketched then.
+        done = np.flatnonzero(rows < coming.done)
+        if len(done):
+            coming.sketches.put(rows[done], quantised(sketch(counts.of(done), coming.epoch.weights)))
+            if coming.cells is not None:
+                coming.cells.offer(rows[done])
 
     # -- epochs
 
     def _collect(self, offset: int, chunk: EpochChunk) -> None:
-        newest = self.epoch if self._pending is None else self._pending
+        newest = self.epoch if self._next is None else self._next.epoch
         if chunk.number <= newest.number:
             return
         parts = self._chunks.setdefault((chunk.number, chunk.token), {})
         parts[chunk.part] = chunk
-        epoch = join_chunks(parts.values(), BUCKETS)
+        epoch = join_chunks(parts.values(), BUCKETS, self.dense_dim + SKETCH_DIM)
         if epoch is None:
             return
         self._chunks = {key: value for key, value in self._chunks.items() if key[0] > epoch.number}
-        self._pending = replace(epoch, switch_at=max(epoch.switch_at, offset + 1))
+        epoch = replace(epoch, switch_at=max(epoch.switch_at, offset + 1))
+        sketches, cells = Part(SKETCH_DIM, 1 - DENSE_SHARE), None
+        if len(epoch.centroids):
+            cells = Cells(epoch.centroids, lambda rows: self._index.unit(rows, sketches))
+        self._next = _Next(epoch, sketches, cells)
 
-    def _switch(self, epoch: Epoch) -> None:
-        """Sketch every row again with the weights of this epoch."""
-        n = len(self._index)
-        sketches = self._index.rows(np.arange(n))[:, self.dense_dim :].copy()
-        self._before = _Before(epoch.switch_at, sketches)
-        self.epoch, self._pending = epoch, None
-        live = np.flatnonzero(self._visible[: len(self._entries)] != _HIDDEN)
-        for i in range(0, len(live), 4096):
-            rows = live[i : i + 4096]
-            self._put(rows, self._vectors[rows], [fold(self._entry_at(r).facts.title) for r in rows.tolist()])
-        self._index.retrain()
+    def prepare(self, rows: int) -> bool:
+        """Sketch up to this many rows for the epoch that is to come; whether some are left.
+
+        Called now and then while the stream goes on, so that little is left to do at the switch.
+        """
+        coming, n = self._next, len(self._index)
+        if coming is None:
+            return False
+        last = min(n, coming.done + rows)
+        live = np.flatnonzero(self._visible[coming.done : last] != _HIDDEN) + coming.done
+        if len(live):
+            counts = gram_counts(_sketched([self._title(row) for row in live.tolist()]))
+            coming.sketches.put(live, quantised(sketch(counts, coming.epoch.weights)))
+            if coming.cells is not None:
+                coming.cells.offer(live)
+        coming.done = last
+        return last < n
+
+    @property
+    def switching(self) -> bool:
+        """Whether an epoch is known that does not hold yet."""
+        return self._next is not None
+
+    @property
+    def cells(self) -> Cells | None:
+        """The cells that rows wait for: those of the epoch to come, else of this one. `work` may be called anywhere."""
+        return self._index.cells if self._next is None else self._next.cells
+
+    def _switch(self, coming: _Next) -> None:
+        """From here on this epoch holds."""
+        while self.prepare(4096):
+            pass
+        index, n = self._index, len(self._index)
+        coming.sketches.room(n)
+        self._before = _Before(coming.epoch.switch_at, index.sketch) if coming.cells is None else None
+        self.epoch, self._next = coming.epoch, None
+        index.sketch, index.cells = coming.sketches, coming.cells
+
+    def draft_epoch(self) -> EpochDraft:
+        """What the next epoch follows from, counted over the titles of this view; for the owner of links."""
+        newest = self.epoch if self._next is None else self._next.epoch
+        rows = np.flatnonzero(self._visible[: len(self._index)] != _HIDDEN)
+        lists = lists_for(len(rows)) if len(rows) >= self._flat_rows else 0
+        sample = np.zeros((0, 0), np.float32)
+        if lists:
+            some = np.random.default_rng(1).choice(rows, min(len(rows), POINTS * lists), replace=False)
+            some.sort()
+            sample = self._index.unit(some)
+        return EpochDraft(newest.number + 1, len(rows), self._frequencies.copy(), sample, lists)
 
     def make_epoch(self, margin: int) -> Epoch:
-        """The next epoch, counted over the titles of this view, for the owner of links to publish.
+        """The next epoch at once, as `draft_epoch` and `finish` give it.
 
         margin: how many offsets after this view's position it is to hold; what is published meanwhile should fit in.
         """
-        rows = [slot for slot in sorted(self._slot.values()) if self._visible[slot] != _HIDDEN]
-        batches = [
-            _sketched([fold(self._entry_at(slot).facts.title) for slot in rows[i : i + 4096]])
-            for i in range(0, len(rows), 4096)
-        ]
-        number = (self.epoch if self._pending is None else self._pending).number + 1
-        return Epoch(number, self.position + margin, len(rows), document_weights(batches))
+        return self.draft_epoch().finish(self.position + margin)
 
     @property
     def counted(self) -> int:
         """Products that the newest epoch counted, also of one that does not hold yet; 0 before the first."""
-        return (self.epoch if self._pending is None else self._pending).n
+        return (self.epoch if self._next is None else self._next.epoch).n
+
+    # -- snapshots
+
+    @property
+    def rows(self) -> int:
+        """Rows, those without a product among them."""
+        return len(self._ids)
+
+    def block(self, first: int, last: int) -> list[NDArray[Any]]:
+        """Everything about the rows from first to before last, to be given to `restore`.
+
+        The blocks of one snapshot may be taken one after another while the log goes on: who restores them applies the
+        log again from where the first was taken, and what is there already changes nothing.
+        """
+        rows = np.flatnonzero(self._held[first : min(last, self.rows)]) + first
+        parts = [self._index.dense, self._index.sketch, *([self._before.sketches] if self._before else [])]
+        for part in parts:
+            part.room(self.rows)
+        numbers = rows.tolist()
+        foreign = [self._foreign.get(row, _EMPTY) for row in numbers]
+        return [
+            rows,
+            *(getattr(self, name)[rows] for name in _COLUMNS),
+            *_joined([self._ids[row].encode("utf-8", "surrogatepass") for row in numbers]),
+            *_joined([self._texts.get(row) for row in numbers]),
+            *_joined([vector.tobytes() for vector in foreign]),
+            *(array[rows] for part in parts for array in (part.values, part.weights)),
+        ]
+
+    def rest(self) -> tuple[dict[str, Any], list[NDArray[Any]]] | None:
+        """What is of no row, ready for JSON and as arrays; None while an epoch is about to hold."""
+        if self._next is not None:
+            return None
+        epoch = self.epoch
+        gone = [
+            (e.identity, e.topic, e.partition, *e.version, e.revision, *e.match_version) for e in self._deleted.values()
+        ]
+        chunks = [chunk.encode()[1].hex() for parts in self._chunks.values() for chunk in parts.values()]
+        tables = {
+            "epoch": (epoch.number, epoch.switch_at, epoch.n),
+            "before": None if self._before is None else self._before.switch,
+            "chunks": chunks,
+            "rows": self.rows,
+            "indexed": len(self._index),
+            "prefixes": self._prefix_names,
+            "sources": list(self._sources),
+            "topics": self._topic_names,
+            "encoders": self._encoder_names,
+            "stale": sorted(self.stale),
+            "deleted": gone,
+        }
+        return tables, [epoch.weights, epoch.centroids, self._frequencies.copy()]
+
+    def restore(
+        self,
+        position: int,
+        tables: Mapping[str, Any],
+        arrays: Sequence[NDArray[Any]],
+        blocks: Iterable[Sequence[NDArray[Any]]],
+        cells: Sequence[NDArray[Any]] = (),
+    ) -> None:
+        """Take back, in a new view, what `rest`, `block` and `Cells.dump` gave.
+
+        position: of the view when the first of them was taken. Raises: ValueError, KeyError, TypeError or IndexError
+        for what they did not give; the view is of no use then.
+        """
+        number, switch_at, n = tables["epoch"]
+        weights, centroids, frequencies = arrays
+        self.epoch = Epoch(number, switch_at, n, weights, centroids)
+        self._frequencies[:] = frequencies
+        for name in tables["prefixes"]:
+            _number(self._prefixes, self._prefix_names, name)
+        for name in tables["topics"]:
+            _number(self._topics, self._topic_names, name)
+        for name in tables["encoders"]:
+            _number(self._encoders, self._encoder_names, name)
+        self._sources = {name: i for i, name in enumerate(tables["sources"])}
+        self._ids = [""] * tables["rows"]
+        self._make_room(tables["rows"])
+        self._visible[: tables["rows"]] = _HIDDEN
+        if tables["before"] is not None:
+            self._before = _Before(tables["before"], Part(SKETCH_DIM, 1 - DENSE_SHARE))
+        for block in blocks:
+            self._restore_block(block)
+        for identity, topic, partition, generation, offset, revision, *match in tables["deleted"]:
+            version = Version(generation, offset)
+            entry = Entry(identity, topic, partition, version, revision, Version(*match), deleted=True)
+            row = self._row(identity)
+            if row >= 0 and (version, revision) >= (self._version_at(row), int(self._head[row]["revision"])):
+                self._remove(identity, row, _Applied())
+                row = -1
+            if row < 0:
+                self._deleted[identity] = entry
+        for chunk in tables["chunks"]:
+            self._collect(0, EpochChunk.decode(bytes.fromhex(chunk)))
+        self._free = np.flatnonzero(~self._held[: self.rows])[::-1].tolist()
+        self._index.resize(tables["indexed"])
+        if len(centroids):
+            self._index.cells = Cells(centroids, self._index.unit)
+            if cells:
+                self._index.cells.load(cells)
+            else:
+                self._index.cells.offer(np.flatnonzero(self._visible[: self.rows] != _HIDDEN))
+        self.stale = set(tables["stale"])
+        self.position = position
+
+    def _restore_block(self, block: Sequence[NDArray[Any]]) -> None:
+        rows, rest = block[0], list(block[1:])
+        if not len(rows):
+            return
+        for name in _COLUMNS:
+            getattr(self, name)[rows] = rest.pop(0)
+        ids, texts, foreign = (_split(rest.pop(0), rest.pop(0)) for _ in range(3))
+        numbers = rows.tolist()
+        self._held[rows] = True
+        self._counted[rows] = self._visible[rows] != _HIDDEN
+        self._texts.put(numbers, texts)
+        parts = [self._index.dense, self._index.sketch, *([self._before.sketches] if self._before else [])]
+        for part in parts:
+            part.room(self.rows)
+            part.values[rows], part.weights[rows] = rest.pop(0), rest.pop(0)
+        facts: list[Facts] = []
+        for row, raw, text, vector in zip(numbers, ids, texts, foreign, strict=True):
+            self._ids[row] = raw.decode("utf-8", "surrogatepass")
+            if vector:
+                self._foreign[row] = np.frombuffer(vector, np.int8)
+            facts.append(facts_from(self.identity_at(row), text))
+        prices = self._head["match_price"][rows]
+        self.evidence.put(
+            numbers,
+            [fold(fact.title) for fact in facts],
+            facts,
+            [None if math.isnan(price) else price for price in prices.tolist()],
+        )
+        for row in numbers:
+            identity = self.identity_at(row)
+            other = self._row(identity)
+            if other >= 0:  # it moved to another row between two blocks
+                newer = [(self._version_at(r), int(self._head[r]["revision"])) for r in (row, other)]
+                if newer[0] <= newer[1]:
+                    self._empty(row)
+                    continue
+                self._remove(identity, other, _Applied())
+            self._name_row(self._ids[row], int(self._prefix[row]), row)
 
     # -- lookups
 
@@ -364,13 +710,14 @@ class CatalogueView:
 
     def neighbours(self, hits: Hits) -> Neighbours:
         """What a search found, as detectors see it."""
-        facts = [[self._entry_at(row).facts for row in line if row >= 0] for line in hits.neighbours.tolist()]
+        facts = [[self.facts_at(row) for row in line if row >= 0] for line in hits.neighbours.tolist()]
         return Neighbours(facts, hits.scores, hits.dense)
 
-    def search(self, identities: Sequence[str], k: int = 24, *, clean: bool = False) -> Hits:
+    def search(self, identities: Sequence[str], k: int = 24, *, clean: bool = False, exact: bool = False) -> Hits:
         """Search for neighbours and candidates of these products at once.
 
-        clean: of two records of one source neither is a candidate for the other.
+        clean: of two records of one source neither is a candidate for the other. exact: look at every row even where
+        there are cells.
         """
         row = np.array([self._own_row(identity) for identity in identities], np.intp)
         n = len(row)
@@ -381,25 +728,22 @@ class CatalogueView:
         similarity = np.full((n, CANDIDATES + _SHARED), -1, np.float32)
         asked = np.flatnonzero(row >= 0)
         before = np.zeros(len(asked), bool)
-        if self._before is not None and self._index.exact:
+        if self._before is not None:
             before = self._at[row[asked]] < self._before.switch
-        step = max(1, _BLOCK // max(1, len(self._index)))
+        exact = exact or self._index.exact
+        step = max(1, _BLOCK // max(1, len(self._index))) if exact else _AT_ONCE
         for group, old in ((asked[~before], False), (asked[before], True)):
             for i in range(0, len(group), step):
                 part = group[i : i + step]
-                self._search(part, row[part], k, clean, old, neighbours, scores, candidates, similarity)
+                before_then = self._before.sketches if old and self._before is not None else None
+                found = self._index.products(row[part], before_then) if exact else None
+                self._search(part, row[part], k, clean, found, before_then, neighbours, scores, candidates, similarity)
         dense = self._dense(row, neighbours)
         return Hits(identities, row, neighbours, scores, dense, candidates, similarity)
 
     def _own_row(self, identity: str) -> int:
-        slot = self._slot.get(identity, -1)
-        return slot if slot >= 0 and self._visible[slot] != _HIDDEN else -1
-
-    def _queries(self, rows: NDArray[np.intp], old: bool) -> NDArray[np.float32]:
-        queries = self._index.rows(rows)
-        if old and self._before is not None:
-            queries[..., self.dense_dim :] = self._before.sketches[rows]
-        return queries
+        row = self._row(identity)
+        return row if row >= 0 and self._visible[row] != _HIDDEN else -1
 
     def _search(
         self,
@@ -407,23 +751,23 @@ class CatalogueView:
         rows: NDArray[np.intp],
         k: int,
         clean: bool,
-        old: bool,
+        products: NDArray[np.float32] | None,
+        before: Part | None,
         neighbours: NDArray[np.intp],
         scores: NDArray[np.float32],
         candidates: NDArray[np.intp],
         similarity: NDArray[np.float32],
     ) -> None:
-        queries = self._queries(rows, old)
+        """products: with all rows, where the search is exact. before: the sketches of before, where they hold."""
         limit = self._at[rows]
-        if self._index.exact:
-            products = self._all_products(queries, old)
+        if products is not None:
             n = products.shape[1]
             late = np.flatnonzero(self._visible[:n] >= limit.min())
             products[:, late] = np.where(self._visible[late] >= limit[:, None], _NONE, products[:, late])
             products[np.arange(len(rows)), rows] = _NONE
             columns = np.broadcast_to(np.arange(n), products.shape)
         else:
-            columns, products = self._index.propose(queries)
+            columns, products = self._index.propose(rows)
             hidden = (self._visible[columns] >= limit[:, None]) | (columns == rows[:, None]) | (columns < 0)
             products = np.where(hidden, _NONE, products)
         self._keep(part, products, columns, k, neighbours, scores)
@@ -435,17 +779,7 @@ class CatalogueView:
             similarity[part, :CANDIDATES] = scores[part, :CANDIDATES]
         else:
             self._keep(part, products, columns, CANDIDATES, candidates, similarity)
-        self._add_sharing(part, rows, queries, clean, old, candidates, similarity)
-
-    def _all_products(self, queries: NDArray[np.float32], old: bool) -> NDArray[np.float32]:
-        if not old or self._before is None:
-            return self._index.products(queries)
-        products = self._index.products(
-            np.hstack((queries[:, : self.dense_dim], np.zeros((len(queries), SKETCH_DIM), np.float32)))
-        )
-        n = len(self._before.sketches)
-        products[:, :n] += queries[:, self.dense_dim :] @ self._before.sketches.T
-        return products
+        self._add_sharing(part, rows, clean, before, candidates, similarity)
 
     def _keep(
         self,
@@ -470,20 +804,19 @@ class CatalogueView:
         there = value > _NONE
         width = row.shape[1]
         rows_out[part, :width] = np.where(there, row, -1)
-        scores_out[part, :width] = np.where(there, value / np.float32(SCALE * SCALE), np.float32(-1))
+        scores_out[part, :width] = np.where(there, value, np.float32(-1))
 
     def _add_sharing(
         self,
         part: NDArray[np.intp],
         rows: NDArray[np.intp],
-        queries: NDArray[np.float32],
         clean: bool,
-        old: bool,
+        before: Part | None,
         candidates: NDArray[np.intp],
         similarity: NDArray[np.float32],
     ) -> None:
         """Candidates that share a code or GTIN, however their words differ: rarest first, then the latest."""
-        for i, row, query in zip(part.tolist(), rows.tolist(), queries, strict=True):
+        for i, row in zip(part.tolist(), rows.tolist(), strict=True):
             sharing = self.evidence.sharing(row)
             if not sharing:
                 continue
@@ -498,37 +831,75 @@ class CatalogueView:
             )
             if more:
                 others = np.array([other for *_, other in more[:_SHARED]], np.intp)
-                found = self._queries(others, old) @ query
+                found = self._index.scores(np.array([row]), others[None], before)[0]
                 candidates[i, CANDIDATES : CANDIDATES + len(others)] = others
-                similarity[i, CANDIDATES : CANDIDATES + len(others)] = found / np.float32(SCALE * SCALE)
+                similarity[i, CANDIDATES : CANDIDATES + len(others)] = found
 
     def _dense(self, row: NDArray[np.intp], neighbours: NDArray[np.intp]) -> NDArray[np.float32]:
-        d = self.dense_dim
-        if not len(self._index):
-            return np.full(neighbours.shape, -1, np.float32)
-        out = np.empty(neighbours.shape, np.float32)
-        for i in range(0, len(row), 512):
-            query = self._index.rows(np.maximum(row[i : i + 512], 0))[:, :d]
-            other = self._index.rows(np.maximum(neighbours[i : i + 512], 0))[:, :, :d]
-            out[i : i + 512] = np.matmul(other, query[:, :, None])[:, :, 0]
-        out /= np.float32(DENSE_SHARE * SCALE * SCALE)
-        out[neighbours < 0] = -1
+        out = np.full(neighbours.shape, -1, np.float32)
+        part = self._index.dense
+        for i in range(0, len(row), _AT_ONCE):
+            rows, others = row[i : i + _AT_ONCE], neighbours[i : i + _AT_ONCE]
+            if (others >= 0).any():
+                rows, there = np.maximum(rows, 0), np.maximum(others, 0)
+                found = part.products_with(part.values[rows].astype(np.float32), part.weights[rows], there)
+                out[i : i + _AT_ONCE] = np.where(others >= 0, found / np.float32(DENSE_SHARE), np.float32(-1))
         return out
 
 
-def replace_vector(entry: Entry) -> Entry:
-    """The entry without its vector, which the view keeps in one array with the others."""
-    return replace(entry, vector=_EMPTY)
+@dataclass(slots=True)
+class _Applied:
+    """What was applied and not yet computed.
+
+    renewed: rows of which something changed that matching reads, with their entry. again: the others.
+    uncounted: folded titles that rows had before.
+    """
+
+    renewed: dict[int, Entry] = field(default_factory=dict)
+    again: dict[int, None] = field(default_factory=dict)
+    vectors: dict[int, NDArray[np.int8]] = field(default_factory=dict)
+    uncounted: list[str] = field(default_factory=list)
+
+    def forget(self, row: int) -> None:
+        """Leave out a row that is gone."""
+        self.renewed.pop(row, None)
+        self.again.pop(row, None)
+        self.vectors.pop(row, None)
+
+    def clear(self) -> None:
+        """Everything is computed."""
+        self.renewed.clear()
+        self.again.clear()
+        self.vectors.clear()
+        self.uncounted.clear()
+
+
+def _joined(pieces: Sequence[bytes]) -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
+    """Pieces behind one another, and their lengths."""
+    lengths = np.fromiter((len(piece) for piece in pieces), np.int32, len(pieces))
+    return np.frombuffer(b"".join(pieces), np.uint8), lengths
+
+
+def _split(joined: NDArray[np.uint8], lengths: NDArray[np.int32]) -> list[bytes]:
+    """The pieces that were joined."""
+    whole, ends = joined.tobytes(), np.cumsum(lengths).tolist()
+    return [whole[end - length : end] for end, length in zip(ends, lengths.tolist(), strict=True)]
+
+
+def _halves(identity: str) -> tuple[str, str]:
+    """What stands before the id of an identity, with the slash, and the id."""
+    source, slash, product_id = identity.partition("/")
+    return source + slash, product_id
+
+
+def _number(numbers: dict[str, int], names: list[str], name: str) -> int:
+    """The number of a name, a new one for a new name."""
+    number = numbers.setdefault(name, len(names))
+    if number == len(names):
+        names.append(name)
+    return number
 
 
 def _sketched(folded: Sequence[str]) -> list[str]:
     """What is sketched of a title: its words, and compounds once more without their separators."""
     return [f"{text} {' '.join(joined)}" if (joined := compounds(text)) else text for text in folded]
-
-
-def _combined(dense: NDArray[np.int8], sketches: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(m, d + s): the one vector whose inner product is .3 cosine of the dense + .7 cosine of the sketches."""
-    x = dense.astype(np.float64)
-    norm = np.sqrt((x * x).sum(axis=1, keepdims=True))
-    x *= math.sqrt(DENSE_SHARE) / np.where(norm > 0, norm, 1.0)
-    return np.hstack((x, sketches * math.sqrt(1 - DENSE_SHARE)))

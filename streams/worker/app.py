@@ -52,6 +52,7 @@ from streams.worker.outlet import Outlet
 from streams.worker.patience import patiently
 from streams.worker.products import ProductWay
 from streams.worker.rekey import RekeyWay, restored
+from streams.worker.text_file import TextFile
 
 __all__ = ["Worker", "contracts_of"]
 
@@ -60,6 +61,7 @@ log = structlog.get_logger(__name__)
 Rehearse = Callable[[ConsumerRecord], Awaitable[None]]
 
 _CATCHING_UP = 1000  # products that wait to be read
+_DAY_MS = 86_400_000
 _HUNG_SECONDS = 60.0  # without a turn of the event loop
 _GARBAGE = (100_000, 20, 100)  # thresholds of the three generations of Python's collector
 _POISON_IN_A_ROW = 50  # records, after which the fault is not in the records
@@ -137,7 +139,8 @@ class Worker:
         self._compute = Compute()
         self._publisher = Publisher(self._client, confirm_seconds=confirm)
         self._outlet = Outlet(self._publisher, names.named("dead_letters"))
-        self._view = CatalogueView(encoder.name, encoder.dim)
+        self._texts = TextFile(settings.state_dir)
+        self._view = CatalogueView(encoder.name, encoder.dim, texts=self._texts)
         self._mapping = Mapping(names.named("mapping"), self._client)
         self._catalogue = Catalogue(
             names.named("catalogue"),
@@ -147,6 +150,8 @@ class Worker:
             self._publisher,
             self._outlet.bury,
             settings.view_wait_seconds,
+            settings.state_dir / f"{settings.app_id}-catalogue.snapshot",
+            self._catalogue_topic,
         )
         self._links = LinkWay(
             self._client,
@@ -171,11 +176,11 @@ class Worker:
         self._agents = self._make_agents(scorer)
         self._lag = LagWatch(self.app, self._client, gone_seconds=confirm)
         self.app.sensors.add(_Rebalances(self.metrics))
-        self.app.closers += [self._links.stop, self._publisher.stop]
+        self.app.closers += [self._links.stop, self._publisher.stop, self._catalogue.stop]
         for task in (self._begin, self._watch):
             self.app.task(task)
-        for follower in (self._catalogue.follower, self._mapping.follower):
-            self.app.task(self._followed(follower.run))
+        for follow in (self._catalogue.follow, self._mapping.follower.run):
+            self.app.task(self._followed(follow))
         self._server = MetricsServer(
             self.metrics.registry, self._live, self._readiness, settings.metrics_host, settings.metrics_port
         )
@@ -195,6 +200,7 @@ class Worker:
         finally:
             self._server.stop()
             self._compute.close()
+            self._texts.close()
             self._state_file.unlink(missing_ok=True)
 
     # -- agents
@@ -301,6 +307,7 @@ class Worker:
         await self._publisher.start()
         await self._catalogue.follower.wait_recovered()
         await self._mapping.follower.wait_recovered()
+        await self._catalogue.settle()
         # The view's many objects live for ever: looking for garbage among them costs pauses and finds none.
         gc.collect()
         gc.freeze()
@@ -356,6 +363,14 @@ class Worker:
         finally:
             await consumer.stop()
         return {place.partition: end for place, end in ends.items()}
+
+    async def _catalogue_topic(self) -> tuple[str, int]:
+        """Kafka's id of the catalogue topic, and for how many milliseconds deletions stay in it."""
+        name = self._settings.topics.named("catalogue")
+        found = (await asyncio.to_thread(self._existing, [name])).get(name)
+        if found is None:
+            raise InfrastructureError(f"There is no topic {name}.", "Make it: streamgauge topics create.")
+        return found.topic_id, int(found.configs.get("delete.retention.ms", _DAY_MS))
 
     def _existing(self, names: Sequence[str]) -> Any:
         with admin_client(self._settings.kafka) as admin:

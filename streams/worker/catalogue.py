@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+import orjson
 import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+from numpy.typing import NDArray
 
 from detectors.duplicates.entry import Entry, Skipped, decode_entries, encode_entry
 from detectors.duplicates.epoch import Epoch, epoch_chunks
@@ -16,13 +23,21 @@ from streams.errors import InfrastructureError
 from streams.worker.delivery import Compute
 from streams.worker.follower import Follower
 from streams.worker.generations import GENERATION_KEY, Generation, read_generation
+from streams.worker.snapshot import Snapshot, SnapshotError, SnapshotHead, SnapshotWriter, load_snapshot
 
 if TYPE_CHECKING:
-    from detectors.duplicates.view import CatalogueView
+    from detectors.duplicates.view import CatalogueView, EpochDraft
 
 __all__ = ["Catalogue"]
 
 log = structlog.get_logger(__name__)
+
+_SNAPSHOT_SECONDS = 600.0
+_SAVED_AT_ONCE = 2048  # rows
+_TOLD_SECONDS = 2.0
+_SKETCHED_AT_ONCE = 1024  # rows: some ten milliseconds between other work
+_EPOCH_MARGIN = 500  # catalogue offsets between the publishing of an epoch and its start
+_EPOCH_SHARE = 0.25  # the same of a large catalogue, as a share of its products: their rows are computed meanwhile
 
 
 _NAMED_SECONDS = 5.0
@@ -34,6 +49,7 @@ class Catalogue:
     The view is only ever touched on the compute thread. Entries that do not decode are handed to `dead_letter`.
 
     wait: seconds after which a view that does not come up to a published entry stops the worker.
+    snapshot: where the view is written now and then. about: Kafka's id of the topic and its delete.retention.ms.
     """
 
     def __init__(
@@ -45,6 +61,8 @@ class Catalogue:
         publisher: Publisher,
         dead_letter: Callable[[Sequence[Rejection]], Awaitable[None]],
         wait: float,
+        snapshot: Path,
+        about: Callable[[], Awaitable[tuple[str, int]]],
     ) -> None:
         self._topic = topic
         self._options = dict(options)
@@ -54,7 +72,98 @@ class Catalogue:
         self._dead_letter = dead_letter
         self._wait = wait
         self._generations: dict[str, Generation] = {}
+        self._beside: asyncio.Task[None] | None = None
+        self._snapshot = snapshot
+        self._about = about
+        self._saving: asyncio.Task[None] | None = None
+        self._saved_at, self._saved_position = time.monotonic(), -1
         self.follower = Follower(topic, options, self._apply)
+
+    async def follow(self) -> None:
+        """Follow the topic until cancelled, from where the snapshot ends if there is one that fits."""
+        await self._load()
+        await self.follower.run()
+
+    async def _load(self) -> None:
+        started = time.monotonic()
+        topic_id, keeps = await self._about()
+        beginning, end = await self.follower.bounds()
+        oldest = time.time_ns() // 1_000_000 - keeps
+        view = self._view
+        try:
+            found = await asyncio.to_thread(
+                load_snapshot, self._snapshot, topic_id, view.encoder, view.dense_dim, beginning, end, oldest
+            )
+        except SnapshotError as error:
+            log.warning("snapshot.not_used", file=str(self._snapshot), reason=str(error))
+            return
+        if found is None:
+            return
+        try:
+            await self._compute.run(self._restore, found)
+        except (ValueError, KeyError, TypeError, IndexError) as error:
+            await asyncio.to_thread(self._snapshot.unlink)
+            raise InfrastructureError(
+                f"The snapshot {self._snapshot} has its checksum but does not read: {type(error).__name__}.",
+                "It is removed. Start again: the catalogue is read from its topic.",
+            ) from error
+        self.follower.position = self._saved_position = found.head.position
+        log.info(
+            "snapshot.loaded",
+            products=len(view),
+            position=found.head.position,
+            seconds=round(time.monotonic() - started, 2),
+        )
+
+    def _restore(self, found: Snapshot) -> None:
+        (tables, *arrays), cells = found.rest
+        known = orjson.loads(tables.tobytes())
+        for key, value in known["generations"]:
+            generation = read_generation(bytes.fromhex(key), bytes.fromhex(value))
+            self._generations[generation.topic] = generation
+        self._view.restore(found.head.position, known, arrays, _told(found.blocks), cells)
+
+    async def save(self) -> None:
+        """Write a snapshot, a few rows at a time between other work. What goes wrong is logged, not raised."""
+        writer: SnapshotWriter | None = None
+        try:
+            topic_id, _ = await self._about()
+            view = self._view
+            position, epoch = await self._compute.run(lambda: (view.position, view.epoch.number))
+            head = SnapshotHead.now(topic_id, view.encoder, view.dense_dim, position)
+            writer = await asyncio.to_thread(SnapshotWriter, self._snapshot, head)
+            first = 0
+            while first < view.rows:
+                block = await self._compute.run(view.block, first, first + _SAVED_AT_ONCE)
+                await asyncio.to_thread(writer.block, block)
+                first += _SAVED_AT_ONCE
+            rest = await self._compute.run(view.rest)
+            if rest is None or view.epoch.number != epoch:
+                return  # another time: the rows are of two epochs
+            cells = view.cells
+            dumped = await asyncio.to_thread(cells.dump) if cells is not None else []
+            generations = [[part.hex() for part in known.encode()] for known in self._generations.values()]
+            tables = np.frombuffer(orjson.dumps({**rest[0], "generations": generations}), np.uint8)
+            writer.rest()
+            await asyncio.to_thread(writer.block, [tables, *rest[1]])
+            await asyncio.to_thread(writer.block, dumped)
+            await asyncio.to_thread(writer.finish)
+            self._saved_position = position
+            log.info("snapshot.written", products=len(view), position=position, bytes=writer.size)
+            writer = None
+        except (OSError, InfrastructureError) as error:
+            log.warning("snapshot.not_written", file=str(self._snapshot), reason=str(error))
+        finally:
+            self._saved_at = time.monotonic()
+            if writer is not None:
+                writer.give_up()
+
+    async def stop(self) -> None:
+        """Write a last snapshot, if the catalogue went on since the one before."""
+        if self._saving is not None and not self._saving.done():
+            await self._saving
+        if self.follower.recovered and self._view.position > self._saved_position:
+            await self.save()
 
     def generation(self, topic: str) -> Generation | None:
         """What the catalogue knows of a source topic's generation."""
@@ -71,6 +180,17 @@ class Catalogue:
         """Write an epoch, part by part: each fits into a record, not all into a batch."""
         for chunk in epoch_chunks(epoch):
             await self._publisher.publish_in_order(self._topic, 0, [(*chunk.encode(), ())])
+
+    async def finish_epoch(self, draft: EpochDraft) -> None:
+        """Finish an epoch beside the stream, which may take a minute, and write it."""
+        epoch = await asyncio.to_thread(draft.finish, 0)
+        margin = max(_EPOCH_MARGIN, int(_EPOCH_SHARE * epoch.n)) if draft.lists else _EPOCH_MARGIN
+        await self.publish_epoch(replace(epoch, switch_at=self.follower.position + margin))
+        log.info("epoch.published", number=epoch.number, products=epoch.n, lists=draft.lists)
+
+    async def settle(self) -> None:
+        """Return when nothing waits to be computed: after the first reading of the topic, before lookups."""
+        await self._work_beside()
 
     async def publish_generation(self, generation: Generation) -> None:
         """Write a source topic's generation and wait until the view knows it."""
@@ -137,11 +257,45 @@ class Catalogue:
         rejections += [
             Rejection(by_offset[skipped.offset], "catalogue", "entry_unreadable", skipped.reason) for skipped in decoded
         ]
+        self._go_on_beside()
         if rejections and self.follower.recovered:  # those of an earlier start are dead letters already
             log.error("catalogue.entries_skipped", entries=len(rejections))
             await self._dead_letter(rejections)
+
+    def _go_on_beside(self) -> None:
+        """See to it that what an epoch needs is computed while the stream goes on."""
+        cells = self._view.cells
+        if not self.follower.recovered:
+            return
+        due = time.monotonic() - self._saved_at > _SNAPSHOT_SECONDS
+        if due and self._view.position > self._saved_position and (self._saving is None or self._saving.done()):
+            self._saving = asyncio.create_task(self.save())
+        if not (self._view.switching or (cells is not None and cells.behind)):
+            return
+        if self._beside is None or self._beside.done():
+            if self._beside is not None and not self._beside.cancelled():
+                self._beside.result()  # raises what it raised
+            self._beside = asyncio.create_task(self._work_beside())
+
+    async def _work_beside(self) -> None:
+        while await self._compute.run(self._view.prepare, _SKETCHED_AT_ONCE):
+            pass
+        cells = self._view.cells
+        if cells is not None and cells.behind:
+            await asyncio.to_thread(cells.work)
 
     def _apply_to_view(self, records: Sequence[ConsumerRecord], position: int) -> Sequence[Skipped]:
         decoded = decode_entries(records)
         self._view.apply(decoded.items, position)
         return decoded.skipped
+
+
+def _told(blocks: Iterable[Sequence[NDArray[Any]]]) -> Iterator[Sequence[NDArray[Any]]]:
+    """The blocks, and now and then a word in the log of how far they have come."""
+    told, rows = time.monotonic(), 0
+    for block in blocks:
+        yield block
+        rows += len(block[0])
+        if time.monotonic() - told > _TOLD_SECONDS:
+            told = time.monotonic()
+            log.info("snapshot.loads", products=rows)

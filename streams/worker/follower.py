@@ -1,4 +1,4 @@
-"""Following one compacted topic from its beginning, in every worker, outside any consumer group."""
+"""Following one compacted topic, from its beginning or from where a snapshot ended, in every worker."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ class Follower:
     """Reads partition 0 of a topic, all of it and for ever, and hands it on in order.
 
     apply: called with the records of a fetch and the position after them; its end is awaited before the next fetch.
+    position: the offset after what has been applied; set before `run`, it is where that begins.
     options: of the aiokafka client. committed: skip records of transactions that were not committed.
     """
 
@@ -54,14 +55,28 @@ class Follower:
         """Whether everything that was in the topic at the start has been applied."""
         return self._recovered.is_set()
 
+    async def bounds(self) -> tuple[int, int]:
+        """The offsets at which the topic begins and ends now."""
+        consumer = AIOKafkaConsumer(**self._options)
+        await consumer.start()
+        try:
+            partition = TopicPartition(self._topic, 0)
+            first = (await consumer.beginning_offsets([partition]))[partition]
+            return first, (await consumer.end_offsets([partition]))[partition]
+        finally:
+            await consumer.stop()
+
     async def run(self) -> None:
-        """Follow until cancelled. Raises what `apply` raises, and the client's errors."""
+        """Follow until cancelled, from `position` on. Raises what `apply` raises, and the client's errors."""
         consumer = AIOKafkaConsumer(**self._options)
         await consumer.start()
         try:
             partition = TopicPartition(self._topic, 0)
             consumer.assign([partition])
-            await consumer.seek_to_beginning(partition)
+            if self.position:
+                consumer.seek(partition, self.position)
+            else:
+                await consumer.seek_to_beginning(partition)
             self.target = (await consumer.end_offsets([partition]))[partition]
             while True:
                 fetched = await consumer.getmany(timeout_ms=200, max_records=self._fetch_records)

@@ -51,7 +51,6 @@ class LostPartitionError(Exception):
     """The links topic went to another worker while a batch was decided; the batch is that worker's."""
 
 
-_EPOCH_MARGIN = 500  # catalogue offsets between the making of an epoch and its start
 _READ_SECONDS = 120.0
 _ANEW = 256  # statements made anew at once
 _PROGRESS = 10_000  # products, after which the log says how far that has come
@@ -107,6 +106,7 @@ class LinkWay:
         self._golden = GoldenState()
         self._generation: int | None = None
         self._epoch_asked = 0
+        self._drafting: asyncio.Task[None] | None = None
         self._links = 0
 
     async def __call__(self, records: Sequence[SourceRecord], generation: int) -> Awaitable[None]:
@@ -321,10 +321,18 @@ class LinkWay:
         products = len(self._view)
         if not self._epochs.due(products, max(self._view.counted, self._epoch_asked)):
             return
-        epoch = await self._compute.run(self._view.make_epoch, _EPOCH_MARGIN)
+        if self._drafting is not None and not self._drafting.done():
+            return
+        draft = await self._compute.run(self._view.draft_epoch)
         self._epoch_asked = products  # it comes back through the catalogue
-        await self._catalogue.publish_epoch(epoch)
-        log.info("epoch.published", number=epoch.number, products=epoch.n)
+        # Beside the links: of a large catalogue it takes a minute.
+        self._drafting = asyncio.create_task(self._catalogue.finish_epoch(draft))
+        self._drafting.add_done_callback(self._drafted)
+
+    def _drafted(self, drafting: asyncio.Task[None]) -> None:
+        if not drafting.cancelled() and (error := drafting.exception()) is not None:
+            log.warning("epoch.not_published", error=str(error))
+            self._epoch_asked = 0
 
 
 def _statements_of(view: CatalogueView, identities: Sequence[str], clean: bool) -> list[Statement]:

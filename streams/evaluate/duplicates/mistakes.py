@@ -269,7 +269,7 @@ class _Search:
         view = self._run.view
         hits = view.search([later], _DEEP)
         found = [
-            (view.entry_at(row).identity, alike)
+            (view.identity_at(row), alike)
             for row, alike in zip(hits.neighbours[0].tolist(), hits.scores[0].tolist(), strict=True)
             if row >= 0
         ]

@@ -90,7 +90,7 @@ class Run:
         with self.stage("link"):
             self.owner.apply(said)
         for identity, rows, alike in zip(speaking, hits.candidates.tolist(), hits.similarity.tolist(), strict=True):
-            there = [(self.view.entry_at(row).identity, x) for row, x in zip(rows, alike, strict=True) if row >= 0]
+            there = [(self.view.identity_at(row), x) for row, x in zip(rows, alike, strict=True) if row >= 0]
             near = sum(row >= 0 for row in rows[:CANDIDATES])
             self.looked[identity] = Looked(tuple(i for i, _ in there), tuple(x for _, x in there), near)
         self.said.update((statement.identity, statement) for statement in said)

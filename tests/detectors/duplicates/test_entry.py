@@ -151,17 +151,22 @@ def test_no_body_and_no_head_raises(body: object, head: bytes | None, version: o
 
 def test_an_epoch_comes_back_from_its_parts_in_any_order() -> None:
     rng = np.random.default_rng(1)
-    epoch = Epoch(3, 900, 5000, rng.integers(1, 256, BUCKETS).astype(np.uint8))
+    centroids = rng.integers(-127, 128, (9, 40)).astype(np.int8)
+    epoch = Epoch(3, 900, 5000, rng.integers(1, 256, BUCKETS).astype(np.uint8), centroids)
     parts = epoch_chunks(epoch)
     assert len(parts) > 1
     assert all(len(part.encode()[1]) < 512_000 for part in parts)
-    back = join_chunks(reversed(parts), BUCKETS)
+    back = join_chunks(reversed(parts), BUCKETS, 40)
     assert back is not None
     assert (back.number, back.switch_at, back.n) == (3, 900, 5000)
     assert (back.weights == epoch.weights).all()
-    assert join_chunks(parts[1:], BUCKETS) is None
+    assert (back.centroids == centroids).all()
+    other = join_chunks(parts, BUCKETS, 20)  # centroids of another encoder
+    assert other is not None
+    assert other.centroids.shape == (0, 20)
+    assert join_chunks(parts[1:], BUCKETS, 40) is None
 
 
 def test_an_epoch_of_other_size_is_none() -> None:
     parts = epoch_chunks(Epoch(1, 0, 10, flat_weights()))
-    assert join_chunks(parts, BUCKETS // 2) is None
+    assert join_chunks(parts, BUCKETS // 2, 40) is None

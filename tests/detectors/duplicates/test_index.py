@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+import threading
+
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from detectors.duplicates.index import SCALE, RowIndex, best
+from detectors.duplicates.index import Cells, Part, RowIndex, best, centroids_of, grown, quantised
 
 
 @settings(deadline=None, max_examples=60)
@@ -18,34 +21,89 @@ def test_best_are_the_largest_and_ties_go_to_the_first_ranked(b: int, n: int, k:
     np.testing.assert_array_equal(got, want)
 
 
-def test_products_are_exact_whole_numbers() -> None:
+def _index(x: np.ndarray, y: np.ndarray) -> RowIndex:
+    index = RowIndex(Part(x.shape[1], 0.3), Part(y.shape[1], 0.7))
+    index.put(np.arange(len(x)), quantised(x), quantised(y))
+    return index
+
+
+def test_scores_are_cosines_and_the_same_bits_however_they_are_asked() -> None:
     rng = np.random.default_rng(3)
-    x = rng.standard_normal((300, 512))
-    x /= np.linalg.norm(x, axis=1, keepdims=True)
-    index = RowIndex(512)
-    index.put(np.arange(300), x)
-    got = index.products(index.rows(np.arange(300)))
-    whole = np.rint(x * SCALE).astype(np.int64)
-    np.testing.assert_array_equal(got.astype(np.int64), whole @ whole.T)
-    np.testing.assert_array_equal(got[7], index.products(index.rows(np.array([7])))[0])
+    x, y = rng.standard_normal((300, 256)), rng.standard_normal((300, 256))
+    index = _index(x, y)
+    got = index.products(np.arange(300))
+    assert got.dtype == np.float32
+    unit = [
+        z / np.linalg.norm(z, axis=1, keepdims=True) for z in (quantised(x).astype(float), quantised(y).astype(float))
+    ]
+    np.testing.assert_allclose(got, 0.3 * unit[0] @ unit[0].T + 0.7 * unit[1] @ unit[1].T, atol=1e-6)
+    np.testing.assert_array_equal(got, got.T)
+    np.testing.assert_array_equal(got[7], index.products(np.array([7]))[0])
+    others = rng.integers(-1, 300, (300, 9))
+    scores = index.scores(np.arange(300), others)
+    want = np.take_along_axis(got, np.maximum(others, 0), axis=1)
+    np.testing.assert_array_equal(scores, np.where(others < 0, np.float32(-1e9), want))
 
 
-def test_beyond_the_flat_rows_the_scores_stay_exact() -> None:
-    rng = np.random.default_rng(4)
-    centre = rng.standard_normal((500, 64))
-    x = np.repeat(centre, 4, axis=0) + 0.2 * rng.standard_normal((2000, 64))
-    x /= np.linalg.norm(x, axis=1, keepdims=True)
-    index = RowIndex(64, flat_rows=1000)
-    for i in range(0, 2000, 250):
-        index.put(np.arange(i, i + 250), x[i : i + 250])
-    assert not index.exact
-    index.drop(5)
-    queries = index.rows(np.arange(0, 2000, 40))
-    rows, scores = index.propose(queries)
-    exact = index.products(queries)
+def test_dropped_rows_are_like_nothing() -> None:
+    rng = np.random.default_rng(3)
+    index = _index(rng.standard_normal((5, 8)), rng.standard_normal((5, 8)))
+    index.drop(2)
+    products = index.products(np.array([1]))
+    assert products[0, 2] == 0
+    assert products[0, 1] == pytest.approx(1)
+
+
+def _crowd(seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """500 groups of four rows that are near each other."""
+    rng = np.random.default_rng(seed)
+    x, y = (np.repeat(rng.standard_normal((500, 32)), 4, axis=0) for _ in range(2))
+    return x + 0.2 * rng.standard_normal(x.shape), y + 0.2 * rng.standard_normal(y.shape)
+
+
+def test_cells_propose_what_is_near() -> None:
+    x, y = _crowd(4)
+    index = _index(x, y)
+    rows = np.arange(2000)
+    cells = Cells(centroids_of(index.unit(rows), 64), index.unit)
+    cells.offer(rows)
+    cells.work(1)
+    assert cells.behind
+    worker = threading.Thread(target=cells.work)
+    worker.start()
+    index.cells = cells
+    asked = np.arange(0, 2000, 40)
+    found, scores = index.propose(asked)
+    worker.join()
+    assert cells.added == 2000
+    exact = index.products(asked)
     hit = 0
-    for line, row, score, true in zip(range(50), rows, scores, exact, strict=True):
+    for line, row, score, true in zip(asked, found, scores, exact, strict=True):
         np.testing.assert_array_equal(score[row >= 0], true[row[row >= 0]])
-        hit += len(set(np.argsort(-true)[:4].tolist()) & set(row.tolist()))
-        assert 5 not in row or line != 0
-    assert hit >= 190
+        hit += len(set(range(line // 4 * 4, line // 4 * 4 + 4)) & set(row.tolist()))
+    assert hit >= 195
+
+
+def test_a_row_that_moved_is_proposed_once_and_scored_as_it_is() -> None:
+    x, y = _crowd(5)
+    index = _index(x, y)
+    rows = np.arange(2000)
+    index.cells = Cells(centroids_of(index.unit(rows), 64), index.unit)
+    index.cells.offer(rows)
+    x[9], y[9] = x[1000], y[1000]
+    for _ in range(3):
+        index.put(np.array([9]), quantised(x[9:10]), quantised(y[9:10]))
+    found, scores = index.propose(np.array([1000, 8]))
+    assert (found[0] == 9).sum() == 1
+    assert scores[0][found[0] == 9] == pytest.approx([1])
+    assert all(scores[1][found[1] == 9] < 0.5)
+
+
+def test_room_is_given_ahead() -> None:
+    array = grown(np.zeros((0, 3), np.int8), 5)
+    array[4] = 7
+    wider = grown(array, 70_000)
+    assert len(array) == 1024
+    assert len(wider) == 64 * 70_000
+    assert wider[4].tolist() == [7, 7, 7]
+    assert not wider[5:2000].any()

@@ -6,9 +6,14 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from detectors.duplicates.sketch import SKETCH_DIM, document_weights, flat_weights, sketch
+from detectors.duplicates.sketch import BUCKETS, SKETCH_DIM, document_weights, flat_weights, gram_counts
+from detectors.duplicates.sketch import sketch as sketch_of
 
 FLAT = flat_weights()
+
+
+def sketch(texts: list[str], weights: np.ndarray) -> np.ndarray:
+    return sketch_of(gram_counts(texts), weights)
 
 
 def test_unit_length_and_likeness() -> None:
@@ -36,7 +41,28 @@ def test_a_row_does_not_depend_on_its_batch(texts: list[str]) -> None:
 
 def test_rare_grams_weigh_more() -> None:
     common = [f"sony camera number{i}" for i in range(500)]
-    weights = document_weights([common[:300], common[300:]])
+    frequencies = np.zeros(BUCKETS, np.int32)
+    for part in (common[:300], common[300:]):
+        gram_counts(part).add_to(frequencies)
+    weights = document_weights(frequencies, len(common))
     assert weights.min() >= 1
     z = sketch(["sony camera", "sony camera qwertz", "qwertz"], weights)
     assert z[1] @ z[2] > z[1] @ z[0]
+
+
+def test_frequencies_count_a_title_once_and_forget_it() -> None:
+    frequencies = np.zeros(BUCKETS, np.int32)
+    gram_counts(["sony sony", "sony", "bose"]).add_to(frequencies)
+    assert frequencies.max() == 2
+    gram_counts(["sony sony", "bose"]).add_to(frequencies, -1)
+    assert frequencies.sum() == len(gram_counts(["sony"]).bucket)
+    assert frequencies.max() == 1
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.lists(st.text(max_size=20), min_size=1, max_size=6), st.data())
+def test_some_texts_of_a_batch_are_counted_as_alone(texts: list[str], data: st.DataObject) -> None:
+    rows = sorted(data.draw(st.sets(st.integers(0, len(texts) - 1))))
+    got, want = gram_counts(texts).of(np.array(rows, np.intp)), gram_counts([texts[row] for row in rows])
+    for name in ("bucket", "row", "times"):
+        np.testing.assert_array_equal(getattr(got, name), getattr(want, name))

@@ -216,7 +216,7 @@ def test_equally_near_products_are_the_same_for_who_followed_and_who_began_after
     def found(view: CatalogueView) -> list[list[str]]:
         hits = view.search(asked, 24, clean=clean)
         rows = [*hits.neighbours.tolist(), *hits.candidates.tolist()]
-        return [[view.entry_at(row).identity for row in line if row >= 0] for line in rows]
+        return [[view.identity_at(row) for row in line if row >= 0] for line in rows]
 
     assert found(began) == found(followed)
     assert set(found(followed)[2]) >= {f"a/{n:03}" for n in range(4, 8)}  # of equally near ones those first seen

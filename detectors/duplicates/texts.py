@@ -1,0 +1,70 @@
+"""Where a view keeps the facts of its products: in memory, or wherever the one who makes the view says."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import orjson
+
+from detectors.records import Facts
+
+__all__ = ["MemoryTexts", "Texts", "facts_from", "packed_facts"]
+
+
+class Texts(Protocol):
+    """Bytes by row number. Used by one thread."""
+
+    def put(self, rows: Sequence[int], bodies: Sequence[bytes]) -> None:
+        """Keep these bytes for these rows, instead of what was there."""
+
+    def get(self, row: int) -> bytes:
+        """The bytes of a row that has some."""
+
+    def drop(self, row: int) -> None:
+        """Forget a row, if it has any."""
+
+
+class MemoryTexts:
+    """Texts in memory."""
+
+    def __init__(self) -> None:
+        self._bodies: list[bytes] = []
+
+    def put(self, rows: Sequence[int], bodies: Sequence[bytes]) -> None:
+        """Keep these bytes for these rows."""
+        for row, body in zip(rows, bodies, strict=True):
+            if row >= len(self._bodies):
+                self._bodies += [b""] * (row + 1 - len(self._bodies))
+            self._bodies[row] = body
+
+    def get(self, row: int) -> bytes:
+        """The bytes of a row."""
+        return self._bodies[row]
+
+    def drop(self, row: int) -> None:
+        """Forget a row."""
+        if row < len(self._bodies):
+            self._bodies[row] = b""
+
+
+def packed_facts(facts: Facts) -> bytes:
+    """Facts but for the identity, as JSON without names."""
+    return orjson.dumps(
+        (
+            facts.title,
+            facts.description,
+            facts.brand,
+            facts.category,
+            facts.price,
+            facts.currency,
+            facts.gtin,
+            facts.mpn,
+            facts.first_seen,
+        )
+    )
+
+
+def facts_from(identity: str, body: bytes) -> Facts:
+    """The facts that `packed_facts` wrote."""
+    return Facts(identity, *orjson.loads(body))

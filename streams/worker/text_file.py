@@ -1,0 +1,130 @@
+"""The texts and facts of the catalogue on local disk: most of what a product weighs, and seldom read.
+
+A file that only grows, without a name: it is gone with the process. Half of it being dead, what lives moves to a new
+one, a few rows with every write, so that nothing waits for it.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from detectors.duplicates.index import grown
+from streams.errors import InfrastructureError
+
+__all__ = ["TextFile"]
+
+_TAIL_BYTES = 1 << 20  # kept in memory before it is written
+_DEAD_BYTES = 64 << 20  # from which moving is worth it
+_MOVED = 4  # rows that move for each that is written
+
+
+class TextFile:
+    """Texts by row number, in a file in this folder. For one thread.
+
+    dead_bytes: of texts that nobody needs any more, from which they are cleared away.
+
+    Raises: InfrastructureError where the folder is full or cannot be written, here and in `put`.
+    """
+
+    def __init__(self, folder: Path, dead_bytes: int = _DEAD_BYTES) -> None:
+        self._folder, self._dead_bytes = folder, dead_bytes
+        self._place = np.zeros(0, np.int64)  # in the file; -1 - place in the one before
+        self._length = np.zeros(0, np.int32)
+        self._rows = 0
+        self._live = 0  # bytes
+        self._before: int | None = None
+        self._moved = 0  # rows below it live in the new file
+        self._file = self._open()
+
+    def _open(self) -> int:
+        self._written, self._tail = 0, bytearray()
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            file, name = tempfile.mkstemp(prefix="texts-", dir=self._folder)
+            Path(name).unlink()
+        except OSError as error:
+            raise self._failed(error) from error
+        return file
+
+    def _failed(self, error: OSError) -> InfrastructureError:
+        return InfrastructureError(
+            f"The state folder {self._folder} cannot be written: {error.strerror or error}.",
+            "Free space there, or name another one: STREAMGAUGE_STATE_DIR.",
+        )
+
+    def close(self) -> None:
+        """Give the space back."""
+        for file in (self._file, self._before):
+            if file is not None:
+                os.close(file)
+        self._before = None
+
+    @property
+    def size(self) -> int:
+        """How much there is in the file, what is dead included."""
+        return self._written + len(self._tail)
+
+    def put(self, rows: Sequence[int], bodies: Sequence[bytes]) -> None:
+        """Keep these bytes for these rows."""
+        for row, body in zip(rows, bodies, strict=True):
+            if row >= self._rows:
+                self._place, self._length = grown(self._place, row + 1), grown(self._length, row + 1)
+                self._rows = row + 1
+            self._live += len(body) - int(self._length[row])
+            self._append(row, body)
+        if self._before is not None:
+            self._move(_MOVED * len(rows))
+        elif self.size - self._live > max(self._live, self._dead_bytes):
+            self._before, self._moved = self._file, 0
+            self._flush()
+            self._place[: self._rows] = -1 - self._place[: self._rows]
+            self._file = self._open()
+
+    def get(self, row: int) -> bytes:
+        """The bytes of a row."""
+        place, length = int(self._place[row]), int(self._length[row])
+        if place < 0:
+            assert self._before is not None
+            return os.pread(self._before, length, -1 - place)
+        if place >= self._written:
+            place -= self._written
+            return bytes(self._tail[place : place + length])
+        return os.pread(self._file, length, place)
+
+    def drop(self, row: int) -> None:
+        """Forget a row."""
+        if row < self._rows:
+            self._live -= int(self._length[row])
+            self._length[row] = 0
+
+    def _append(self, row: int, body: bytes) -> None:
+        self._place[row], self._length[row] = self.size, len(body)
+        self._tail += body
+        if len(self._tail) >= _TAIL_BYTES:
+            self._flush()
+
+    def _flush(self) -> None:
+        try:
+            written = 0
+            while written < len(self._tail):
+                written += os.pwrite(self._file, memoryview(self._tail)[written:], self._written + written)
+        except OSError as error:
+            raise self._failed(error) from error
+        self._written += len(self._tail)
+        self._tail = bytearray()
+
+    def _move(self, rows: int) -> None:
+        assert self._before is not None
+        last = min(self._rows, self._moved + rows)
+        for row in range(self._moved, last):
+            if self._place[row] < 0 and self._length[row]:
+                self._append(row, self.get(row))
+        self._moved = last
+        if last == self._rows:
+            os.close(self._before)
+            self._before = None

@@ -1,0 +1,418 @@
+"""The catalogue view at ten thousand, a hundred thousand and a million products, on one core.
+
+    make bench-index
+    python -m tests.benchmarks.index [--sizes 10000,100000] [--data FOLDER] [--fresh] [--only PART]
+
+Products with titles recombined from real ones (see `titles`) are written once as the catalogue topic would hold them,
+then read by a process of its own for each size, in fetches of 256, as a worker reads them; epochs are made where they
+are due. Measured: lookups in batches of 256; hit (the exact best match above cosine .6 is among the ten);
+partner_share (true partners found in the ten, as a share of what exact search finds); resident memory per product,
+everything included; the longest single step of the stream; the cost of a record of all but the encoder; the start
+from a snapshot and from the topic. Rates and costs are of the CPU time of the stream's own thread, so that a busy
+machine does not blur them; pauses and starts are of the clock. Writes build/bench-index.json.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import pickle
+import random
+import struct
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+from numpy.typing import NDArray
+
+from detectors.duplicates.entry import Entry, decode_entries, encode_entry, quantise
+from detectors.duplicates.epoch import Epoch, EpochPolicy, epoch_chunks
+from detectors.duplicates.statement import statements
+from detectors.duplicates.view import CANDIDATES, CatalogueView
+from detectors.records import Facts, StoredRecord, Version
+from models.encoder import load_encoder
+from streams.settings import Settings
+from streams.worker.text_file import TextFile
+from tests.benchmarks.titles import Vocabulary, made_titles, marketplace_vocabulary, vocabulary_of
+
+ROOT = Path(__file__).resolve().parents[2]
+BUILD = ROOT / "build"
+SIZES = (10_000, 100_000, 1_000_000)
+FETCH = 256
+_LOOKUPS = 8192
+_ASKED = 512  # products whose exact neighbours are computed
+_CHANGED = 4096
+_SEARCHED_FETCHES = 400  # of the growth, spread evenly: fetches whose products are looked up and decided at once
+_COST_FETCHES = 40  # the last of the growth, for the cost per record
+_RECORD = struct.Struct("<HI")
+
+
+def say(text: str, *, end: str = "\n") -> None:
+    """A line of progress."""
+    sys.stderr.write(text + end)
+    sys.stderr.flush()
+
+
+def now() -> tuple[float, float]:
+    """Wall clock and this thread's CPU time, in seconds."""
+    return time.perf_counter(), time.thread_time()
+
+
+# -- the topic as a file
+
+
+def write_topic(path: Path, size: int, vocabulary: Vocabulary) -> None:
+    """The catalogue topic of `size` made products, and beside it the true partners, by number."""
+    encoder = load_encoder("static", cache_dir=Settings().cache_dir)
+    partners: list[tuple[int, int]] = []
+    draft, started = path.with_suffix(".draft"), time.monotonic()
+    rng = random.Random(7)
+    with draft.open("wb") as file:
+        made = made_titles(vocabulary, size)
+        for start in range(0, size, 4096):
+            part = [next(made) for _ in range(min(4096, size - start))]
+            vectors = quantise(encoder.encode([product.title for product in part]))
+            for n, (product, vector) in enumerate(zip(part, vectors, strict=True), start):
+                if product.partner >= 0:
+                    partners.append((product.partner, n))
+                facts = Facts(
+                    f"shop{rng.randrange(20)}/{n}",
+                    title=product.title,
+                    description=product.description,
+                    brand=product.title.split(" ")[0][:30],
+                    category="Electronics > Accessories",
+                    price=round(rng.lognormvariate(3.5, 1), 2),
+                    currency="USD",
+                    first_seen=1_700_000_000_000 + n,
+                )
+                _write(file, *_encoded(facts, n, encoder.name, vector))
+            say(f"\r  writing {size:,} products: {(start + len(part)) / size:4.0%}", end="")
+    say(f", {time.monotonic() - started:.0f} s")
+    draft.replace(path)
+    path.with_suffix(".json").write_text(
+        json.dumps({"encoder": encoder.name, "dim": encoder.dim, "partners": partners}), "utf-8"
+    )
+
+
+def _encoded(facts: Facts, n: int, encoder: str, vector: NDArray[np.int8]) -> tuple[bytes, bytes]:
+    version = Version(0, n)
+    entry = Entry(
+        facts.identity,
+        "products",
+        n % 4,
+        version,
+        match_version=version,
+        match_price=facts.price,
+        encoder=encoder,
+        vector=vector,
+        facts=facts,
+    )
+    key, value, _ = encode_entry(entry)
+    assert value is not None
+    return key, value
+
+
+def _write(file: Any, key: bytes, value: bytes) -> None:
+    file.write(_RECORD.pack(len(key), len(value)) + key + value)
+
+
+def read_topic(path: Path) -> Iterator[list[tuple[bytes, bytes]]]:
+    """(key, value) in fetches."""
+    fetch: list[tuple[bytes, bytes]] = []
+    with path.open("rb", buffering=1 << 20) as file:
+        while head := file.read(_RECORD.size):
+            key, value = _RECORD.unpack(head)
+            fetch.append((file.read(key), file.read(value)))
+            if len(fetch) == FETCH:
+                yield fetch
+                fetch = []
+    if fetch:
+        yield fetch
+
+
+# -- one size, in a process of its own
+
+
+class Growth:
+    """Feeds a topic into a view, as a worker that is also the owner of links does."""
+
+    def __init__(self, view: CatalogueView) -> None:
+        self.view = view
+        self.policy = EpochPolicy()
+        self.longest = 0.0
+        self.longest_at = ""
+        self.busiest = 0.0
+        self.busiest_at = ""
+        self.epochs: list[tuple[int, bytes, bytes]] = []  # offset, key, value
+        self._pool = ThreadPoolExecutor(2)
+        self._working: Future[None] | None = None
+        self._drafting: Future[Epoch] | None = None
+
+    def apply(self, fetch: Sequence[tuple[bytes, bytes | None]], headers: Sequence[Any] = ()) -> float:
+        """Apply a fetch and do what is to be done beside the stream; seconds of the fetch itself."""
+        seconds = self._apply(fetch, headers)
+        view = self.view
+        started = now()
+        if view.prepare(1024) or view.switching:
+            self.step("prepare an epoch", started)
+        self._epoch()
+        if view.cells is not None and view.cells.behind and (self._working is None or self._working.done()):
+            self._working = self._pool.submit(view.cells.work)
+        return seconds
+
+    def _apply(self, fetch: Sequence[tuple[bytes, bytes | None]], headers: Sequence[Any] = ()) -> float:
+        offset = self.view.position
+        log = [
+            StoredRecord("catalogue", 0, offset + n, 0, key, value, headers[n] if headers else ())
+            for n, (key, value) in enumerate(fetch)
+        ]
+        started = now()
+        decoded = decode_entries(log)
+        self.view.apply(decoded.items, decoded.position)
+        seconds = self.step("apply", started)
+        assert not decoded.skipped, decoded.skipped[0]
+        return seconds
+
+    def _epoch(self) -> None:
+        view = self.view
+        if self._drafting is None:
+            if not self.policy.due(len(view), view.counted):
+                return
+            started = now()
+            draft = view.draft_epoch()
+            self.step("draft an epoch", started)
+            self._drafting = self._pool.submit(draft.finish, 0)
+        if self._drafting.done():
+            epoch, self._drafting = self._drafting.result(), None
+            margin = max(2_000, epoch.n // 4)
+            epoch = replace(epoch, switch_at=view.position + margin)
+            chunks = [chunk.encode() for chunk in epoch_chunks(epoch)]
+            self.epochs += [(view.position + n, *chunk) for n, chunk in enumerate(chunks)]
+            self._apply(chunks)
+
+    def step(self, name: str, started: tuple[float, float]) -> float:
+        """Note a step of the stream that began at `started`, by `now`; its seconds of this thread's CPU time."""
+        wall, spent = (b - a for a, b in zip(started, now(), strict=True))
+        if wall > self.longest:
+            self.longest, self.longest_at = wall, f"{name} at {len(self.view):,}"
+        if spent > self.busiest:
+            self.busiest, self.busiest_at = spent, f"{name} at {len(self.view):,}"
+        return spent
+
+    def decide(self, identities: Sequence[str]) -> float:
+        """Search and state, as of records that were just read back; seconds."""
+        started = now()
+        statements(self.view, self.view.search(identities, CANDIDATES))
+        return self.step("search", started)
+
+
+def measure(path: Path, size: int) -> dict[str, Any]:
+    """All figures of one size but the starts."""
+    about = json.loads(path.with_suffix(".json").read_text("utf-8"))
+    process = psutil.Process()
+    view = CatalogueView(about["encoder"], about["dim"], texts=TextFile(BUILD / "bench-index"))
+    growth = Growth(view)
+    _warm(about)
+    before = process.memory_info().rss
+    fetches = -(-size // FETCH)
+    every = max(1, fetches // _SEARCHED_FETCHES)
+    identity_of: list[str] = []
+    applied = decided = 0.0
+    costs: list[float] = []
+    started = time.monotonic()
+    for number, fetch in enumerate(read_topic(path)):
+        spent = growth.apply(fetch)
+        applied += spent
+        names = [key.decode() for key, _ in fetch]
+        identity_of += names
+        last = number >= fetches - _COST_FETCHES
+        if number % every == 0 or last:
+            seconds = growth.decide(names)
+            decided += seconds
+            if last:
+                costs.append((spent + seconds) / len(fetch))
+        if number % 200 == 0:
+            say(f"\r  growing to {size:,}: {(number + 1) / fetches:4.0%}", end="")
+    grown = time.monotonic() - started
+    path.with_suffix(".epochs").write_bytes(pickle.dumps(growth.epochs))
+    say(f", {grown:.0f} s; longest step {growth.longest * 1e3:.0f} ms ({growth.longest_at})")
+    names_bytes = sum(sys.getsizeof(name) for name in identity_of) + sys.getsizeof(identity_of)
+    figures: dict[str, Any] = {
+        "bytes_per_product": round((process.memory_info().rss - before - names_bytes) / size),
+        "longest_pause_ms": round(growth.longest * 1e3, 1),
+        "longest_pause_at": growth.longest_at,
+        "longest_pause_cpu_ms": round(growth.busiest * 1e3, 1),
+        "longest_pause_cpu_at": growth.busiest_at,
+        "apply_us": round(applied / size * 1e6, 1),
+        "cost_ms_per_record": round(float(np.median(costs)) * 1e3, 4),
+    }
+    rng = random.Random(3)
+    asked = rng.sample(identity_of, min(size, _LOOKUPS))
+    spent = 0.0
+    for i in range(0, len(asked), FETCH):
+        started_at = time.thread_time()
+        view.search(asked[i : i + FETCH], CANDIDATES)
+        spent += time.thread_time() - started_at
+    figures["lookups_per_s"] = round(len(asked) / spent)
+    say(f"  {figures['lookups_per_s']:,} lookups/s; {figures['bytes_per_product']:,} bytes a product")
+    figures |= _found(view, identity_of, asked[:_ASKED], about["partners"])
+    figures |= _changes(growth, identity_of, rng)
+    return figures
+
+
+def _warm(about: dict[str, Any]) -> None:
+    """What is loaded once is not of the products: dictionaries of Chinese, tables of the sketch."""
+    other = CatalogueView(about["encoder"], about["dim"])
+    vector = np.ones(about["dim"], np.int8)
+    made = [
+        _encoded(Facts(f"w/{n}", title=title, price=1.0), n, about["encoder"], vector)
+        for n, title in enumerate(("Sony 电视机 繁體 X100", "Sony TV X100"))
+    ]
+    Growth(other).apply(made)
+    statements(other, other.search(["w/1"]))
+
+
+def _found(
+    view: CatalogueView, identity_of: Sequence[str], asked: Sequence[str], partners: Sequence[tuple[int, int]]
+) -> dict[str, Any]:
+    """hit and partner_share, against exact search."""
+    some = random.Random(5).sample(list(partners), min(len(partners), _ASKED))
+    later = [identity_of[b] for _, b in some]
+    earlier = [view.row_of(identity_of[a]) for a, _ in some]
+    best_there = best_found = exact_partners = found_partners = 0
+    for i in range(0, len(asked), FETCH):
+        exact, near = (view.search(asked[i : i + FETCH], CANDIDATES, exact=e) for e in (True, False))
+        for line, (row, score) in enumerate(zip(exact.neighbours[:, 0], exact.scores[:, 0], strict=True)):
+            if score > 0.6:
+                best_there += 1
+                # Another one as near as the best is as good.
+                best_found += row in near.neighbours[line] or near.scores[line, 0] >= score
+        say(f"\r  exact search: {(i + FETCH) / (len(asked) + len(later)):4.0%}", end="")
+    for i in range(0, len(later), FETCH):
+        part = earlier[i : i + FETCH]
+        exact, near = (view.search(later[i : i + FETCH], CANDIDATES, exact=e) for e in (True, False))
+        exact_partners += sum(row in line for row, line in zip(part, exact.neighbours.tolist(), strict=True))
+        found_partners += sum(row in line for row, line in zip(part, near.neighbours.tolist(), strict=True))
+        say(f"\r  exact search: {min(1, (len(asked) + i + FETCH) / (len(asked) + len(later))):4.0%}", end="")
+    figures = {
+        "hit": round(best_found / max(1, best_there), 4),
+        "partner_share": round(found_partners / max(1, exact_partners), 4),
+        "partner_recall_exact": round(exact_partners / max(1, len(some)), 4),
+    }
+    say(f", hit {figures['hit']}, partner_share {figures['partner_share']}")
+    return figures
+
+
+def _changes(growth: Growth, identity_of: Sequence[str], rng: random.Random) -> dict[str, Any]:
+    """upsert_us: a product gets another title (the old row goes, a new one comes). delete_us: it goes."""
+    view = growth.view
+    chosen = rng.sample(identity_of, min(len(identity_of) // 4, _CHANGED))
+    fetches: list[list[tuple[bytes, bytes]]] = []
+    for i in range(0, len(chosen), FETCH):
+        fetch = []
+        for n, identity in enumerate(chosen[i : i + FETCH], i):
+            entry = view.entry(identity)
+            assert entry is not None
+            facts = replace(entry.facts, title=f"{entry.facts.title} {n % 100}")
+            fetch.append(_encoded(facts, len(identity_of) + n, entry.encoder, entry.vector))
+        fetches.append(fetch)
+    upserts = sum(growth.apply(fetch) for fetch in fetches)
+    deletions = 0.0
+    for i in range(0, len(chosen), FETCH):
+        part, headers = [], []
+        for n, identity in enumerate(chosen[i : i + FETCH], i):
+            version = Version(0, 2 * len(identity_of) + n)
+            key, _, header = encode_entry(Entry(identity, "products", 0, version, match_version=version, deleted=True))
+            part.append((key, None))
+            headers.append(header)
+        deletions += growth.apply(part, headers)
+    return {
+        "upsert_us": round(upserts / len(chosen) * 1e6, 1),
+        "delete_us": round(deletions / len(chosen) * 1e6, 1),
+    }
+
+
+def start_from_topic(path: Path) -> float:
+    """Seconds until a view that reads the whole topic, with the epochs that were made in it, can be asked."""
+    about = json.loads(path.with_suffix(".json").read_text("utf-8"))
+    view = CatalogueView(about["encoder"], about["dim"], texts=TextFile(BUILD / "bench-index"))
+    _warm(about)
+    with path.with_suffix(".epochs").open("rb") as file:
+        epochs = pickle.load(file)
+    started = time.perf_counter()
+    last = b""
+    for fetch in read_topic(path):
+        offset = view.position
+        parts = []
+        while epochs and epochs[0][0] <= offset:
+            parts.append(epochs.pop(0)[1:])
+        log = [
+            StoredRecord("catalogue", 0, offset + n, 0, key, value) for n, (key, value) in enumerate((*parts, *fetch))
+        ]
+        decoded = decode_entries(log)
+        view.apply(decoded.items, decoded.position)
+        last = fetch[-1][0]
+    view.search([last.decode()], CANDIDATES)
+    return time.perf_counter() - started
+
+
+# -- all sizes
+
+
+def main() -> int:
+    """Measure the sizes asked for and write build/bench-index.json."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--sizes", default=",".join(map(str, SIZES)), help="products, with commas between")
+    parser.add_argument("--data", type=Path, help="folder with real titles; default: the evaluation data, if there")
+    parser.add_argument("--fresh", action="store_true", help="write the products again")
+    parser.add_argument(
+        "--only", choices=("write", "measure", "starts"), help="one part of the work; the others as they were before"
+    )
+    parser.add_argument("--one", type=int, help=argparse.SUPPRESS)
+    parser.add_argument("--start", choices=("topic", "snapshot"), help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.one:
+        path = BUILD / "bench-index" / f"{options.one}.topic"
+        result = start_from_topic(path) if options.start == "topic" else measure(path, options.one)
+        sys.stdout.write(json.dumps(result) + "\n")
+        return 0
+    data = options.data or ROOT.parent / "shared" / "data"
+    if options.data and not data.is_dir():
+        say(f"There is no folder {data}; name one with real titles, or leave --data away.")
+        return 2
+    vocabulary = vocabulary_of(data) if data.is_dir() else marketplace_vocabulary()
+    target = BUILD / "bench-index.json"
+    figures = json.loads(target.read_text("utf-8")) if target.is_file() else {}
+    (BUILD / "bench-index").mkdir(parents=True, exist_ok=True)
+    for size in map(int, options.sizes.split(",")):
+        path = BUILD / "bench-index" / f"{size}.topic"
+        say(f"{size:,} products")
+        if options.only in (None, "write") and (options.fresh or not path.is_file()):
+            write_topic(path, size, vocabulary)
+        known = figures.setdefault(str(size), {})
+        if options.only in (None, "measure"):
+            known |= _child(size)
+        if options.only in (None, "starts"):
+            known["start_from_topic_s"] = round(_child(size, "--start", "topic"), 2)
+        target.write_text(json.dumps(figures, indent=1), "utf-8")
+    sys.stdout.write(json.dumps(figures, indent=1) + "\n")
+    return 0
+
+
+def _child(size: int, *more: str) -> Any:
+    command = [sys.executable, "-m", "tests.benchmarks.index", "--one", str(size), *more]
+    alone = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+    done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, check=True, env={**os.environ, **alone})
+    return json.loads(done.stdout)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

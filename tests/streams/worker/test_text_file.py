@@ -1,0 +1,46 @@
+from __future__ import annotations
+
+import itertools
+import random
+from pathlib import Path
+
+import pytest
+
+from streams.errors import InfrastructureError
+from streams.worker.text_file import TextFile
+
+
+def test_texts_come_back_whatever_was_changed_dropped_and_moved(tmp_path: Path) -> None:
+    rng = random.Random(1)
+    file, want = TextFile(tmp_path, dead_bytes=200_000), {}
+    sizes = []
+    for _ in range(600):
+        rows = rng.sample(range(300), 20)
+        bodies = [rng.randbytes(rng.randrange(1, 900)) for _ in rows]
+        file.put(rows, bodies)
+        want |= dict(zip(rows, bodies, strict=True))
+        for row in rng.sample(sorted(want), min(3, len(want))):
+            file.drop(row)
+            del want[row]
+        row = rng.choice(sorted(want))
+        assert file.get(row) == want[row]
+        sizes.append(file.size)
+    assert {row: file.get(row) for row in want} == want
+    assert sum(later < earlier for earlier, later in itertools.pairwise(sizes)) > 3  # cleared away
+    assert max(sizes) < 1_000_000  # of more than five million bytes written
+    file.close()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_texts_that_were_written_out_come_back(tmp_path: Path) -> None:
+    file = TextFile(tmp_path)
+    bodies = [bytes([row]) * 300_000 for row in range(9)]
+    file.put(range(9), bodies)
+    assert [file.get(row) for row in range(9)] == bodies
+    file.close()
+
+
+def test_a_folder_that_cannot_be_written_is_said_so(tmp_path: Path) -> None:
+    (tmp_path / "state").write_text("a file")
+    with pytest.raises(InfrastructureError, match="cannot be written"):
+        TextFile(tmp_path / "state")
