@@ -146,7 +146,7 @@ class CatalogueView:
     encoder: the name of the encoder whose vectors are compared; entries of another are known but never found.
     dense_dim: its dimension. flat_rows: products up to which epochs bring no centroids. texts: where the facts lie.
     stale: the products whose newest entry in the log is an old version, written by a worker that had lost its
-    partition; see `stale_entries`.
+    partition, or does not read; see `stale_entries`.
     """
 
     def __init__(self, encoder: str, dense_dim: int, *, flat_rows: int = FLAT_ROWS, texts: Texts | None = None) -> None:
@@ -237,6 +237,12 @@ class CatalogueView:
     def stale_entries(self) -> list[Entry]:
         """The entries that the owners of their partitions must publish again, or compaction would keep the old ones."""
         return [entry for identity in sorted(self.stale) if (entry := self.entry(identity)) is not None]
+
+    def shadowed(self, identity: str, offset: int) -> None:
+        """Note that the log holds something unreadable of this product at an offset, which compaction would keep."""
+        row = self._row(identity)
+        if identity in self._deleted or (row >= 0 and self._at[row] < offset):
+            self.stale.add(identity)
 
     def by_product_id(self, product_id: str) -> str | None:
         """The identity with this id, where exactly one source has it: for events that name no source."""

@@ -287,6 +287,9 @@ class Catalogue:
     def _apply_to_view(self, records: Sequence[ConsumerRecord], position: int) -> Sequence[Skipped]:
         decoded = decode_entries(records)
         self._view.apply(decoded.items, position)
+        for skipped in decoded.skipped:
+            if skipped.key is not None:
+                self._view.shadowed(skipped.key.decode("utf-8", "replace"), skipped.offset)
         return decoded.skipped
 
 

@@ -49,6 +49,16 @@ def test_older_entries_are_ignored_and_told() -> None:
     assert view.stale_entries() == []
 
 
+def test_what_something_unreadable_hides_is_told() -> None:
+    view = apply(new_view(), log_of([entry("a/1", 5, "new title"), entry("a/2", 6, "other"), deleted("a/2", 7)]))
+    for identity, offset in (("a/1", 0), ("a/3", 9)):
+        view.shadowed(identity, offset)
+    assert view.stale_entries() == [], "older than what is known, and of no product"
+    view.shadowed("a/1", 9)
+    view.shadowed("a/2", 9)
+    assert [(e.identity, e.deleted) for e in view.stale_entries()] == [("a/1", False), ("a/2", True)]
+
+
 def test_a_revision_replaces_facts() -> None:
     first = entry("a/1", 5, "Sony TV", 10.0)
     revised = replace(first, revision=1, facts=replace(first.facts, price=20.0))
