@@ -11,6 +11,7 @@ from functools import cache
 from importlib import resources
 from types import UnionType
 from typing import Any, Union, get_args, get_origin
+from zoneinfo import available_timezones
 
 import jsonschema
 from open_data_contract_standard.model import OpenDataContractStandard
@@ -38,7 +39,7 @@ __all__ = ["check_contract", "plain_contract"]
 _Path = tuple[str | int, ...]
 
 _COLUMN_PROPERTIES = ("role", "missing", "survivorship")
-_SCHEMA_PROPERTIES = ("feed", "key", "source", "kind", "trust")
+_SCHEMA_PROPERTIES = ("feed", "key", "source", "kind", "timezone", "trust")
 _RANGES = [(low, high) for low in ("minimum", "exclusiveMinimum") for high in ("maximum", "exclusiveMaximum")]
 _RANGES.append(("minLength", "maxLength"))
 _OPERATORS = (
@@ -277,6 +278,12 @@ class _Check:
                 self._add(custom[name][0], f"{value!r} is not a {name}.", suggestion)
         if "source" in custom and not (isinstance(custom["source"][1], str) and custom["source"][1]):
             self._add(custom["source"][0], "the source must be a name.", "Write `{property: source, value: my-shop}`.")
+        if "timezone" in custom:
+            at, value = custom["timezone"]
+            zones = available_timezones()
+            if not isinstance(value, str) or value not in zones:
+                suggestion = did_you_mean(value, zones) or "Write one such as Asia/Shanghai, Europe/Berlin or UTC."
+                self._add(at, f"{value!r} is no time zone.", suggestion)
         if "trust" in custom:
             at, value = custom["trust"]
             if not (isinstance(value, list) and value and all(isinstance(v, str) and v for v in value)):

@@ -127,6 +127,7 @@ def _contract(document: OpenDataContractStandard, schema: SchemaObject) -> Contr
         feed=Feed(custom.get("feed", Feed.MARKETPLACE)),
         key=key,
         source=custom.get("source"),
+        timezone=custom.get("timezone", "UTC"),
         trust=tuple(custom.get("trust", ())),
     )
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, tzinfo
 from enum import StrEnum
 from functools import cached_property
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from detectors.rules import Dimension, Severity
 
@@ -134,6 +136,7 @@ class Contract:
     key: how the Kafka key is made, a template over `{source}` and `{id}`.
     source: the source where no column names it, None where the header `source` (or a file's name) does.
     known_columns: every column that the contract lists, also those without role or rule: others are unknown.
+    timezone: of times that name none, such as `Asia/Shanghai`.
     trust: sources, the most trusted first; those that are not named come after them.
     """
 
@@ -147,7 +150,13 @@ class Contract:
     feed: Feed = Feed.MARKETPLACE
     key: str = "{id}"
     source: str | None = None
+    timezone: str = "UTC"
     trust: tuple[str, ...] = ()
+
+    @cached_property
+    def zone(self) -> tzinfo:
+        """`timezone` as a zone."""
+        return UTC if self.timezone == "UTC" else ZoneInfo(self.timezone)
 
     @cached_property
     def roles(self) -> Mapping[Role, Column]:

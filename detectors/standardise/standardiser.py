@@ -24,6 +24,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import tzinfo
 from functools import cached_property, partial
 from typing import Any
 
@@ -145,7 +146,7 @@ class Standardiser:
         self.contract = contract
         source = contract.column_of(Role.SOURCE)
         self._tasks: list[Callable[[_Work], None]] = [
-            task for column in contract.columns for task in _tasks(column, source)
+            task for column in contract.columns for task in _tasks(column, source, contract.zone)
         ]
         price = contract.roles.get(Role.PRICE)
         if price is not None:
@@ -165,22 +166,22 @@ class Standardiser:
         return Standardised(work.values, work.corrections, work.findings)
 
 
-def _tasks(column: Column, source: str | None) -> list[Callable[[_Work], None]]:
+def _tasks(column: Column, source: str | None, local: tzinfo) -> list[Callable[[_Work], None]]:
     """What is done to a column, but for the price."""
     missing: Callable[[_Work], None] = partial(_missing, column=column)
-    own = _own_task(column, source)
+    own = _own_task(column, source, local)
     return [missing] if own is None else [missing, own]
 
 
-def _own_task(column: Column, source: str | None) -> Callable[[_Work], None] | None:
+def _own_task(column: Column, source: str | None, local: tzinfo) -> Callable[[_Work], None] | None:
     if column.role is not None:
         kind = _TEXT_KINDS.get(column.role)
         if kind is not None:
             return partial(_text, column=column.name, kind=kind)
         by_role: dict[Role, Callable[..., None]] = {
             Role.CURRENCY: _currency,
-            Role.UPDATED_AT: partial(_time, source=source),
-            Role.TIME: partial(_time, source=source),
+            Role.UPDATED_AT: partial(_time, source=source, local=local),
+            Role.TIME: partial(_time, source=source, local=local),
             Role.GTIN: _gtin,
             Role.URL: _trim,
             Role.IMAGE: _trim,
@@ -190,7 +191,7 @@ def _own_task(column: Column, source: str | None) -> Callable[[_Work], None] | N
         return partial(_number, column=column)
     by_type: dict[ColumnType, Callable[..., None]] = {
         ColumnType.DATE: partial(_date, source=source),
-        ColumnType.TIMESTAMP: partial(_typed_time, source=source),
+        ColumnType.TIMESTAMP: partial(_typed_time, source=source, local=local),
         ColumnType.BOOLEAN: _boolean,
     }
     return partial(by_type[column.type], column=column.name) if column.type in by_type else None
@@ -247,22 +248,22 @@ def _trim(work: _Work, column: str) -> None:
             work.apply(row, column, Outcome((Step(value.strip(), "text.white_space", "white space trimmed"),)))
 
 
-def _time(work: _Work, column: str, source: str | None) -> None:
+def _time(work: _Work, column: str, source: str | None, local: tzinfo) -> None:
     values = work.column(column)
     if set(map(type, values)) == {str} and all_standard(values):
         return
-    orders = _DateOrders(work, values, source)
+    orders, read = _DateOrders(work, values, source), partial(standardise_time, local=local)
     for row, value in enumerate(values):
         if value is not None:
-            work.apply(row, column, orders.read(row, standardise_time))
+            work.apply(row, column, orders.read(row, read))
 
 
-def _typed_time(work: _Work, column: str, source: str | None) -> None:
+def _typed_time(work: _Work, column: str, source: str | None, local: tzinfo) -> None:
     values = work.column(column)
-    orders = _DateOrders(work, values, source)
+    orders, read = _DateOrders(work, values, source), partial(standardise_time, local=local)
     for row, value in enumerate(values):
         if isinstance(value, str):
-            outcome = orders.read(row, standardise_time)
+            outcome = orders.read(row, read)
             if outcome is not None and not any(fault.rule is TIME_UNPARSEABLE for fault in outcome.faults):
                 work.apply(row, column, outcome)
 

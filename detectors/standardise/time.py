@@ -2,7 +2,8 @@
 
 Documented choices:
 
-- A time without a zone is UTC. A date without a time is its midnight, UTC.
+- A time without a zone is of the zone that the contract names (`timezone`), else UTC. A date without a time is its
+  midnight there.
 - Dots mean day first: 01.10.2019 is 1 October. Where day and month are set apart by slashes or hyphens and neither is
   above 12, nothing is taken for sure: slashes suggest the month first (01/10/2019 is 10 January), hyphens the day, at
   a confidence of 0.6. Another date of the same source may settle it, see `day_first`.
@@ -17,7 +18,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from email.utils import parsedate_to_datetime
 from typing import Any, NamedTuple
 
@@ -134,14 +135,14 @@ def _millis(at: datetime) -> int:
     return (at - _EPOCH_START) // timedelta(milliseconds=1)
 
 
-def standardise_time(value: Any, day_is_first: bool | None = None) -> Outcome | None:
+def standardise_time(value: Any, day_is_first: bool | None = None, local: tzinfo = UTC) -> Outcome | None:
     """A time as ISO 8601 text in UTC; None where it is that already. Any JSON value is fine.
 
-    day_is_first: how this source writes dates, where that is known.
+    day_is_first: how this source writes dates, where that is known. local: the zone of times that name none.
     """
     if isinstance(value, str):
-        return _standardise_text(value, day_is_first)
-    moment = _read_number(value)
+        return _standardise_text(value, day_is_first, local)
+    moment = _read_number(value, local)
     if moment is None:
         return _unreadable(str(value) if isinstance(value, int | float) and abs(value) < 1e20 else "the value")
     return _changed(value, _iso(moment.at), moment, "time.notation")
@@ -161,14 +162,14 @@ def standardise_date(value: Any, day_is_first: bool | None = None) -> Outcome | 
 
 
 @memoised(65_536, _MAX_LENGTH)
-def _standardise_text(text: str, day_is_first: bool | None) -> Outcome | None:
+def _standardise_text(text: str, day_is_first: bool | None, local: tzinfo) -> Outcome | None:
     if _ONE_STANDARD.fullmatch(text):
         return None
     spaced = _SPACED_UTC.fullmatch(text)
     if spaced:
         after = f"{spaced.group(1)}T{spaced.group(2)}Z"
         return Outcome((Step(after, "time.notation", "time in another notation, written as ISO 8601 UTC"),))
-    moment = _read_text(text, day_is_first)
+    moment = _read_text(text, day_is_first, local)
     if moment is None:
         return _unreadable(f"“{text:.40}”")
     return _changed(text, _iso(moment.at), moment, "time.notation")
@@ -192,19 +193,19 @@ def _iso(at: datetime) -> str:
     return at.astimezone(UTC).isoformat(timespec=precision).replace("+00:00", "Z")
 
 
-def _read_number(value: Any) -> _Moment | None:
+def _read_number(value: Any, local: tzinfo) -> _Moment | None:
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1e20:
         return None
     whole = int(value)
     fraction = 0 if isinstance(value, int) else round((value - whole) * 1e9)
-    return _read_compact(str(whole)) or _epoch(whole, fraction)
+    return _read_compact(str(whole), local) or _epoch(whole, fraction)
 
 
-def _read_compact(digits: str) -> _Moment | None:
+def _read_compact(digits: str, local: tzinfo) -> _Moment | None:
     found = _COMPACT.fullmatch(digits)
     if found is None or not 1900 <= int(found.group(1)) < 2200:
         return None
-    return _moment(found.groups(), None, "date written without separators", 0.9)
+    return _moment(found.groups(), None, "date written without separators", 0.9, local=local)
 
 
 def _epoch(number: int, nanoseconds: int = 0) -> _Moment | None:
@@ -227,29 +228,31 @@ def _epoch(number: int, nanoseconds: int = 0) -> _Moment | None:
     return None
 
 
-def _read_text(text: str, day_is_first: bool | None = None) -> _Moment | None:
+def _read_text(text: str, day_is_first: bool | None = None, local: tzinfo = UTC) -> _Moment | None:
     if len(text) > _MAX_LENGTH:
         return None
     line = " ".join(ordinary_characters(text).split())
     found = _ISO_LIKE.fullmatch(line)
     if found:
         *parts, half, zone = found.groups()
-        return _moment(parts, zone, "time in another notation", 1.0 if zone else 0.95, _MERIDIEM[half])
+        sure = 1.0 if zone or local is not UTC else 0.95
+        return _moment(parts, zone, "time in another notation", sure, _MERIDIEM[half], local)
     epoch = _EPOCH.fullmatch(line)
     if epoch:
-        compact = _read_compact(epoch.group(1)) if epoch.group(2) is None else None
+        compact = _read_compact(epoch.group(1), local) if epoch.group(2) is None else None
         return compact or _epoch(int(epoch.group(1)), int((epoch.group(2) or "0").ljust(9, "0")))
     if _COMPACT.fullmatch(line):
-        return _read_compact(line.rstrip("Z").replace("T", ""))
+        return _read_compact(line.rstrip("Z").replace("T", ""), UTC if line.endswith("Z") else local)
     found = _DAY_OR_MONTH_FIRST.fullmatch(line)
     if found:
-        return _day_or_month_first(found, day_is_first)
+        return _day_or_month_first(found, day_is_first, local)
     if _CALENDAR.search(line):
         found = _HAN.fullmatch(_in_digits(line))
         if found:
             year, month, day, half, hour, minute, second = found.groups()
-            return _moment((year, month, day, hour, minute, second), None, "date in Chinese notation", 0.95, half)
-    return _read_written_out(line)
+            parts = [year, month, day, hour, minute, second]
+            return _moment(parts, None, "date in Chinese notation", 0.95, half, local)
+    return _read_written_out(line, local)
 
 
 def _in_digits(line: str) -> str:
@@ -259,7 +262,7 @@ def _in_digits(line: str) -> str:
     return _HAN_CLOCK_FIRST.sub(r"\2 \1", line)
 
 
-def _day_or_month_first(found: re.Match[str], day_is_first: bool | None) -> _Moment | None:
+def _day_or_month_first(found: re.Match[str], day_is_first: bool | None, local: tzinfo) -> _Moment | None:
     first, mark, second, year, hour, minute, seconds, fraction, half, zone = found.groups()
     confidence, how = 0.95, "date with"
     if (int(first) > 12) != (int(second) > 12):
@@ -273,13 +276,23 @@ def _day_or_month_first(found: re.Match[str], day_is_first: bool | None) -> _Mom
     day, month = (first, second) if day_is_first else (second, first)
     notation = f"{how} the {'day' if day_is_first else 'month'} first"
     parts = (year, month, day, hour, minute, seconds, fraction)
-    return _moment(parts, zone, notation, confidence, _MERIDIEM[half])
+    return _moment(parts, zone, notation, confidence, _MERIDIEM[half], local)
 
 
 def _moment(
-    parts: Sequence[str | None], zone: str | None, notation: str, confidence: float, half: str | None = None
+    parts: Sequence[str | None],
+    zone: str | None,
+    notation: str,
+    confidence: float,
+    half: str | None = None,
+    local: tzinfo = UTC,
 ) -> _Moment | None:
-    """parts: year, month, day, hour, minute, second, fraction; the last may lack. half: of the day, in Chinese."""
+    """parts: year, month, day, hour, minute, second, fraction; the last may lack. half: of the day, in Chinese.
+
+    local: the zone where none is named.
+    """
+    if zone is None and local is not UTC:
+        notation = f"{notation}, in the time of {local}"
     year, month, day, hour, minute, second, fraction = (*parts, *(None,) * 7)[:7]
     hours, seconds = int(hour or 0), int(second or 0)
     micros = int((fraction or "0").ljust(6, "0")[:6])
@@ -306,7 +319,7 @@ def _moment(
             int(minute or 0),
             seconds,
             micros,
-            _zone(zone),
+            local if zone is None else _zone(zone),
         )
         if second == "60" and (at.astimezone(UTC).minute != 59 or half == "晚上"):
             return None  # a leap second ends an hour
@@ -317,21 +330,21 @@ def _moment(
     return _Moment(at, confidence, notation)
 
 
-def _zone(zone: str | None) -> timezone:
-    if zone is None or zone.upper() in ("Z", "UTC", "GMT"):
+def _zone(zone: str) -> timezone:
+    if zone.upper() in ("Z", "UTC", "GMT"):
         return UTC
     sign = -1 if zone[0] == "-" else 1
     digits = zone[1:].replace(":", "").ljust(4, "0")
     return timezone(sign * timedelta(hours=int(digits[:2]), minutes=int(digits[2:])))
 
 
-def _unknown_zone(name: str | None, offset: int | None) -> timezone:
+def _unknown_zone(name: str | None, offset: int | None) -> timezone | None:
     if offset is None and name not in (None, "UTC", "GMT", "Z"):
         raise ValueError(f"unknown time zone {name}")
-    return timezone(timedelta(seconds=offset or 0))
+    return None if name is None and offset is None else timezone(timedelta(seconds=offset or 0))
 
 
-def _read_written_out(line: str) -> _Moment | None:
+def _read_written_out(line: str, local: tzinfo) -> _Moment | None:
     """RFC 2822, and dates with the month in English words."""
     if not (_WRITTEN_OUT.fullmatch(line) and _MONTH_NAME.search(line) and _FOUR_DIGITS.search(line)):
         return None
@@ -341,7 +354,7 @@ def _read_written_out(line: str) -> _Moment | None:
             at = at.replace(tzinfo=UTC) if at.tzinfo is None else at
             return _Moment(at.astimezone(UTC), 0.98, "time in RFC 2822 notation")
         at = dateutil_parser.parse(line, default=datetime(1, 1, 1), tzinfos=_unknown_zone)  # noqa: DTZ001 -- zone below
-        at = at.replace(tzinfo=UTC) if at.tzinfo is None else at
+        at = at.replace(tzinfo=local) if at.tzinfo is None else at
         return _Moment(at.astimezone(UTC), 0.9, "date written out in words")
     except (ValueError, TypeError, OverflowError, AttributeError):
         return None

@@ -419,14 +419,15 @@ class Worker:
         return age < _HUNG_SECONDS, {"beat_age_seconds": round(age, 1)}
 
     def _readiness(self) -> tuple[bool, dict[str, Any]]:
-        """Recovered, and not stalled; a worker without partitions and one whose topics are idle are ready."""
+        """Recovered, not stalled, the broker there; without partitions, or with topics that are idle, it is ready."""
         details = {
             "recovered": self._ready.is_set(),
             "stalled": self._lag.stalled,
+            "broker_silent": self._lag.silent,
             "assigned": self._lag.assigned,
             "products": len(self._view),
         }
-        return self._ready.is_set() and not self._lag.stalled, details
+        return self._ready.is_set() and not (self._lag.stalled or self._lag.silent), details
 
     @property
     def _state_file(self) -> Path:

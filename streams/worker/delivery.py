@@ -53,6 +53,7 @@ __all__ = [
 log = structlog.get_logger(__name__)
 
 # What an OSError says about the machine, not about a record.
+_SILENT_TURNS = 5  # without an answer, after which the broker counts as silent
 _MACHINE = frozenset({errno.ENOSPC, errno.EROFS, errno.EDQUOT, errno.EIO, errno.EMFILE, errno.ENFILE})
 
 P = ParamSpec("P")
@@ -505,6 +506,7 @@ class LagWatch:
     stall_seconds: a partition is stalled that is assigned and lags, and of which nothing was committed for so long.
 
     lag: records behind, per assigned partition. assigned: whether any partition is ours. stalled: whether one stalls.
+    silent: whether the broker has not answered for a few of the `every_seconds`.
     """
 
     def __init__(
@@ -519,6 +521,7 @@ class LagWatch:
         self.lag: dict[TP, int] = {}
         self.assigned = False
         self.stalled = False
+        self.silent = False
         self._app = app
         self._client = client
         self._gone_seconds = gone_seconds
@@ -561,9 +564,10 @@ class LagWatch:
                     if consumer is None:
                         consumer = await self._connected()
                     await self._ask(consumer)
-                    answered = time.monotonic()
+                    answered, self.silent = time.monotonic(), False
                 except (KafkaError, TimeoutError, OSError) as error:
                     silent = time.monotonic() - answered
+                    self.silent = silent > _SILENT_TURNS * self._every_seconds
                     log.warning("broker.silent", seconds=round(silent, 1), kind=type(error).__name__)
                     if silent > self._gone_seconds:
                         raise InfrastructureError(

@@ -51,13 +51,13 @@ class _Prepared:
 
     entries: to be published, in the order of the source.
     repeated: products whose record the catalogue holds already: it was handled before, perhaps not to its end.
-    misrouted: records of products that live in another partition. vectors: (n, d).
+    misrouted: records of products that live in another partition or topic, with the topic. vectors: (n, d).
     """
 
     taken: Taken
     entries: Sequence[Entry]
     repeated: frozenset[str]
-    misrouted: Sequence[Rejection]
+    misrouted: Sequence[tuple[Rejection, str]]
     vectors: NDArray[np.int8]
 
 
@@ -113,7 +113,7 @@ class ProductWay:
             await self._look_again()  # the topic may have grown just now, so that its products moved
             if self._catalogue.generation(topic) != known:
                 prepared = await self._compute.run(self._prepare, records)
-        self._refuse_topic(records[0].topic, len(prepared.misrouted), len(prepared.taken.batch))
+        self._refuse_topic(records[0].topic, prepared.misrouted, len(prepared.taken.batch))
         encoded = time.perf_counter()
 
         # Published at once, while batches before this one are still on their way out; the rest happens in turn.
@@ -128,7 +128,7 @@ class ProductWay:
             read_back = time.perf_counter()
             judgement, revised = await self._compute.run(self._judge_batch, prepared)
             judged = time.perf_counter()
-            rejections = [*prepared.taken.rejections, *prepared.misrouted]
+            rejections = [*prepared.taken.rejections, *(rejection for rejection, _ in prepared.misrouted)]
             refused = await self._outlet.send(judgement.outputs, rejections, judgement.sources)
             if revised:
                 end = await self._catalogue.publish(revised)
@@ -156,11 +156,11 @@ class ProductWay:
         view, encoder = self._view, self._encoder.name
         self._unread = {i: e for i, e in self._unread.items() if (view.version_of(i) or _NEVER) < e.version}
         kept: list[int] = []
-        misrouted: list[Rejection] = []
+        misrouted: list[tuple[Rejection, str]] = []
         for row, record in enumerate(taken.batch.records):
             lives = view.peek(record.identity)
             if lives is not None and self._elsewhere(lives, record):
-                misrouted.append(_misrouted(record, lives))
+                misrouted.append((_misrouted(record, lives), lives.topic))
             else:
                 kept.append(row)
         if misrouted:
@@ -213,11 +213,19 @@ class ProductWay:
         carrier = carrier_of(record.source)
         return (known.topic, known.partition) != (carrier.topic, carrier.partition)
 
-    def _refuse_topic(self, topic: str, misrouted: int, routed: int) -> None:
-        self._misrouted += misrouted
+    def _refuse_topic(self, topic: str, misrouted: Sequence[tuple[Rejection, str]], routed: int) -> None:
+        self._misrouted += len(misrouted)
         self._routed += routed
         if self._misrouted < max(_MISROUTED, _MISROUTED_SHARE * (self._misrouted + self._routed)):
             return
+        others = [lives for _, lives in misrouted if lives not in self._carriers]
+        if others:
+            raise InfrastructureError(
+                f"{topic} brings products that {others[0]} brought before ({self._misrouted} of its records): a "
+                "product of one source can live in one topic only, or nobody can say which of its records is newer.",
+                f"Leave one of the two topics out of the settings; or give {topic} a source of its own in its "
+                "contract, where its products are others; or set topics.prefix, for a deployment of its own.",
+            )
         raise InfrastructureError(
             f"{topic} is not keyed by product: {self._misrouted} of its records came in another partition than their "
             "product did before, so that nobody can say which is newer.",

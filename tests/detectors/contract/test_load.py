@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import pickle
+from datetime import UTC
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -44,6 +46,16 @@ def test_the_frame_of_a_contract() -> None:
     assert contract.known_columns == {"sku", "name", "note"}
     assert [c.name for c in contract.columns] == ["sku", "name"]  # a column without role or rule is only known
     assert contract.column_of(Role.TITLE) == "name"
+
+
+def test_a_contract_names_the_zone_of_times_that_name_none() -> None:
+    head = _HEAD.replace(
+        "    physicalName", "    customProperties: [{property: timezone, value: Asia/Shanghai}]\n    physicalName"
+    )
+    assert parse_contract(head, "test").zone == ZoneInfo("Asia/Shanghai")
+    assert parse_contract(_HEAD, "test").zone is UTC
+    with pytest.raises(ContractError, match=r"'Asia/Shangai' is no time zone.*Asia/Shanghai"):
+        parse_contract(head.replace("Shanghai", "Shangai"), "test")
 
 
 def test_demands_have_a_dimension_and_a_severity() -> None:

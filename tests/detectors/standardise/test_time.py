@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given
@@ -200,3 +201,32 @@ def test_any_text_is_fine(text: str) -> None:
 def test_any_value_is_fine(value: Any) -> None:
     result = after(value)
     assert result is None or isinstance(result, str)
+
+
+@pytest.mark.parametrize(
+    ("value", "right"),
+    [
+        ("2026-11-26 07:30:00", "2026-11-25T23:30:00Z"),
+        ("2026年11月26日 上午7点30分", "2026-11-25T23:30:00Z"),
+        ("26/11/2026 07:30", "2026-11-25T23:30:00Z"),
+        ("26 November 2026 07:30", "2026-11-25T23:30:00Z"),
+        ("20261126073000", "2026-11-25T23:30:00Z"),
+        (20261126, "2026-11-25T16:00:00Z"),
+        ("2026-11-26 07:30:00 UTC", "2026-11-26T07:30:00Z"),
+        ("2026-11-26T07:30:00+02:00", "2026-11-26T05:30:00Z"),
+        ("2026-11-26T07:30:00Z", "2026-11-26T07:30:00Z"),
+        ("20261126T073000Z", "2026-11-26T07:30:00Z"),
+        (1764113400, "2025-11-25T23:30:00Z"),
+    ],
+)
+def test_a_time_that_names_no_zone_is_of_the_contracts(value: Any, right: str) -> None:
+    outcome = standardise_time(value, local=ZoneInfo("Asia/Shanghai"))
+    assert (value if outcome is None else outcome.steps[-1].after) == right
+
+
+def test_the_reason_names_the_zone_that_was_supposed() -> None:
+    outcome = standardise_time("2026-07-01 12:00", local=ZoneInfo("Europe/Berlin"))
+    assert outcome is not None
+    (step,) = outcome.steps
+    assert step.after == "2026-07-01T10:00:00Z", "summer time"
+    assert step.reason == "time in another notation, in the time of Europe/Berlin, written as ISO 8601 UTC"

@@ -303,7 +303,7 @@ def test_from_source_records_to_everything_that_leaves(shop: Shop) -> None:
     live = answer(worker, "/live")
     assert (live.pop("beat_age_seconds") < 10, live) == (True, {"ok": True})
     assert answer(worker, "/ready") == {
-        "ok": True, "recovered": True, "stalled": False, "assigned": True, "products": 5,
+        "ok": True, "recovered": True, "stalled": False, "broker_silent": False, "assigned": True, "products": 5,
     }  # fmt: skip
     if promtool := shutil.which("promtool"):
         checked = subprocess.run([promtool, "check", "metrics"], input=exposition, capture_output=True, text=True)
@@ -494,6 +494,21 @@ def test_a_state_folder_that_cannot_be_written_stops_the_worker(shop: Shop, how:
     finally:
         if how == "full":
             subprocess.run(["umount", str(state)], capture_output=True)
+
+
+def test_products_that_live_in_another_topic_stop_the_worker_with_the_right_words(shop: Shop) -> None:
+    second = shop.prefix + "second"
+    shop.contracts["products"][second] = str(SAMPLES / "products.yaml")
+    shop.make()
+    worker = shop.ready()
+    rows = [product("north", n, title=f"Lamp model {n}", price=10 + n) for n in range(40)]
+    shop.send(shop.products, rows)
+    shop.done()
+    shop.send(second, rows)
+    assert exit_code(worker) == 1
+    words = worker.last_words()
+    assert f"{second} brings products that {shop.products} brought before" in words
+    assert "rekey" not in words
 
 
 def test_two_workers_share_the_partitions_and_find_what_one_finds(shop: Shop) -> None:

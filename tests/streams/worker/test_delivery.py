@@ -17,6 +17,7 @@ from faust.types import TP
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 
 from sinks.dead_letters import parse
+from streams.errors import InfrastructureError
 from streams.kafka.broker import EmbeddedKafka
 from streams.settings import Settings
 from streams.worker.delivery import Compute, DeliveryOptions, LagWatch
@@ -308,6 +309,15 @@ def test_commits_begin_anew_with_each_assignment() -> None:
     commits.confirmed({TP("in", 0): 9})
     commits.begin({TP("in", 1): 2})
     assert commits.offsets == {TP("in", 1): 2}
+
+    async def test_a_broker_that_does_not_answer_is_silent_long_before_the_worker_stops(self) -> None:
+        nowhere = {"bootstrap_servers": "127.0.0.1:1"}
+        app = BatchApp("lag", broker="kafkabatch://127.0.0.1")
+        watch = LagWatch(app, nowhere, gone_seconds=1.0, every_seconds=0.01)
+        assert not watch.silent
+        with pytest.raises(InfrastructureError, match=r"No Kafka has answered at 127\.0\.0\.1:1 for 1 s"):
+            await watch._watch()
+        assert watch.silent
 
 
 @pytest.mark.kafka
