@@ -250,6 +250,8 @@ class LinkWay:
         if await self._missed_some():
             await self._say_anew(owner, generation)
         amiss = await self._compute.run(self._amiss, owner)
+        if amiss:
+            log.info("golden.say_anew", products=len(amiss))
         for i in range(0, len(amiss), _ANEW):
             self._still_ours(generation)
             await self._write((), (), await self._compute.run(self._renewed, owner, amiss[i : i + _ANEW]))
