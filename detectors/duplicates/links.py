@@ -267,6 +267,7 @@ class LinkOwner:
         for identity in loaded:
             if canonical := self._products[identity].canonical:
                 self._joined[canonical] = self._joined.get(canonical, 0) + 1
+                touched.add(identity)  # who stood for it may be lost
         for link in chain.from_iterable(loaded.values()):
             later, earlier = self._products[link.later], self._products.get(link.earlier)
             if earlier is None or later.deleted or earlier.deleted:
