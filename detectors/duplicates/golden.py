@@ -25,7 +25,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
 from statistics import median
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 from stdnum import ean
@@ -72,8 +72,7 @@ _BROKEN = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\ufffd]")
 _WORD = re.compile(r"\w{3,}")
 
 
-@dataclass(frozen=True, slots=True)
-class Attribute:
+class Attribute(NamedTuple):
     """A value and where it comes from.
 
     offer: the identity of the offer whose value it is. agree: how many offers have this value. known: how many have
@@ -207,14 +206,17 @@ _ORDERS: Mapping[Survivorship, Callable[[_Offer], tuple[Any, ...]]] = {
 
 def golden_record(canonical: str, offers: Sequence[Facts], rules: SurvivorRules) -> GoldenRecord:
     """The golden record of these offers, which come in the order in which they were first seen; at least one."""
-    ranked = [_Offer(facts, rules) for facts in offers]
-    if len(ranked) > 1:
-        ranked.sort(key=_Offer.by_trust)
+    ranked = sorted((_Offer(facts, rules) for facts in offers), key=_Offer.by_trust)
     attributes: dict[Role, Attribute] = {}
-    for i, role in enumerate(_TEXTS):
-        known = [(value, o) for o in ranked if (value := o.values[i])]
-        if known:
-            attributes[role] = _attribute(role, known, rules.policies[role])
+    if len(ranked) == 1:  # most products
+        for role, value in zip(_TEXTS, ranked[0].values, strict=True):
+            if value:
+                attributes[role] = Attribute(value, offers[0].identity, rules.policies[role], 1, 1)
+    else:
+        for i, role in enumerate(_TEXTS):
+            known = [(value, o) for o in ranked if (value := o.values[i])]
+            if known:
+                attributes[role] = _attribute(role, known, rules.policies[role])
     return GoldenRecord(
         canonical,
         [facts.identity for facts in offers],

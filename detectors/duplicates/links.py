@@ -34,7 +34,8 @@ __all__ = ["Applied", "Link", "LinkChange", "LinkOwner", "LinkStatus"]
 _Rank = tuple[float, str, str]
 """Of a pair: the better one is less."""
 
-_NEVER = Version(-1, -1)
+_NEVER = -1
+_OFFSET_BITS = 48
 _LAST = 1 << 62
 
 
@@ -101,15 +102,17 @@ class Applied:
 
 @dataclass(slots=True)
 class _Product:
-    """seen_as: the match version whose statement said `first_seen`.
+    """Versions as one number, see `_number`: a pair would take three objects, and there is one for every product.
+
+    seen_as: the match version whose statement said `first_seen`.
 
     canonical: empty for the product itself, None where nothing is decided yet. previous: the one before.
     """
 
-    version: Version = _NEVER
+    version: int = _NEVER
     deleted: bool = False
     first_seen: int = _LAST
-    seen_as: Version = _NEVER
+    seen_as: int = _NEVER
     source: str = ""
     clean: bool = False
     canonical: str | None = None
@@ -124,7 +127,7 @@ class LinkOwner:
         self._near: dict[str, dict[str, Link]] = {}  # live accepted pairs, under both products
         self._group: dict[str, set[str]] = {}  # of certain pairs; only groups of two and more
         self._mate: dict[str, tuple[_Rank, str]] = {}  # couples, under both products
-        self._links: dict[str, dict[str, Link]] = {}  # the pairs that hold, under both products
+        self._links: dict[str, tuple[Link, ...]] = {}  # the pairs that hold, under both products
         self._names: dict[str, str] = {}
         self._joined: dict[str, int] = {}  # how many others a product stands for
         self._loading: dict[str, list[Link]] = {}
@@ -146,7 +149,7 @@ class LinkOwner:
     def links(self) -> list[Link]:
         """The links that hold now, in order of (later, earlier)."""
         self._settle()
-        found = [link for p, others in self._links.items() for link in others.values() if link.later == p]
+        found = [link for p, held in self._links.items() for link in held if link.later == p]
         return sorted(found, key=lambda link: (link.later, link.earlier))
 
     def canonical(self, identity: str) -> str:
@@ -189,12 +192,12 @@ class LinkOwner:
         self._settle()
         product = self._products[identity]
         state: dict[str, Any] = {
-            "version": list(product.version),
+            "version": list(_version(product.version)),
             "canonical": product.canonical or identity,
             "source": product.source,
             "clean": product.clean,
             "first_seen": None if product.first_seen == _LAST else product.first_seen,
-            "seen_as": list(product.seen_as),
+            "seen_as": list(_version(product.seen_as)),
             "pairs": [_packed(k) for _, k in sorted(self._near.get(identity, {}).items()) if k.later == identity],
         }
         if product.deleted:
@@ -212,12 +215,12 @@ class LinkOwner:
         first_seen = _LAST if state["first_seen"] is None else int(state["first_seen"])
         deleted = bool(state.get("deleted", False))
         canonical = state["canonical"]
-        seen_as = Version(*state.get("seen_as", version))
+        number, seen_as = _number(version), _number(Version(*state.get("seen_as", version)))
         product = _Product(
-            version,
+            number,
             deleted,
             first_seen,
-            version if seen_as == version else seen_as,
+            number if seen_as == number else seen_as,
             self._shared(state["source"]),
             state["clean"],
             "" if canonical == identity else canonical,
@@ -264,20 +267,22 @@ class LinkOwner:
         for identity in loaded:
             if canonical := self._products[identity].canonical:
                 self._joined[canonical] = self._joined.get(canonical, 0) + 1
+                touched.add(identity)  # who stood for it may be lost
         for link in chain.from_iterable(loaded.values()):
             later, earlier = self._products[link.later], self._products.get(link.earlier)
             if earlier is None or later.deleted or earlier.deleted:
                 continue
-            if (link.later_version, link.earlier_version) == (later.version, earlier.version):
+            if (_number(link.later_version), _number(link.earlier_version)) == (later.version, earlier.version):
                 self._say(link, touched, touched)
         self._solve(touched, set(), set())
 
     # -- statements
 
     def _take(self, s: Statement, changed: set[str], solve: set[str]) -> None:
-        self._bump(s.identity, s.match_version, changed, solve)
+        version = _number(s.match_version)
+        self._bump(s.identity, version, changed, solve)
         product = self._products[s.identity]
-        if s.match_version == product.version:
+        if version == product.version:
             about = (s.deleted, s.source, s.clean)
             if s.deleted and not product.deleted:
                 self._cut(s.identity, changed, solve)
@@ -286,17 +291,18 @@ class LinkOwner:
                 changed.add(s.identity)
                 solve.add(s.identity)
         # Whoever comes back after a deletion begins anew; within one life all versions say the same.
-        if not s.deleted and (s.match_version, -s.first_seen) > (product.seen_as, -product.first_seen):
-            if s.match_version > product.seen_as:
-                product.seen_as = s.match_version
+        if not s.deleted and (version, -s.first_seen) > (product.seen_as, -product.first_seen):
+            if version > product.seen_as:
+                product.seen_as = version
                 changed.add(s.identity)
             product.first_seen = s.first_seen
             changed.add(s.identity)
             solve.add(s.identity)
         for c in s.candidates:
-            self._bump(c.identity, c.match_version, changed, solve)
+            theirs = _number(c.match_version)
+            self._bump(c.identity, theirs, changed, solve)
             other = self._products[c.identity]
-            if s.match_version != product.version or c.match_version != other.version:
+            if version != product.version or theirs != other.version:
                 continue
             if product.deleted or other.deleted or s.identity == c.identity:
                 continue
@@ -325,7 +331,7 @@ class LinkOwner:
         changed.update((link.later, link.earlier))
         solve.update((link.later, link.earlier))
 
-    def _bump(self, identity: str, version: Version, changed: set[str], solve: set[str]) -> None:
+    def _bump(self, identity: str, version: int, changed: set[str], solve: set[str]) -> None:
         product = self._products.get(identity)
         if product is None:
             product = self._products[identity] = _Product()
@@ -359,11 +365,11 @@ class LinkOwner:
                 renewed.update((product.previous or p, canonical))
             near = self._near.get(p, {})
             now = {q: near[q] for q in partners if q in near}
-            before = self._links.get(p, {})
+            before = {(k.earlier if k.later == p else k.later): k for k in self._links.get(p, ())}
             if now == before:
                 continue
             if now:
-                self._links[p] = now
+                self._links[p] = tuple(now.values())
             else:
                 del self._links[p]
             for status, these, those in ((LinkStatus.RETRACTED, before, now), (LinkStatus.MADE, now, before)):
@@ -505,6 +511,17 @@ class LinkOwner:
             return False
         a, b = self._products[p], self._products[q]
         return not (a.clean and b.clean and a.source == b.source)
+
+
+def _number(version: Version) -> int:
+    """A version as a number, in the same order."""
+    return version.generation << _OFFSET_BITS | version.offset
+
+
+def _version(number: int) -> Version:
+    if number < 0:
+        return Version(-1, -1)
+    return Version(number >> _OFFSET_BITS, number & ((1 << _OFFSET_BITS) - 1))
 
 
 def _rank(link: Link) -> _Rank:

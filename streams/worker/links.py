@@ -166,12 +166,8 @@ class LinkWay:
                     await self._producer.send(self._topics.named("findings"), value, key)
                     for key, value in (self._message(change, now) for change in changes)
                 ]
-                # The mapping's one partition is named: finding it out costs more than sending.
-                named = self._topics.named("mapping")
-                sent += [await self._producer.send(named, value, key, partition=0) for key, value in mapping]
-                named = self._topics.named("golden")
-                for key, body, headers in (golden_message(change, now) for change in golden):
-                    sent.append(await self._producer.send(named, body, key, partition=0, headers=headers))
+                sent += await self._batches("mapping", [(key, value, []) for key, value in mapping])
+                sent += await self._batches("golden", [golden_message(change, now) for change in golden])
                 for future in sent:
                     await future
         except ProducerFenced as error:
@@ -179,6 +175,22 @@ class LinkWay:
                 "Another worker has become the owner of links.",
                 "This worker was away for longer than the session timeout; start it again.",
             ) from error
+
+    async def _batches(
+        self, name: str, items: Sequence[tuple[bytes, bytes | None, list[tuple[str, bytes]]]]
+    ) -> list[asyncio.Future[Any]]:
+        """Queue items for the one partition of a topic of ours: in whole batches, which costs a tenth of one by one."""
+        assert self._producer is not None
+        topic, sent = self._topics.named(name), []
+        builder = self._producer.create_batch()
+        for key, value, headers in items:
+            if builder.append(key=key, value=value, timestamp=None, headers=headers) is None:
+                sent.append(await self._producer.send_batch(builder, topic, partition=0))
+                builder = self._producer.create_batch()
+                builder.append(key=key, value=value, timestamp=None, headers=headers)
+        if items:
+            sent.append(await self._producer.send_batch(builder, topic, partition=0))
+        return sent
 
     # On the compute thread: the view is touched nowhere else.
 
@@ -238,6 +250,8 @@ class LinkWay:
         if await self._missed_some():
             await self._say_anew(owner, generation)
         amiss = await self._compute.run(self._amiss, owner)
+        if amiss:
+            log.info("golden.say_anew", products=len(amiss))
         for i in range(0, len(amiss), _ANEW):
             self._still_ours(generation)
             await self._write((), (), await self._compute.run(self._renewed, owner, amiss[i : i + _ANEW]))

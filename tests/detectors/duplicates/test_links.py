@@ -180,3 +180,25 @@ def test_a_new_owner_goes_on_where_the_former_one_was(seed: int, rng: random.Ran
     assert successor.clusters == former.clusters
     assert successor.apply(said[max(0, cut - 5) :]).changes == former.apply(said[max(0, cut - 5) :]).changes
     assert _state(successor, said) == _state(former, said)
+
+
+def test_a_mapping_that_lost_a_product_holds_without_it() -> None:
+    former = LinkOwner()
+    former.apply([say("a/1", 1), say("b/1", 2, ("a/1", 1, 1.0))])
+    assert former.members("a/1") == ["a/1", "b/1"]
+    successor = LinkOwner()
+    successor.load("a/1", former.state_of("a/1"))
+    successor.load("b/1", former.state_of("b/1"))
+    successor.forget("a/1")
+    assert (successor.canonical("b/1"), successor.members("b/1"), successor.clusters) == ("b/1", ["b/1"], 0)
+
+
+def test_who_comes_back_is_first_seen_then() -> None:
+    owner = LinkOwner()
+    owner.apply([say("a/1", 1), say("b/1", 2, ("a/1", 1, 1.0))])
+    owner.apply([say("a/1", 5, deleted=True), say("a/1", 7, ("b/1", 2, 1.0))])
+    assert owner.members("b/1") == ["b/1", "a/1"]
+    assert (owner.canonical("a/1"), owner.state_of("a/1")["previous"]) == ("b/1", "a/1")
+    owner.apply([say("b/1", 9, deleted=True)])
+    assert (owner.members("b/1"), owner.members("a/1")) == ([], ["a/1"])
+    assert owner.state_of("a/1")["previous"] == "b/1"
