@@ -30,6 +30,7 @@ __all__ = [
     "best",
     "centroids_of",
     "grown",
+    "joined",
     "lists_for",
     "quantised",
 ]
@@ -88,6 +89,12 @@ class Part:
         if row < len(self.values):
             self.values[row] = 0
 
+    def taken(self, rows: NDArray[np.intp]) -> Part:
+        """A copy of these rows."""
+        part = Part(self.dim, self._share)
+        part.values, part.weights = self.values[rows], self.weights[rows]
+        return part
+
     def unit(self, rows: NDArray[np.intp]) -> NDArray[np.float32]:
         """(m, dim) these parts times their weights."""
         x = self.values[rows].astype(np.float32)
@@ -113,6 +120,11 @@ class Part:
         product = np.matmul(self.values[rows].astype(np.float32), queries[:, :, None])[:, :, 0]
         product *= weights[:, None] * self.weights[rows]
         return product
+
+
+def joined(*parts: Part) -> NDArray[np.float32]:
+    """(n, d + s) all rows of these parts as vectors of unit length."""
+    return np.hstack([part.unit(np.arange(len(part.weights))) for part in parts])
 
 
 def quantised(unit: NDArray[np.float64]) -> NDArray[np.int8]:

@@ -35,6 +35,7 @@ from detectors.duplicates.index import (
     best,
     centroids_of,
     grown,
+    joined,
     lists_for,
     quantised,
 )
@@ -122,14 +123,14 @@ class _Next:
 class EpochDraft:
     """What an epoch follows from, taken from a view at once; `finish` does the work, on whatever thread.
 
-    n: products. frequencies: (buckets,), titles that have a gram. sample: (m, d + s) unit rows to train centroids on.
-    lists: how many centroids, 0 for none.
+    n: products. frequencies: (buckets,), titles that have a gram. sample: rows to train centroids on, the dense part
+    and the sketch. lists: how many centroids, 0 for none.
     """
 
     number: int
     n: int
     frequencies: NDArray[np.int32]
-    sample: NDArray[np.float32]
+    sample: Sequence[Part]
     lists: int
 
     def finish(self, switch_at: int) -> Epoch:
@@ -137,7 +138,7 @@ class EpochDraft:
         weights = document_weights(self.frequencies, self.n)
         if not self.lists:
             return Epoch(self.number, switch_at, self.n, weights)
-        return Epoch(self.number, switch_at, self.n, weights, centroids_of(self.sample, self.lists))
+        return Epoch(self.number, switch_at, self.n, weights, centroids_of(joined(*self.sample), self.lists))
 
 
 class CatalogueView:
@@ -545,11 +546,11 @@ class CatalogueView:
         newest = self.epoch if self._next is None else self._next.epoch
         rows = np.flatnonzero(self._visible[: len(self._index)] != _HIDDEN)
         lists = lists_for(len(rows)) if len(rows) >= self._flat_rows else 0
-        sample = np.zeros((0, 0), np.float32)
+        sample: list[Part] = []
         if lists:
             some = np.random.default_rng(1).choice(rows, min(len(rows), POINTS * lists), replace=False)
             some.sort()
-            sample = self._index.unit(some)
+            sample = [self._index.dense.taken(some), self._index.sketch.taken(some)]
         return EpochDraft(newest.number + 1, len(rows), self._frequencies.copy(), sample, lists)
 
     def make_epoch(self, margin: int) -> Epoch:

@@ -198,6 +198,14 @@ class Growth:
             self.epochs += [(view.position + n, *chunk) for n, chunk in enumerate(chunks)]
             self._apply(chunks)
 
+    def settle(self) -> None:
+        """Wait for what is done beside the stream, as on a machine that has a core for it."""
+        for future in (self._drafting, self._working):
+            if future is not None:
+                future.result()
+        if self.view.cells is not None:
+            self.view.cells.work()
+
     def step(self, name: str, started: tuple[float, float]) -> float:
         """Note a step of the stream that began at `started`, by `now`; its seconds of this thread's CPU time."""
         wall, spent = (b - a for a, b in zip(started, now(), strict=True))
@@ -244,6 +252,7 @@ def measure(path: Path, size: int) -> dict[str, Any]:
     grown = time.monotonic() - started
     path.with_suffix(".epochs").write_bytes(pickle.dumps(growth.epochs))
     say(f", {grown:.0f} s; longest step {growth.longest * 1e3:.0f} ms ({growth.longest_at})")
+    growth.settle()
     names_bytes = sum(sys.getsizeof(name) for name in identity_of) + sys.getsizeof(identity_of)
     figures: dict[str, Any] = {
         "bytes_per_product": round((process.memory_info().rss - before - names_bytes) / size),
