@@ -30,9 +30,9 @@ __all__ = [
     "best",
     "centroids_of",
     "grown",
-    "joined",
     "lists_for",
     "quantised",
+    "unit_rows",
 ]
 
 FLAT_ROWS = 16_384  # products up to which an epoch has no centroids, and every search is exact
@@ -122,7 +122,7 @@ class Part:
         return product
 
 
-def joined(*parts: Part) -> NDArray[np.float32]:
+def unit_rows(*parts: Part) -> NDArray[np.float32]:
     """(n, d + s) all rows of these parts as vectors of unit length."""
     return np.hstack([part.unit(np.arange(len(part.weights))) for part in parts])
 

@@ -35,9 +35,9 @@ from detectors.duplicates.index import (
     best,
     centroids_of,
     grown,
-    joined,
     lists_for,
     quantised,
+    unit_rows,
 )
 from detectors.duplicates.sketch import (
     BUCKETS,
@@ -138,7 +138,7 @@ class EpochDraft:
         weights = document_weights(self.frequencies, self.n)
         if not self.lists:
             return Epoch(self.number, switch_at, self.n, weights)
-        return Epoch(self.number, switch_at, self.n, weights, centroids_of(joined(*self.sample), self.lists))
+        return Epoch(self.number, switch_at, self.n, weights, centroids_of(unit_rows(*self.sample), self.lists))
 
 
 class CatalogueView:
