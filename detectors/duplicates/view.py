@@ -138,7 +138,7 @@ class EpochDraft:
         weights = document_weights(self.frequencies, self.n)
         if not self.lists:
             return Epoch(self.number, switch_at, self.n, weights)
-        return Epoch(self.number, switch_at, self.n, weights, centroids_of(unit_rows(*self.sample), self.lists))
+        return Epoch(self.number, switch_at, self.n, weights, *centroids_of(unit_rows(*self.sample), self.lists))
 
 
 class CatalogueView:
@@ -500,7 +500,7 @@ class CatalogueView:
         epoch = replace(epoch, switch_at=max(epoch.switch_at, offset + 1))
         sketches, cells = Part(SKETCH_DIM, 1 - DENSE_SHARE), None
         if len(epoch.centroids):
-            cells = Cells(epoch.centroids, lambda rows: self._index.unit(rows, sketches))
+            cells = Cells(epoch.centroids, epoch.codebook, lambda rows: self._index.unit(rows, sketches))
         self._next = _Next(epoch, sketches, cells)
 
     def prepare(self, rows: int) -> bool:
@@ -615,7 +615,7 @@ class CatalogueView:
             "stale": sorted(self.stale),
             "deleted": gone,
         }
-        return tables, [epoch.weights, epoch.centroids, self._frequencies.copy()]
+        return tables, [epoch.weights, epoch.centroids, epoch.codebook, self._frequencies.copy()]
 
     def restore(
         self,
@@ -631,8 +631,8 @@ class CatalogueView:
         for what they did not give; the view is of no use then.
         """
         number, switch_at, n = tables["epoch"]
-        weights, centroids, frequencies = arrays
-        self.epoch = Epoch(number, switch_at, n, weights, centroids)
+        weights, centroids, codebook, frequencies = arrays
+        self.epoch = Epoch(number, switch_at, n, weights, centroids, codebook)
         self._frequencies[:] = frequencies
         for name in tables["prefixes"]:
             _number(self._prefixes, self._prefix_names, name)
@@ -662,7 +662,7 @@ class CatalogueView:
         self._free = np.flatnonzero(~self._held[: self.rows])[::-1].tolist()
         self._index.resize(tables["indexed"])
         if len(centroids):
-            self._index.cells = Cells(centroids, self._index.unit)
+            self._index.cells = Cells(centroids, codebook, self._index.unit)
             if cells:
                 self._index.cells.load(cells)
             else:
