@@ -145,17 +145,26 @@ class CatalogueView:
     """A full copy of the catalogue. Not thread-safe: apply and look up on one thread.
 
     encoder: the name of the encoder whose vectors are compared; entries of another are known but never found.
-    dense_dim: its dimension. flat_rows: products up to which epochs bring no centroids. texts: where the facts lie.
+    dense_dim: its dimension. flat_rows: products up to which epochs bring no centroids.
+    texts, evidence: where facts, and what evidence has of texts, are kept; in memory unless said.
     stale: the products whose newest entry in the log is an old version, written by a worker that had lost its
     partition, or does not read; see `stale_entries`.
     """
 
-    def __init__(self, encoder: str, dense_dim: int, *, flat_rows: int = FLAT_ROWS, texts: Texts | None = None) -> None:
+    def __init__(
+        self,
+        encoder: str,
+        dense_dim: int,
+        *,
+        flat_rows: int = FLAT_ROWS,
+        texts: Texts | None = None,
+        evidence: Texts | None = None,
+    ) -> None:
         self.encoder, self.dense_dim = encoder, dense_dim
         self.position = 0
         self.stale: set[str] = set()
         self.epoch = Epoch(0, 0, 0, flat_weights())
-        self.evidence = EvidenceRows()
+        self.evidence = EvidenceRows(evidence)
         self._flat_rows = flat_rows
         self._texts: Texts = MemoryTexts() if texts is None else texts
         self._index = RowIndex(Part(dense_dim, DENSE_SHARE), Part(SKETCH_DIM, 1 - DENSE_SHARE))

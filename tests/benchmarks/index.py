@@ -226,7 +226,7 @@ def measure(path: Path, size: int) -> dict[str, Any]:
     """All figures of one size but the starts."""
     about = json.loads(path.with_suffix(".json").read_text("utf-8"))
     process = psutil.Process()
-    view = CatalogueView(about["encoder"], about["dim"], texts=TextFile(BUILD / "bench-index"))
+    view = _new_view(about)
     growth = Growth(view)
     _warm(about)
     before = process.memory_info().rss
@@ -275,6 +275,12 @@ def measure(path: Path, size: int) -> dict[str, Any]:
     figures |= _found(view, identity_of, asked[:_ASKED], about["partners"])
     figures |= _changes(growth, identity_of, rng)
     return figures
+
+
+def _new_view(about: dict[str, Any]) -> CatalogueView:
+    """A view that keeps its texts as the worker's does."""
+    folder = BUILD / "bench-index"
+    return CatalogueView(about["encoder"], about["dim"], texts=TextFile(folder), evidence=TextFile(folder))
 
 
 def _warm(about: dict[str, Any]) -> None:
@@ -352,7 +358,7 @@ def _changes(growth: Growth, identity_of: Sequence[str], rng: random.Random) -> 
 def start_from_topic(path: Path) -> float:
     """Seconds until a view that reads the whole topic, with the epochs that were made in it, can be asked."""
     about = json.loads(path.with_suffix(".json").read_text("utf-8"))
-    view = CatalogueView(about["encoder"], about["dim"], texts=TextFile(BUILD / "bench-index"))
+    view = _new_view(about)
     _warm(about)
     with path.with_suffix(".epochs").open("rb") as file:
         epochs = pickle.load(file)
