@@ -12,7 +12,7 @@ import hashlib
 import struct
 import zlib
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import orjson
@@ -35,6 +35,7 @@ class Epoch:
     n: products counted.
     weights: (buckets,) uint8, sixteenths of the inverse document frequency log((n + 20) / (df + 1)), at least 1.
     centroids: (lists, dim) int8, whose directions are meant; no lists while every search is exact.
+    codebook: (dim / 8, 16, 8), of the index's codes, where there are centroids.
     """
 
     number: int
@@ -42,6 +43,7 @@ class Epoch:
     n: int
     weights: NDArray[np.uint8]
     centroids: NDArray[np.int8] = field(default_factory=lambda: np.zeros((0, 0), np.int8))
+    codebook: NDArray[np.float32] = field(default_factory=lambda: np.zeros((0, 16, 8), np.float32))
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +77,8 @@ class EpochChunk:
 def epoch_chunks(epoch: Epoch) -> list[EpochChunk]:
     """An epoch in parts."""
     sizes = _SIZES.pack(len(epoch.weights), *epoch.centroids.shape)
-    packed = zlib.compress(sizes + epoch.weights.tobytes() + epoch.centroids.tobytes(), 1)
+    arrays = (epoch.weights, epoch.centroids, epoch.codebook.astype("<f4"))
+    packed = zlib.compress(sizes + b"".join(array.tobytes() for array in arrays), 1)
     token = hashlib.blake2b(packed, digest_size=8).hexdigest()
     pieces = [packed[i : i + CHUNK_BYTES] for i in range(0, len(packed), CHUNK_BYTES)] or [b""]
     return [
@@ -94,7 +97,9 @@ def join_chunks(chunks: Iterable[EpochChunk], buckets: int, dim: int) -> Epoch |
         return None
     try:
         unpacker = zlib.decompressobj()
-        content = unpacker.decompress(b"".join(c.data for c in parts), _SIZES.size + buckets + MAX_LISTS * dim + 1)
+        content = unpacker.decompress(
+            b"".join(c.data for c in parts), _SIZES.size + buckets + (MAX_LISTS + 64) * dim + 1
+        )
         counted, lists, width = _SIZES.unpack_from(content)
     except (zlib.error, struct.error):
         return None
@@ -103,10 +108,13 @@ def join_chunks(chunks: Iterable[EpochChunk], buckets: int, dim: int) -> Epoch |
     weights = np.frombuffer(content, np.uint8, buckets, _SIZES.size)
     if not weights.all():
         return None
-    if width != dim or len(content) != _SIZES.size + buckets + lists * dim:
-        lists = 0
-    centroids = np.frombuffer(content, np.int8, lists * dim, _SIZES.size + buckets).reshape(lists, dim)
-    return Epoch(parts[0].number, parts[0].switch_at, parts[0].n, weights, centroids)
+    epoch = Epoch(parts[0].number, parts[0].switch_at, parts[0].n, weights)
+    at = _SIZES.size + buckets
+    if not lists or width != dim or len(content) != at + (lists + 64) * dim:  # 16 times 4 bytes a dimension
+        return epoch
+    centroids = np.frombuffer(content, np.int8, lists * dim, at).reshape(lists, dim)
+    codebook = np.frombuffer(content, "<f4", offset=at + lists * dim).reshape(-1, 16, 8)
+    return replace(epoch, centroids=centroids, codebook=codebook) if np.isfinite(codebook).all() else epoch
 
 
 @dataclass(frozen=True, slots=True)

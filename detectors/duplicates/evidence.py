@@ -9,16 +9,19 @@ from __future__ import annotations
 import hashlib
 import math
 import re
-from collections.abc import Collection, Sequence
+import sys
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 from functools import lru_cache
 from itertools import islice
+from typing import Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from detectors.duplicates.sketch import grams
+from detectors.duplicates.texts import MemoryTexts, Texts
 from detectors.money import RATES, number
 from detectors.records import Facts, split_identity
 
@@ -36,7 +39,12 @@ _TITLES, _TITLES_A_SOURCE = 5, 2  # a code on more different titles than both al
 
 _FOREIGN_SLACK = 0.2  # of |ln price ratio| between two currencies: rates move, and countries differ
 
+_COLUMNS = 4
+_REMEMBERED = 4096  # of what is read from the store of texts
+_NO_GRAMS = np.zeros(0, np.intp)
+
 _U = np.uint64
+T = TypeVar("T")
 
 # Factor to the base unit, by kind. A kind is what makes two amounts comparable.
 _KINDS: tuple[dict[str, float], ...] = (
@@ -259,10 +267,45 @@ class Comparison:
     same_text: NDArray[np.bool_]
 
 
-class EvidenceRows:
-    """Evidence of products by row number."""
+class _Column(Generic[T]):
+    """What a product says in bytes, by row, in a store of texts; the last ones read are remembered.
 
-    def __init__(self) -> None:
+    number: of the column, below `_COLUMNS`. nothing: what a row has of which nothing was kept.
+    """
+
+    def __init__(
+        self, texts: Texts, number: int, pack: Callable[[T], bytes], unpack: Callable[[bytes], T], nothing: T
+    ) -> None:
+        self._texts, self._number, self._pack, self._unpack, self._nothing = texts, number, pack, unpack, nothing
+        self._read: dict[int, T] = {}
+
+    def __getitem__(self, row: int) -> T:
+        value = self._read.get(row)
+        if value is None:
+            body = self._texts.get(row * _COLUMNS + self._number)
+            value = self._unpack(body) if body else self._nothing
+            if len(self._read) >= _REMEMBERED:
+                self._read.clear()
+            self._read[row] = value
+        return value
+
+    def __setitem__(self, row: int, value: T) -> None:
+        self._read.pop(row, None)
+        if body := self._pack(value):
+            self._texts.put((row * _COLUMNS + self._number,), (body,))
+        else:
+            self._texts.drop(row * _COLUMNS + self._number)
+
+
+def _bytes(value: bytes) -> bytes:
+    return value
+
+
+class EvidenceRows:
+    """Evidence of products by row number. texts: where what is of no fixed size is kept; in memory unless said."""
+
+    def __init__(self, texts: Texts | None = None) -> None:
+        texts = MemoryTexts() if texts is None else texts
         self._n = 0
         self._codes = np.zeros((0, _CODES), _U)
         self._units = np.zeros((0, _UNITS), np.uint32)
@@ -273,15 +316,16 @@ class EvidenceRows:
         self._price = np.zeros(0)  # logarithms
         self._rate = np.zeros(0)  # logarithms, NaN for a currency without a rate
         self._currency = np.zeros(0, _U)
-        self._names: list[tuple[bytes, ...]] = []  # the long codes
-        self._squashed: list[bytes] = []
+        # the long codes
+        self._names: _Column[tuple[bytes, ...]] = _Column(texts, 0, b" ".join, lambda b: tuple(b.split(b" ")), ())
+        self._squashed = _Column(texts, 1, _bytes, _bytes, b"")
+        # of a mostly Chinese title: its letters and digits, and its grams, without what is on offer
+        self._said = _Column(texts, 2, lambda said: said.encode("utf-8", "replace"), lambda b: b.decode(), "")
+        self._grams = _Column(texts, 3, _packed_grams, lambda b: np.frombuffer(b, np.int32).astype(np.intp), _NO_GRAMS)
         self._part: list[str] = []  # the part number
         self._shop: list[str] = []
-        self._grams: list[NDArray[np.intp] | None] = []  # of a mostly Chinese title, without what is on offer
-        self._said: list[str] = []  # the same title, letters and digits only
         self._set = np.zeros(0, bool)
-        self._keys: list[tuple[int, ...]] = []
-        self._by_key: dict[int, dict[int, None]] = {}  # hash of a code or GTIN -> rows, in the order they came
+        self._by_key: dict[int, int | dict[int, None]] = {}  # hash of a code or GTIN -> its row, or rows as they came
 
     def _room(self, rows: int) -> None:
         if rows <= self._n:
@@ -292,13 +336,8 @@ class EvidenceRows:
             new = np.zeros((size, *old.shape[1:]), old.dtype)
             new[: self._n] = old
             setattr(self, name, new)
-        self._names += [()] * (size - self._n)
-        self._squashed += [b""] * (size - self._n)
         self._part += [""] * (size - self._n)
         self._shop += [""] * (size - self._n)
-        self._grams += [None] * (size - self._n)
-        self._said += [""] * (size - self._n)
-        self._keys += [()] * (size - self._n)
         self._n = size
 
     def put(
@@ -322,7 +361,7 @@ class EvidenceRows:
             self._names[row] = tuple(code.encode() for code in found if len(code) >= _INSIDE_CHARS)
             description = fact.description[:_DESCRIPTION_CHARS].lower()
             part_number = self._part[row] = squeezed_code(fact.mpn)
-            self._shop[row] = split_identity(fact.identity)[0]
+            self._shop[row] = sys.intern(split_identity(fact.identity)[0])
             self._squashed[row] = f"{text} {part_number} {description}".encode("ascii", "ignore").translate(
                 None, _NO_ALNUM
             )
@@ -332,9 +371,8 @@ class EvidenceRows:
             mpns[i] = _hash(part_number) if part_number else 0
             texts[i] = hash_text(text)
             currencies[i] = _hash(fact.currency) if fact.currency else 0
-            self._keys[row] = tuple(hashes)
             for key in hashes:
-                self._by_key.setdefault(key, {})[row] = None
+                self._note(key, row)
         self._put_grams(rows, folded)
         index = np.asarray(rows)
         self._codes[index], self._units[index] = codes, units
@@ -348,7 +386,7 @@ class EvidenceRows:
     def _put_grams(self, rows: Sequence[int], folded: Sequence[str]) -> None:
         texts = {row: _PROMOTION.sub(" ", text) for row, text in zip(rows, folded, strict=True) if _mostly_cjk(text)}
         for row in rows:
-            self._grams[row], self._said[row], self._set[row] = None, "", False
+            self._grams[row], self._said[row], self._set[row] = _NO_GRAMS, "", False
         if not texts:
             return
         bucket, line = grams(list(texts.values()))
@@ -370,7 +408,7 @@ class EvidenceRows:
         weights: of an epoch, None before the first. contradicted: amounts or prices say it already.
         """
         a, b = self._grams[row], self._grams[other]
-        if a is None or b is None:
+        if not len(a) or not len(b):
             return False
         if contradicted or self._set[row] != self._set[other]:
             return True
@@ -383,7 +421,7 @@ class EvidenceRows:
         """Whether a code stands on too many different titles to name a product; of those that came before this row."""
         titles: set[int] = set()
         shops: set[str] = set()
-        for other in islice(self._by_key.get(key, ()), _LOOKED_AT):
+        for other in islice(self._crowd(key), _LOOKED_AT):
             titles.add(int(self._text[other]))
             shops.add(self._shop[other])
             if other == row:
@@ -399,16 +437,33 @@ class EvidenceRows:
         self._gtin[row], self._mpn[row], self._text[row] = 0, 0, 0
         self._price[row], self._currency[row] = np.nan, 0
         self._names[row], self._squashed[row], self._part[row] = (), b"", ""
-        self._grams[row], self._said[row], self._set[row] = None, "", False
+        self._grams[row], self._said[row], self._set[row] = _NO_GRAMS, "", False
+
+    def _keys(self, row: int) -> list[int]:
+        """Hashes of the codes and the GTIN of a row."""
+        return [key for key in (*self._codes[row].tolist(), int(self._gtin[row])) if key]
+
+    def _crowd(self, key: int) -> Collection[int]:
+        """The rows that have this code or GTIN, in the order they came."""
+        rows = self._by_key.get(key, ())
+        return (rows,) if isinstance(rows, int) else rows
+
+    def _note(self, key: int, row: int) -> None:
+        rows = self._by_key.setdefault(key, row)
+        if isinstance(rows, dict):
+            rows[row] = None
+        elif rows != row:
+            self._by_key[key] = {rows: None, row: None}
 
     def _forget(self, row: int) -> None:
-        for key in self._keys[row]:
+        for key in self._keys(row):
             rows = self._by_key.get(key)
-            if rows is not None:
+            if rows == row:
+                del self._by_key[key]
+            elif isinstance(rows, dict):
                 rows.pop(row, None)
-                if not rows:
-                    del self._by_key[key]
-        self._keys[row] = ()
+                if len(rows) == 1:
+                    (self._by_key[key],) = rows
 
     def sharing(self, row: int) -> dict[int, int]:
         """Rows that share a code or the GTIN with this one, where few do; not itself.
@@ -416,8 +471,8 @@ class EvidenceRows:
         With each, how many rows have the rarest of what both share.
         """
         found: dict[int, int] = {}
-        for key in self._keys[row]:
-            rows = self._by_key[key]
+        for key in self._keys(row):
+            rows = self._crowd(key)
             if len(rows) <= 4 * _RARE:
                 for other in rows:
                     found[other] = min(found.get(other, len(rows)), len(rows))
@@ -430,8 +485,8 @@ class EvidenceRows:
         for row, line in zip(rows.tolist(), codes.tolist(), strict=True):
             part = self._part[row]
             for key in line:
-                crowd = self._by_key.get(key)
-                if crowd and len(crowd) > _TITLES and not (part and key == _hash(part)) and self._is_word(key, row):
+                crowd = self._crowd(key)
+                if len(crowd) > _TITLES and not (part and key == _hash(part)) and self._is_word(key, row):
                     found.add(key)
         return found
 
@@ -495,6 +550,10 @@ class EvidenceRows:
             gtin=gtin,
             same_text=(ta == self._text[other]) & (ta != 0),
         )
+
+
+def _packed_grams(buckets: NDArray[np.intp]) -> bytes:
+    return buckets.astype(np.int32).tobytes()
 
 
 def hash_text(folded: str) -> int:

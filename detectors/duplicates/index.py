@@ -4,9 +4,10 @@ A row has two parts, the encoder's vector and the sketch, each as whole numbers 
 below 2**24, so float32 holds it exactly whatever the order of summation: any BLAS on any machine gives the same scores.
 The 8-bit rows are the truth; what FAISS keeps is a view of them that only proposes which rows to score.
 
-Cells are an inverted file over centroids that come with an epoch, the same for every worker, with codes of one or two
-bits a dimension (Gao and Long, RaBitQ, 2024) in FAISS's fast-scan layout. Rows are only ever added to it: what it
-proposes is scored with the rows as they are now, so a row that moved or went costs a place in the pool, nothing else.
+Cells are an inverted file with product-quantised codes of half a bit a dimension in FAISS's fast-scan layout (Andre,
+Kermarrec and Le Scouarnec, Quicker ADC, 2019). Its centroids and codebook come with an epoch, the same for every
+worker. Rows are only ever added to it: what it proposes is scored with the rows as they are now, so a row that moved
+or went costs a place in the pool, nothing else.
 """
 
 from __future__ import annotations
@@ -32,12 +33,14 @@ __all__ = [
     "grown",
     "lists_for",
     "quantised",
+    "unit_rows",
 ]
 
 FLAT_ROWS = 16_384  # products up to which an epoch has no centroids, and every search is exact
-NPROBE = 24
-POOL = 80
-_BITS = 1
+NPROBE = 64
+POOL = 64
+_SUBSPACE = 8  # dimensions that share four bits
+_CODEBOOK_ROWS = 8192  # it is trained on
 POINTS, _ITERATIONS = 24, 6  # of the training, per centroid
 _STEP = 512  # rows added to cells at once: what a writer may have to wait for
 _BLOCK = 4096  # rows turned into float32 at once
@@ -88,6 +91,12 @@ class Part:
         if row < len(self.values):
             self.values[row] = 0
 
+    def taken(self, rows: NDArray[np.intp]) -> Part:
+        """A copy of these rows."""
+        part = Part(self.dim, self._share)
+        part.values, part.weights = self.values[rows], self.weights[rows]
+        return part
+
     def unit(self, rows: NDArray[np.intp]) -> NDArray[np.float32]:
         """(m, dim) these parts times their weights."""
         x = self.values[rows].astype(np.float32)
@@ -115,6 +124,11 @@ class Part:
         return product
 
 
+def unit_rows(*parts: Part) -> NDArray[np.float32]:
+    """(n, d + s) all rows of these parts as vectors of unit length."""
+    return np.hstack([part.unit(np.arange(len(part.weights))) for part in parts])
+
+
 def quantised(unit: NDArray[np.float64]) -> NDArray[np.int8]:
     """(m, dim) rows in 8 bits, each divided by its largest component."""
     largest = np.abs(unit).max(axis=1, keepdims=True, initial=0.0)
@@ -122,14 +136,16 @@ def quantised(unit: NDArray[np.float64]) -> NDArray[np.int8]:
 
 
 def lists_for(rows: int) -> int:
-    """How many centroids a catalogue of this size is given: enough until it is four times as large."""
-    return 1 << max(4, math.floor(math.log2(8 * math.sqrt(rows))))
+    """How many centroids a catalogue of this size is given, until it is four times as large."""
+    return 1 << max(4, math.floor(math.log2(4 * math.sqrt(rows))))
 
 
-def centroids_of(sample: NDArray[np.float32], lists: int) -> NDArray[np.int8]:
-    """(lists, dim) int8: spherical k-means of unit rows."""
+def centroids_of(sample: NDArray[np.float32], lists: int) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
+    """Of unit rows (m, dim): (lists, dim) centroids by spherical k-means, and (dim / 8, 16, 8) a codebook."""
+    faiss.omp_set_num_threads(1)  # of this thread: beside the stream, not instead of it
+    dim = sample.shape[1]
     kmeans = faiss.Kmeans(
-        sample.shape[1],
+        dim,
         lists,
         niter=_ITERATIONS,
         spherical=True,
@@ -137,28 +153,40 @@ def centroids_of(sample: NDArray[np.float32], lists: int) -> NDArray[np.int8]:
         min_points_per_centroid=1,
         max_points_per_centroid=POINTS,
     )
-    faiss.omp_set_num_threads(1)  # of this thread: beside the stream, not instead of it
     kmeans.train(sample)
-    return quantised(np.asarray(kmeans.centroids, np.float64))
+    codes = faiss.ProductQuantizer(dim, dim // _SUBSPACE, 4)
+    codes.cp.min_points_per_centroid = 1
+    codes.train(sample[:: max(1, len(sample) // _CODEBOOK_ROWS)])
+    codebook = faiss.vector_to_array(codes.centroids).reshape(-1, 16, _SUBSPACE)
+    return quantised(np.asarray(kmeans.centroids, np.float64)), codebook
 
 
 class Cells:
     """An inverted file over given centroids, filled from the rows that wait in it.
 
-    `work` may run on another thread than everything else. centroids: (lists, dim) int8, of an epoch.
+    `work` may run on another thread than everything else. centroids, codebook: of an epoch, as `centroids_of` gives
+    them. unit: rows by number -> (m, dim) unit vectors.
     """
 
-    def __init__(self, centroids: NDArray[np.int8], unit: Callable[[NDArray[np.intp]], NDArray[np.float32]]) -> None:
+    def __init__(
+        self,
+        centroids: NDArray[np.int8],
+        codebook: NDArray[np.float32],
+        unit: Callable[[NDArray[np.intp]], NDArray[np.float32]],
+    ) -> None:
         lists, dim = centroids.shape
         x = centroids.astype(np.float32)
         x /= np.maximum(np.sqrt((x * x).sum(axis=1, keepdims=True)), 1e-9)
         coarse: Any = faiss.IndexFlatIP(dim)
         coarse.add(x)
-        if faiss.get_num_gpus():  # the centroids, which are most of the work of a search; never run so far
+        if faiss.get_num_gpus():  # the centroids, which are much of the work of a search; never run so far
             coarse = faiss.index_cpu_to_all_gpus(coarse)
         self._coarse = coarse  # FAISS does not own it
-        self._index: Any = faiss.IndexIVFRaBitQFastScan(coarse, dim, lists, faiss.METRIC_INNER_PRODUCT, 32, True, _BITS)
-        self._index.train(x)
+        index: Any = faiss.IndexIVFPQFastScan(coarse, dim, lists, len(codebook), 4, faiss.METRIC_INNER_PRODUCT)
+        index.by_residual = False
+        faiss.copy_array_to_vector(np.ascontiguousarray(codebook).reshape(-1), index.pq.centroids)
+        index.is_trained = True
+        self._index = index
         self._unit = unit
         self._waiting: deque[NDArray[np.intp]] = deque()
         self._lock = threading.Lock()

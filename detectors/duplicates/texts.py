@@ -19,7 +19,7 @@ class Texts(Protocol):
         """Keep these bytes for these rows, instead of what was there."""
 
     def get(self, row: int) -> bytes:
-        """The bytes of a row that has some."""
+        """The bytes of a row; none of one that has none."""
 
     def drop(self, row: int) -> None:
         """Forget a row, if it has any."""
@@ -40,7 +40,7 @@ class MemoryTexts:
 
     def get(self, row: int) -> bytes:
         """The bytes of a row."""
-        return self._bodies[row]
+        return self._bodies[row] if row < len(self._bodies) else b""
 
     def drop(self, row: int) -> None:
         """Forget a row."""

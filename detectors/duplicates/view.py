@@ -37,6 +37,7 @@ from detectors.duplicates.index import (
     grown,
     lists_for,
     quantised,
+    unit_rows,
 )
 from detectors.duplicates.sketch import (
     BUCKETS,
@@ -122,14 +123,14 @@ class _Next:
 class EpochDraft:
     """What an epoch follows from, taken from a view at once; `finish` does the work, on whatever thread.
 
-    n: products. frequencies: (buckets,), titles that have a gram. sample: (m, d + s) unit rows to train centroids on.
-    lists: how many centroids, 0 for none.
+    n: products. frequencies: (buckets,), titles that have a gram. sample: rows to train centroids on, the dense part
+    and the sketch. lists: how many centroids, 0 for none.
     """
 
     number: int
     n: int
     frequencies: NDArray[np.int32]
-    sample: NDArray[np.float32]
+    sample: Sequence[Part]
     lists: int
 
     def finish(self, switch_at: int) -> Epoch:
@@ -137,24 +138,33 @@ class EpochDraft:
         weights = document_weights(self.frequencies, self.n)
         if not self.lists:
             return Epoch(self.number, switch_at, self.n, weights)
-        return Epoch(self.number, switch_at, self.n, weights, centroids_of(self.sample, self.lists))
+        return Epoch(self.number, switch_at, self.n, weights, *centroids_of(unit_rows(*self.sample), self.lists))
 
 
 class CatalogueView:
     """A full copy of the catalogue. Not thread-safe: apply and look up on one thread.
 
     encoder: the name of the encoder whose vectors are compared; entries of another are known but never found.
-    dense_dim: its dimension. flat_rows: products up to which epochs bring no centroids. texts: where the facts lie.
+    dense_dim: its dimension. flat_rows: products up to which epochs bring no centroids.
+    texts, evidence: where facts, and what evidence has of texts, are kept; in memory unless said.
     stale: the products whose newest entry in the log is an old version, written by a worker that had lost its
     partition, or does not read; see `stale_entries`.
     """
 
-    def __init__(self, encoder: str, dense_dim: int, *, flat_rows: int = FLAT_ROWS, texts: Texts | None = None) -> None:
+    def __init__(
+        self,
+        encoder: str,
+        dense_dim: int,
+        *,
+        flat_rows: int = FLAT_ROWS,
+        texts: Texts | None = None,
+        evidence: Texts | None = None,
+    ) -> None:
         self.encoder, self.dense_dim = encoder, dense_dim
         self.position = 0
         self.stale: set[str] = set()
         self.epoch = Epoch(0, 0, 0, flat_weights())
-        self.evidence = EvidenceRows()
+        self.evidence = EvidenceRows(evidence)
         self._flat_rows = flat_rows
         self._texts: Texts = MemoryTexts() if texts is None else texts
         self._index = RowIndex(Part(dense_dim, DENSE_SHARE), Part(SKETCH_DIM, 1 - DENSE_SHARE))
@@ -499,7 +509,7 @@ class CatalogueView:
         epoch = replace(epoch, switch_at=max(epoch.switch_at, offset + 1))
         sketches, cells = Part(SKETCH_DIM, 1 - DENSE_SHARE), None
         if len(epoch.centroids):
-            cells = Cells(epoch.centroids, lambda rows: self._index.unit(rows, sketches))
+            cells = Cells(epoch.centroids, epoch.codebook, lambda rows: self._index.unit(rows, sketches))
         self._next = _Next(epoch, sketches, cells)
 
     def prepare(self, rows: int) -> bool:
@@ -545,11 +555,11 @@ class CatalogueView:
         newest = self.epoch if self._next is None else self._next.epoch
         rows = np.flatnonzero(self._visible[: len(self._index)] != _HIDDEN)
         lists = lists_for(len(rows)) if len(rows) >= self._flat_rows else 0
-        sample = np.zeros((0, 0), np.float32)
+        sample: list[Part] = []
         if lists:
             some = np.random.default_rng(1).choice(rows, min(len(rows), POINTS * lists), replace=False)
             some.sort()
-            sample = self._index.unit(some)
+            sample = [self._index.dense.taken(some), self._index.sketch.taken(some)]
         return EpochDraft(newest.number + 1, len(rows), self._frequencies.copy(), sample, lists)
 
     def make_epoch(self, margin: int) -> Epoch:
@@ -614,7 +624,7 @@ class CatalogueView:
             "stale": sorted(self.stale),
             "deleted": gone,
         }
-        return tables, [epoch.weights, epoch.centroids, self._frequencies.copy()]
+        return tables, [epoch.weights, epoch.centroids, epoch.codebook, self._frequencies.copy()]
 
     def restore(
         self,
@@ -630,8 +640,8 @@ class CatalogueView:
         for what they did not give; the view is of no use then.
         """
         number, switch_at, n = tables["epoch"]
-        weights, centroids, frequencies = arrays
-        self.epoch = Epoch(number, switch_at, n, weights, centroids)
+        weights, centroids, codebook, frequencies = arrays
+        self.epoch = Epoch(number, switch_at, n, weights, centroids, codebook)
         self._frequencies[:] = frequencies
         for name in tables["prefixes"]:
             _number(self._prefixes, self._prefix_names, name)
@@ -661,7 +671,7 @@ class CatalogueView:
         self._free = np.flatnonzero(~self._held[: self.rows])[::-1].tolist()
         self._index.resize(tables["indexed"])
         if len(centroids):
-            self._index.cells = Cells(centroids, self._index.unit)
+            self._index.cells = Cells(centroids, codebook, self._index.unit)
             if cells:
                 self._index.cells.load(cells)
             else:

@@ -139,8 +139,8 @@ class Worker:
         self._compute = Compute()
         self._publisher = Publisher(self._client, confirm_seconds=confirm)
         self._outlet = Outlet(self._publisher, names.named("dead_letters"))
-        self._texts = TextFile(settings.state_dir)
-        self._view = CatalogueView(encoder.name, encoder.dim, texts=self._texts)
+        self._texts = [TextFile(settings.state_dir), TextFile(settings.state_dir)]
+        self._view = CatalogueView(encoder.name, encoder.dim, texts=self._texts[0], evidence=self._texts[1])
         self._mapping = Mapping(names.named("mapping"), self._client)
         self._catalogue = Catalogue(
             names.named("catalogue"),
@@ -200,7 +200,8 @@ class Worker:
         finally:
             self._server.stop()
             self._compute.close()
-            self._texts.close()
+            for texts in self._texts:
+                texts.close()
             self._state_file.unlink(missing_ok=True)
 
     # -- agents

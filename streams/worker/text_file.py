@@ -86,7 +86,9 @@ class TextFile:
             self._file = self._open()
 
     def get(self, row: int) -> bytes:
-        """The bytes of a row."""
+        """The bytes of a row; none of one that has none."""
+        if row >= self._rows or not self._length[row]:
+            return b""
         place, length = int(self._place[row]), int(self._length[row])
         if place < 0:
             assert self._before is not None

@@ -40,6 +40,7 @@ from detectors.duplicates.view import CANDIDATES, CatalogueView
 from detectors.records import Facts, StoredRecord, Version
 from models.encoder import load_encoder
 from streams.settings import Settings
+from streams.worker.snapshot import SnapshotHead, SnapshotWriter, load_snapshot
 from streams.worker.text_file import TextFile
 from tests.benchmarks.titles import Vocabulary, made_titles, marketplace_vocabulary, vocabulary_of
 
@@ -50,7 +51,7 @@ FETCH = 256
 _LOOKUPS = 8192
 _ASKED = 512  # products whose exact neighbours are computed
 _CHANGED = 4096
-_SEARCHED_FETCHES = 400  # of the growth, spread evenly: fetches whose products are looked up and decided at once
+_SEARCHED_FETCHES = 200  # of the growth, spread evenly: fetches whose products are looked up and decided at once
 _COST_FETCHES = 40  # the last of the growth, for the cost per record
 _RECORD = struct.Struct("<HI")
 
@@ -169,6 +170,8 @@ class Growth:
         return seconds
 
     def _apply(self, fetch: Sequence[tuple[bytes, bytes | None]], headers: Sequence[Any] = ()) -> float:
+        if not fetch:
+            return 0.0
         offset = self.view.position
         log = [
             StoredRecord("catalogue", 0, offset + n, 0, key, value, headers[n] if headers else ())
@@ -198,6 +201,14 @@ class Growth:
             self.epochs += [(view.position + n, *chunk) for n, chunk in enumerate(chunks)]
             self._apply(chunks)
 
+    def settle(self) -> None:
+        """Wait for what is done beside the stream, as on a machine that has a core for it."""
+        for future in (self._drafting, self._working):
+            if future is not None:
+                future.result()
+        if self.view.cells is not None:
+            self.view.cells.work()
+
     def step(self, name: str, started: tuple[float, float]) -> float:
         """Note a step of the stream that began at `started`, by `now`; its seconds of this thread's CPU time."""
         wall, spent = (b - a for a, b in zip(started, now(), strict=True))
@@ -218,7 +229,7 @@ def measure(path: Path, size: int) -> dict[str, Any]:
     """All figures of one size but the starts."""
     about = json.loads(path.with_suffix(".json").read_text("utf-8"))
     process = psutil.Process()
-    view = CatalogueView(about["encoder"], about["dim"], texts=TextFile(BUILD / "bench-index"))
+    view = _new_view(about)
     growth = Growth(view)
     _warm(about)
     before = process.memory_info().rss
@@ -244,6 +255,7 @@ def measure(path: Path, size: int) -> dict[str, Any]:
     grown = time.monotonic() - started
     path.with_suffix(".epochs").write_bytes(pickle.dumps(growth.epochs))
     say(f", {grown:.0f} s; longest step {growth.longest * 1e3:.0f} ms ({growth.longest_at})")
+    growth.settle()
     names_bytes = sum(sys.getsizeof(name) for name in identity_of) + sys.getsizeof(identity_of)
     figures: dict[str, Any] = {
         "bytes_per_product": round((process.memory_info().rss - before - names_bytes) / size),
@@ -264,8 +276,22 @@ def measure(path: Path, size: int) -> dict[str, Any]:
     figures["lookups_per_s"] = round(len(asked) / spent)
     say(f"  {figures['lookups_per_s']:,} lookups/s; {figures['bytes_per_product']:,} bytes a product")
     figures |= _found(view, identity_of, asked[:_ASKED], about["partners"])
+    # An epoch that is about to hold is left to come: what is written is of one epoch.
+    while view.switching:
+        growth.apply([])
+        view.apply((), view.position + 10_000)
+    growth.settle()
+    snapshot = path.with_suffix(".snapshot")
+    figures["snapshot_written_s"] = round(_save(view, snapshot), 2)
+    figures["snapshot_bytes_per_product"] = round(snapshot.stat().st_size / size)
     figures |= _changes(growth, identity_of, rng)
     return figures
+
+
+def _new_view(about: dict[str, Any]) -> CatalogueView:
+    """A view that keeps its texts as the worker's does."""
+    folder = BUILD / "bench-index"
+    return CatalogueView(about["encoder"], about["dim"], texts=TextFile(folder), evidence=TextFile(folder))
 
 
 def _warm(about: dict[str, Any]) -> None:
@@ -343,7 +369,7 @@ def _changes(growth: Growth, identity_of: Sequence[str], rng: random.Random) -> 
 def start_from_topic(path: Path) -> float:
     """Seconds until a view that reads the whole topic, with the epochs that were made in it, can be asked."""
     about = json.loads(path.with_suffix(".json").read_text("utf-8"))
-    view = CatalogueView(about["encoder"], about["dim"], texts=TextFile(BUILD / "bench-index"))
+    view = _new_view(about)
     _warm(about)
     with path.with_suffix(".epochs").open("rb") as file:
         epochs = pickle.load(file)
@@ -364,6 +390,35 @@ def start_from_topic(path: Path) -> float:
     return time.perf_counter() - started
 
 
+def _save(view: CatalogueView, path: Path) -> float:
+    """Write the view as the worker does, at once; seconds."""
+    started = time.perf_counter()
+    writer = SnapshotWriter(path, SnapshotHead.now("bench", view.encoder, view.dense_dim, view.position))
+    for first in range(0, view.rows, 2048):
+        writer.block(view.block(first, first + 2048))
+    rest = view.rest()
+    assert rest is not None
+    writer.rest()
+    writer.block([np.frombuffer(json.dumps(rest[0]).encode(), np.uint8), *rest[1]])
+    writer.block(view.cells.dump() if view.cells is not None else [])
+    writer.finish()
+    return time.perf_counter() - started
+
+
+def start_from_snapshot(path: Path) -> float:
+    """Seconds until a view that is read from its snapshot can be asked."""
+    about = json.loads(path.with_suffix(".json").read_text("utf-8"))
+    view = _new_view(about)
+    _warm(about)
+    started = time.perf_counter()
+    found = load_snapshot(path.with_suffix(".snapshot"), "bench", view.encoder, view.dense_dim, 0, 1 << 62, 0)
+    assert found is not None
+    (tables, *arrays), cells = found.rest
+    view.restore(found.head.position, json.loads(tables.tobytes()), arrays, found.blocks, cells)
+    view.search([view.identity_at(0)], CANDIDATES)
+    return time.perf_counter() - started
+
+
 # -- all sizes
 
 
@@ -381,7 +436,8 @@ def main() -> int:
     options = parser.parse_args()
     if options.one:
         path = BUILD / "bench-index" / f"{options.one}.topic"
-        result = start_from_topic(path) if options.start == "topic" else measure(path, options.one)
+        work = {"topic": start_from_topic, "snapshot": start_from_snapshot}.get(options.start)
+        result = work(path) if work is not None else measure(path, options.one)
         sys.stdout.write(json.dumps(result) + "\n")
         return 0
     data = options.data or ROOT.parent / "shared" / "data"
@@ -401,7 +457,8 @@ def main() -> int:
         if options.only in (None, "measure"):
             known |= _child(size)
         if options.only in (None, "starts"):
-            known["start_from_topic_s"] = round(_child(size, "--start", "topic"), 2)
+            for start in ("snapshot", "topic"):
+                known[f"start_from_{start}_s"] = round(_child(size, "--start", start), 2)
         target.write_text(json.dumps(figures, indent=1), "utf-8")
     sys.stdout.write(json.dumps(figures, indent=1) + "\n")
     return 0

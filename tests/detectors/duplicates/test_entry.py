@@ -152,7 +152,8 @@ def test_no_body_and_no_head_raises(body: object, head: bytes | None, version: o
 def test_an_epoch_comes_back_from_its_parts_in_any_order() -> None:
     rng = np.random.default_rng(1)
     centroids = rng.integers(-127, 128, (9, 40)).astype(np.int8)
-    epoch = Epoch(3, 900, 5000, rng.integers(1, 256, BUCKETS).astype(np.uint8), centroids)
+    codebook = rng.standard_normal((5, 16, 8)).astype(np.float32)
+    epoch = Epoch(3, 900, 5000, rng.integers(1, 256, BUCKETS).astype(np.uint8), centroids, codebook)
     parts = epoch_chunks(epoch)
     assert len(parts) > 1
     assert all(len(part.encode()[1]) < 512_000 for part in parts)
@@ -161,9 +162,10 @@ def test_an_epoch_comes_back_from_its_parts_in_any_order() -> None:
     assert (back.number, back.switch_at, back.n) == (3, 900, 5000)
     assert (back.weights == epoch.weights).all()
     assert (back.centroids == centroids).all()
+    assert (back.codebook == codebook).all()
     other = join_chunks(parts, BUCKETS, 20)  # centroids of another encoder
     assert other is not None
-    assert other.centroids.shape == (0, 20)
+    assert len(other.centroids) == 0
     assert join_chunks(parts[1:], BUCKETS, 40) is None
 
 

@@ -65,7 +65,7 @@ def test_cells_propose_what_is_near() -> None:
     x, y = _crowd(4)
     index = _index(x, y)
     rows = np.arange(2000)
-    cells = Cells(centroids_of(index.unit(rows), 64), index.unit)
+    cells = Cells(*centroids_of(index.unit(rows), 64), index.unit)
     cells.offer(rows)
     cells.work(1)
     assert cells.behind
@@ -88,7 +88,7 @@ def test_a_row_that_moved_is_proposed_once_and_scored_as_it_is() -> None:
     x, y = _crowd(5)
     index = _index(x, y)
     rows = np.arange(2000)
-    index.cells = Cells(centroids_of(index.unit(rows), 64), index.unit)
+    index.cells = Cells(*centroids_of(index.unit(rows), 64), index.unit)
     index.cells.offer(rows)
     x[9], y[9] = x[1000], y[1000]
     for _ in range(3):
