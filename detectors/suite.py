@@ -89,8 +89,8 @@ def rules_page(rules: Iterable[Rule]) -> str:
     lines = [
         "# Rules",
         "",
-        "What a finding can name; the corrections and suggestions that come of it name the same. Dimension and severity",
-        "of the rules `contract.*` are those of the contract.",
+        "What a finding can name; the corrections and suggestions that come of it name the same. Dimension and",
+        "severity of the rules `contract.*` are those of the contract.",
         "",
         "| rule | dimension | severity | what it says |",
         "|---|---|---|---|",
