@@ -69,7 +69,7 @@ def _failed(name: str, error: StreamgaugeError) -> Check:
 
 
 def _contract(settings: Settings, topic: str) -> Contract:
-    from streams.worker.app import contracts_of  # imports Faust
+    from streams.contracts import contracts_of  # takes a second
 
     kind = Kind.PRODUCTS if topic in settings.products else Kind.BEHAVIORS
     path = settings.products[topic] if kind is Kind.PRODUCTS else settings.behaviors[topic]

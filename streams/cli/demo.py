@@ -37,7 +37,7 @@ def demo(
     if encoder not in ("static", "transformer"):
         raise typer.BadParameter("Give static or transformer.", param_hint="--encoder")
     configure_logs(level="warning")  # the screen says the rest
-    settings = load_settings()
+    settings = load_settings(look=False)  # it has a Kafka and topics of its own
     options = DemoOptions(
         seconds=None if forever else seconds,
         seed=seed,

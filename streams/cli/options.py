@@ -18,7 +18,12 @@ __all__ = ["ConfigOption", "JsonOption", "ServersOption", "load_settings"]
 
 ConfigOption = Annotated[
     Path | None,
-    typer.Option("--config", metavar="FILE", help="Settings in TOML; STREAMGAUGE_* in the environment override them."),
+    typer.Option(
+        "--config",
+        metavar="FILE",
+        help="Settings in TOML; STREAMGAUGE_* in the environment override them. Default: streamgauge.toml in the "
+        "current folder, where there is one.",
+    ),
 ]
 ServersOption = Annotated[
     str | None, typer.Option("--bootstrap-servers", metavar="HOST:PORT,...", help="Where Kafka is; overrides settings.")
@@ -26,14 +31,29 @@ ServersOption = Annotated[
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
 
 
-def load_settings(config: Path | None = None, bootstrap_servers: str | None = None) -> Settings:
-    """The settings from a file and the environment. Raises: ConfigError."""
+_DEFAULT = Path("streamgauge.toml")
+
+
+def load_settings(config: Path | None = None, bootstrap_servers: str | None = None, *, look: bool = True) -> Settings:
+    """The settings from a file and the environment. Raises: ConfigError.
+
+    look: without a file take the streamgauge.toml of the current folder, where there is one, and say so.
+    """
     from pydantic import ValidationError
     from pydantic_settings import SettingsError
 
+    from streams.cli.screen import errors
+    from streams.cli.settings_errors import check_environment, check_names, explained
     from streams.settings import Settings
 
+    if config is None and look and _DEFAULT.is_file():
+        config = _DEFAULT
+        errors.print(f"Settings are those of {_DEFAULT} in this folder.", markup=False, soft_wrap=True)
     where = str(config) if config is not None else "the environment (STREAMGAUGE_*)"
+    for name in check_environment(os.environ):
+        errors.print(f"{name} in the environment is no setting; it is not used.", markup=False, soft_wrap=True)
+    if config is not None:
+        check_names(config)
     try:
         settings = Settings.from_file(config)
     except FileNotFoundError as error:
@@ -49,12 +69,11 @@ def load_settings(config: Path | None = None, bootstrap_servers: str | None = No
             f"A setting in {where} cannot be read: {error}.", "Write lists and tables as JSON."
         ) from error
     except ValidationError as error:
-        first, *more = error.errors(include_url=False, include_input=False)
-        name = ".".join(str(step) for step in first["loc"]) or "settings"
-        variable = "STREAMGAUGE_" + "__".join(str(step) for step in first["loc"]).upper()
-        where = f"the environment ({variable})" if variable in os.environ else where
-        others = f" ({len(more)} more)" if more else ""
-        raise ConfigError(f"The setting {name} in {where} is wrong: {first['msg']}{others}.") from error
+        raise explained(error, where) from error
+    if settings.auto_apply:
+        from streams.rule_settings import check_auto_apply  # knows every detector, which takes a second
+
+        check_auto_apply(settings.auto_apply)
     if bootstrap_servers is not None:
         settings = settings.model_copy(
             update={"kafka": settings.kafka.model_copy(update={"bootstrap_servers": bootstrap_servers})}

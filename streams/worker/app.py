@@ -10,7 +10,6 @@ import os
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from difflib import get_close_matches
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -22,22 +21,23 @@ from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from faust.types import TP
 
 from detectors.anomalies import AnomalyScorer
-from detectors.contract.load import load_contract, sample_contract
-from detectors.contract.model import Contract, Kind
+from detectors.contract.model import Kind
 from detectors.decode import Limits
 from detectors.duplicates.view import CatalogueView
 from detectors.intake import Intake
 from detectors.records import Rejection, SourceRecord
 from detectors.repair import RepairPolicy
-from detectors.suite import all_rules, behavior_detectors, product_detectors
+from detectors.suite import behavior_detectors, product_detectors
 from models.encoder import CachedEncoder
 from models.protocol import Encoder
 from sinks.http import MetricsServer
 from sinks.metrics import Metrics, TopicProgress
 from sinks.publisher import Publisher
-from streams.errors import ConfigError, InfrastructureError
+from streams.contracts import contracts_of
+from streams.errors import InfrastructureError
 from streams.kafka.clients import admin_client, aiokafka_options
 from streams.kafka.topics import existing
+from streams.rule_settings import check_auto_apply
 from streams.settings import Settings
 from streams.worker.behaviors import BehaviorWay
 from streams.worker.catalogue import Catalogue
@@ -54,7 +54,7 @@ from streams.worker.products import ProductWay
 from streams.worker.rekey import RekeyWay, restored
 from streams.worker.text_file import TextFile
 
-__all__ = ["Worker", "contracts_of"]
+__all__ = ["Worker"]
 
 log = structlog.get_logger(__name__)
 
@@ -69,42 +69,13 @@ _LOOK_SECONDS = 1.0  # between two looks at the source topics, where something s
 _SELF_TEST = ("A known-good title, 128 GB, black", "一个已知良好的标题 128GB 黑色")
 
 
-def contracts_of(topics: dict[str, Path | None], kind: Kind) -> dict[str, Contract]:
-    """The contract of each source topic; where none is named, the sample contract of its kind.
-
-    Raises: ContractError; ConfigError for a contract of the other kind.
-    """
-    contracts: dict[str, Contract] = {}
-    for topic, path in topics.items():
-        contract = sample_contract(kind) if path is None else load_contract(path)
-        if contract.kind is not kind:
-            raise ConfigError(
-                f"The contract of topic {topic} is one of {contract.kind}, not of {kind}.",
-                f"Name the topic under [{contract.kind}] in the settings, or correct the roles in {path}.",
-            )
-        contracts[topic] = contract
-    return contracts
-
-
 def _as_it_is(record: SourceRecord) -> SourceRecord:
     return record
 
 
 def _policy(auto_apply: dict[str, float]) -> RepairPolicy:
     """The repair policy of the settings. Raises: ConfigError for a rule that there is none of."""
-    known = [rule.name for rule in all_rules()]
-    for name, confidence in auto_apply.items():
-        if name not in known:
-            near = get_close_matches(name, known, 1)
-            raise ConfigError(
-                f"The setting auto_apply names the rule {name!r}, which there is none of.",
-                f"Did you mean {near[0]!r}?" if near else "docs/rules.md lists them.",
-            )
-        if not 0 <= confidence <= 2:
-            raise ConfigError(
-                f"The setting auto_apply has {confidence:g} for {name}.",
-                "Give the confidence from which its repairs are applied, 0 to 1; above 1 means never.",
-            )
+    check_auto_apply(auto_apply)
     return RepairPolicy(auto_apply)
 
 

@@ -13,6 +13,8 @@ import psutil
 import pytest
 
 from streams.cli.main import COMMANDS
+from streams.cli.options import load_settings
+from streams.cli.settings_errors import check_names
 from tests.kafka_tools import make_topic, wait_until
 from tests.streams.cli.conftest import Run
 
@@ -61,8 +63,19 @@ def test_bad_usage_is_exit_code_2(streamgauge: Run, arguments: list[str]) -> Non
     [
         (None, "There is no settings file"),
         ("app_id = ", "is no TOML"),
-        ("batch_records = 0", "The setting batch_records in .* is wrong: Input should be greater"),
-        ('nonsense = 1', "The setting nonsense in .* is wrong"),
+        ("batch_records = 0", "The setting batch_records in .* must be at least 1"),
+        ('batch_records = "many"', "The setting batch_records in .* must be a whole number"),
+        ('encoder = "best"', "The setting encoder in .* must be 'auto', 'static' or 'transformer'"),
+        ("nonsense = 1", r"There is no setting nonsense, as .* has it\.\nSettings there: allow_download, "),
+        ("batch_record = 7", r"There is no setting batch_record, as .*\nDid you mean batch_records\\?"),
+        ('bootstrap_server = "x"', r"no setting bootstrap_server, .*\nDid you mean bootstrap_servers under \[kaf"),
+        ('[kafka]\nbootstrap_server = "x"', r"no setting kafka\.bootstrap_server.*\nDid you mean bootstrap_servers\?"),
+        ('[product]\na = "b.yaml"', r"There is no setting product, .*\nDid you mean \[products\]\?"),
+        ('[products]\na = "b.yaml"\nbatch_records = 7', r"batch_records stands under \[products\] .*\n.* above the"),
+        ('[products]\nencoder = "static"', r"encoder stands under \[products\] in .*, where TOML takes it for a topic"),
+        ("[kafka]\nbatch_records = 7", r"batch_records stands under \[kafka\] .*\nPut it above the first \[table\]"),
+        ('[products]\n"a" = 7', "The setting products.a in .* must be the path of a file"),
+        ('[auto_apply]\n"price.scal" = 0.9', r"names the rule 'price\.scal', .*\nDid you mean 'price\.scale'"),
         ('[kafka]\nsecurity_protocol = "SASL_SSL"', "needs sasl_username and sasl_password"),
     ],
 )  # fmt: skip
@@ -89,6 +102,39 @@ def test_a_missing_broker_is_one_sentence_and_a_next_step(streamgauge: Run, tmp_
                 f"Error: Kafka cannot be reached: nothing listens at {server}.",
                 "Start it (`streamgauge broker` runs one here), or name another with --bootstrap-servers.",
             ]
+
+
+def test_a_topic_may_be_called_like_a_setting(tmp_path: Path) -> None:
+    file = tmp_path / "s.toml"
+    file.write_text('[products]\nproducts = "products.yaml"\n"shop.encoder" = "b.yaml"\n')
+    check_names(file)
+
+
+def test_misspelt_names_in_the_environment(streamgauge: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    unused = ("topics", "list", "--bootstrap-servers", "127.0.0.1:1")
+    monkeypatch.setenv("STREAMGAUGE_PORT_9464_TCP_ADDR", "10.0.0.1")  # as Kubernetes sets it
+    monkeypatch.setenv("STREAMGAUGE_SERVICE_HOST", "10.0.0.1")
+    monkeypatch.setenv("STREAMGAUGE_PRODUCTS__SHOP", "a.yaml")
+    monkeypatch.setenv("STREAMGAUGE_FOO", "1")
+    err = streamgauge(*unused)[2].splitlines()
+    assert err[0] == "STREAMGAUGE_FOO in the environment is no setting; it is not used."
+    assert err[1].startswith("Error: Kafka cannot be reached")
+    monkeypatch.setenv("STREAMGAUGE_BATCH_RECORD", "7")
+    assert streamgauge(*unused)[2].splitlines() == [
+        "Error: STREAMGAUGE_BATCH_RECORD in the environment is no setting.",
+        "Did you mean STREAMGAUGE_BATCH_RECORDS?",
+    ]
+
+
+def test_settings_of_the_current_folder(streamgauge: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "streamgauge.toml").write_text('[kafka]\nbootstrap_servers = "127.0.0.1:1"\n')
+    (tmp_path / "other.toml").write_text('[kafka]\nbootstrap_servers = "127.0.0.1:2"\n')
+    monkeypatch.chdir(tmp_path)
+    err = streamgauge("topics", "list")[2].splitlines()
+    assert err[0] == "Settings are those of streamgauge.toml in this folder."
+    assert "127.0.0.1:1." in err[1]
+    assert "nothing listens at 127.0.0.1:2." in streamgauge("topics", "list", "--config", "other.toml")[2]
+    assert load_settings(look=False).kafka.bootstrap_servers == "127.0.0.1:9092"
 
 
 @pytest.mark.kafka
