@@ -66,7 +66,7 @@ PRICE_AMBIGUOUS = _rule(
     "price.ambiguous",
     Dimension.CONFORMITY,
     Severity.WARNING,
-    "The price's separator can mean thousands or decimals, and nothing says which",
+    "The price can be read in two ways (a separator, a dash), or is only a bound or an estimate",
 )
 PRICE_CURRENCY_AMBIGUOUS = _rule(
     "price.currency_ambiguous",

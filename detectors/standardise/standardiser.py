@@ -44,7 +44,7 @@ from detectors.standardise.outcome import (
     Outcome,
     Step,
 )
-from detectors.standardise.price import Money, NoPrice, currency_code, parse_price, resolve_currency
+from detectors.standardise.price import Money, NoPrice, currency_code, parse_number, parse_price, resolve_currency
 from detectors.standardise.text import TextKind, standardise_text, suspects
 from detectors.standardise.time import all_standard, ambiguous_mark, day_first, standardise_date, standardise_time
 
@@ -347,10 +347,8 @@ def _number_of(text: str) -> tuple[float, float] | None:
     if _FLOAT.fullmatch(text):
         number = float(text)
         return (number, 1.0) if abs(number) != float("inf") else None
-    money = parse_price(text)
-    if isinstance(money, NoPrice) or money.currencies or not any(c.isdigit() for c in text):
-        return None
-    return float(money.amount), money.confidence
+    read = parse_number(text)
+    return None if read is None else (float(read.amount), read.confidence)
 
 
 def _currency(work: _Work, column: str) -> None:
@@ -445,7 +443,7 @@ def _price_text(
         work.change(row, column, _not_known(text))
         return
     if money.confidence < SURE:
-        reason = f"the price “{text:.60}” can be read in two ways, most likely as {amount:.10g}"
+        reason = f"the price “{text:.60}” {money.doubt}; most likely it is {amount:.10g}"
         work.find(row, column, Fault(PRICE_AMBIGUOUS, reason, money.confidence, suggestion=Suggestion(amount)))
         return
     work.change(row, column, Step(amount, "price.notation", f"“{text:.60}” written as a number", money.confidence))

@@ -12,8 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from detectors.contract.model import Column, ColumnType, Contract, Kind, Role
-from detectors.records import Batch, Correction, Record, StoredRecord, Suggestion
+from detectors.contract.model import Column, ColumnType, Constraint, ConstraintKind, Contract, Kind, Role
+from detectors.contract.rules import ContractRules
+from detectors.records import Batch, Correction, Dimension, Record, Severity, StoredRecord, Suggestion
 from detectors.repair import RepairPolicy
 from detectors.standardise.standardiser import ADDED, Standardised, Standardiser, restore
 
@@ -322,6 +323,38 @@ def test_an_integer_keeps_all_its_digits() -> None:
     assert one({"stock": "12345678901234567890"})[0] == {"stock": 12345678901234567890}
     assert one({"stock": "1.5"})[0] == {"stock": "1.5"}
     assert one({"weight": "1e400"})[0] == {"weight": "1e400"}
+
+
+@pytest.mark.parametrize("text", ["60W", "~60W", "100 W", "4K", "(3)", "temperature -5", "up to 60", "3件", "5元"])
+def test_a_number_column_takes_no_unit_for_a_multiplier(text: str) -> None:
+    row = {"weight": text, "stock": text}
+    assert one(row) == (row, [], [])
+    records = [Record(StoredRecord("p", 0, 0, 0, None, None), "a/1", row, row, 0)]
+    demands = (Constraint(ConstraintKind.TYPE, Dimension.CONFORMITY, Severity.ERROR),)
+    typed = contract(Column("weight", ColumnType.NUMBER, None, demands))
+    assert [f.rule.name for f in ContractRules(typed).detect(Batch(typed, records))] == ["contract.type"]
+
+
+@pytest.mark.parametrize(("text", "number"), [("1,299", 1299), ("1.2万", 12000), ("三千", 3000), ("-5", -5)])
+def test_a_number_column_reads_other_notations(text: str, number: int) -> None:
+    assert one({"weight": text, "stock": text}) == (
+        {"weight": number, "stock": number},
+        ["number.notation", "number.notation"],
+        [],
+    )
+
+
+def test_a_dash_before_a_price_is_no_minus_and_a_bound_is_only_suggested() -> None:
+    assert one({"price": "特价 - 99元", "currency": "CNY"}) == (
+        {"price": 99.0, "currency": "CNY"},
+        ["price.notation"],
+        [],
+    )
+    result = run({"price": "1299元起"})
+    assert result.values == [{"price": "1299元起"}]
+    (finding,) = result.findings
+    assert (finding.rule.name, finding.suggestion, finding.confidence) == ("price.ambiguous", Suggestion(1299.0), 0.8)
+    assert finding.evidence.reason == "The price “1299元起” is a bound or an estimate; most likely it is 1299."
 
 
 def test_numbers_too_long_to_be_written_out_go_through() -> None:
