@@ -11,19 +11,19 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from functools import lru_cache
 from typing import Any, Final, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors.brand import is_alias, place_in, squash, tokens
+from detectors.brand import alnum, is_alias, place_in, squash, tokens
 from detectors.contract.model import Role
 from detectors.money import RATES, number, show
 from detectors.neighbourhood import named, softmax_weights, source_of, text
 from detectors.price import PLACEHOLDERS, PriceTable, log_price, mixture, price_table
 from detectors.records import Batch, Dimension, Evidence, Facts, Finding, Rule, Severity, Suggestion
 from detectors.standardise.chinese import fold
+from detectors.standardise.memoised import memoised
 from detectors.text import words
 
 __all__ = [
@@ -334,7 +334,7 @@ class AnomalyFeatures:
                 bool(rival) and place_in(title, rival) is not None,
                 sum(in_title) / len(in_title) if in_title else 0.5,
                 bool(rival) and is_alias(value, rival),
-                bool(description) and own in squash(description),
+                bool(description) and own in alnum(description),
             )
         return out
 
@@ -521,7 +521,7 @@ def _categories(facts: Sequence[Facts], own: str, source: str) -> list[str | Non
     return [c if c in ours else None for c in folded]
 
 
-@lru_cache(1 << 14)
+@memoised(1 << 14, 200)
 def _branch(category: str) -> str:
     for sign in (">", "|", "/", "\\", "»", "›"):
         category = category.partition(sign)[0]

@@ -6,13 +6,13 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any, Final
 
 from detectors.contract.model import Role
 from detectors.neighbourhood import named, source_of, text
 from detectors.records import Batch, Dimension, Evidence, Facts, Finding, Rule, Severity, Suggestion
 from detectors.standardise.chinese import fold
+from detectors.standardise.memoised import memoised
 from detectors.voting import Level, Reliability, Vote, tally
 
 __all__ = ["MISSING", "NEIGHBOURS", "TYPO", "BrandDetector"]
@@ -40,6 +40,8 @@ MODEL: Final = "brand-vote/1"
 
 _LEVELS: Final = (Level(0.95, 4, 0.4), Level(0.8, 3, 0.3), Level(0.5, 2, 0.3))
 
+_LONGEST: Final = 300
+"""Characters of a brand that are read, as many as the catalogue keeps."""
 _TOKEN: Final = re.compile(r"[^\W_]+")
 _CJK: Final = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7a3]")
 _PARTS: Final = re.compile(r"[/|()\[\]【】、,;]")
@@ -212,19 +214,24 @@ def _finding(case: _Case, rule: Rule, vote: Vote, brand: str, confidence: float,
     )
 
 
-@lru_cache(1 << 15)
+@memoised(1 << 15, 100, cut=_LONGEST)
 def squash(brand: str) -> str:
-    """A brand for comparison: folded, letters and digits alone."""
-    return "".join(c for c in fold(brand) if c.isalnum())
+    """A brand for comparison: folded, letters and digits alone; of a long one the first 300 characters."""
+    return alnum(brand)
 
 
-@lru_cache(1 << 12)
+def alnum(text: str) -> str:
+    """A text, folded, letters and digits alone; of any length, and not remembered."""
+    return "".join(c for c in fold(text) if c.isalnum())
+
+
+@memoised(1 << 12, 500, cut=1_000)
 def tokens(title: str) -> tuple[str, ...]:
-    """The words of a text, folded."""
+    """The words of a text, folded; of a long one those in the first 1,000 characters."""
     return tuple(_TOKEN.findall(fold(title)))
 
 
-@lru_cache(1 << 15)
+@memoised(1 << 15, 100, cut=_LONGEST)
 def names(brand: str) -> tuple[str, ...]:
     """The names that a brand is written with, squashed: two of `Xiaomi/小米` or `小米（Xiaomi）`, Latin ones first."""
     parts = [part for raw in _PARTS.split(fold(brand)) if (part := "".join(c for c in raw if c.isalnum()))]
@@ -254,7 +261,7 @@ def _named_at(case: _Case, vote: Vote) -> int | None:
     return None if not places else min(places)
 
 
-@lru_cache(1 << 15)
+@memoised(1 << 15, 100, cut=_LONGEST)
 def _spellings(brand: str) -> tuple[tuple[str, ...], ...]:
     return tuple(words for part in _PARTS.split(fold(brand)) if (words := tuple(_TOKEN.findall(part))))
 
@@ -285,7 +292,7 @@ def _find(title: tuple[str, ...], words: tuple[str, ...]) -> int | None:
     return None
 
 
-@lru_cache(1 << 15)
+@memoised(1 << 15, 100, cut=_LONGEST)
 def _words(brand: str) -> tuple[str, ...]:
     return tuple(_TOKEN.findall(fold(brand)))
 

@@ -78,8 +78,10 @@ _ODDITIES = {
 # Digits and points become "0", all else a blank: a long run of "0" is a number, or a text of digits, of many digits.
 _DIGITS = bytes(0x30 if chr(byte) in "0123456789." else 0x20 for byte in range(256))
 _MANY_DIGITS = b"0" * 17
-# Numbers that a float may not keep: integers beyond 64 bits, and fractions of more digits than the 15 that are safe.
-_LOSSY_NUMBER = re.compile(rb"[:\[,\s](?:[0-9]{20}|-[0-9]{19}|-?(?=[0-9.]{17})[0-9]+\.)")
+# Numbers that a float may not keep: integers beyond 64 bits, and those with a point or an exponent and more digits than
+# the 15 that are safe.
+_LOSSY_NUMBER = re.compile(rb"[:\[,\s](?:[0-9]{20}|-[0-9]{19}|-?(?=[0-9.]{17})[0-9]+[.eE])")
+_TINY_NUMBER = re.compile(rb"[0-9][eE]-0*[1-9][0-9]{2}")  # 1e-400 is 0 to a float
 _SPACED_KEY = re.compile(rb'"\s+:')
 _SEPARATORS = (b",", b";", b"\t", b"#", b"|")
 
@@ -230,6 +232,8 @@ class Decoder:
             tests.append(_may_repeat_keys)
         if _MANY_DIGITS in joined.translate(_DIGITS):
             tests.append(lambda raw, _: bool(_LOSSY_NUMBER.search(raw)))
+        if (b"e-" in joined or b"E-" in joined) and _TINY_NUMBER.search(joined):
+            tests.append(lambda raw, _: bool(_TINY_NUMBER.search(raw)))
         deep = brackets >= self._limits.max_nesting
         refused: dict[int, _RefusedError] = {}
         if not tests and not deep:

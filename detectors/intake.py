@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,12 +32,17 @@ class Taken:
 
 
 class Intake:
-    """Takes records of one topic in. Keeps what its decoder keeps: the names of unknown columns that were told."""
+    """Takes records of one topic in. Keeps what its decoder keeps: the names of unknown columns that were told.
 
-    def __init__(self, contract: Contract, limits: Limits | None = None) -> None:
+    auto_apply: per rule, the confidence from which standardising repairs; see `Standardiser`.
+    """
+
+    def __init__(
+        self, contract: Contract, limits: Limits | None = None, auto_apply: Mapping[str, float] | None = None
+    ) -> None:
         self._contract = contract
         self._decoder = Decoder(contract, limits)
-        self._standardiser = Standardiser(contract)
+        self._standardiser = Standardiser(contract, auto_apply)
         self._time = contract.column_of(Role.UPDATED_AT if contract.kind is Kind.PRODUCTS else Role.TIME)
 
     @property

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from detectors.duplicates.entry import TITLE_CHARS
 from detectors.duplicates.evidence import codes_of
 from detectors.records import Facts, Neighbour
 from detectors.standardise.chinese import fold
+from detectors.standardise.memoised import memoised
 
 __all__ = ["TEMPERATURE", "codes", "named", "same_product", "softmax_weights", "source_of", "text"]
 
@@ -22,9 +23,9 @@ def text(value: Any) -> str:
     return value if isinstance(value, str) else ""
 
 
-@lru_cache(1 << 15)
+@memoised(1 << 15, 300, cut=TITLE_CHARS)
 def codes(title: str) -> frozenset[str]:
-    """The model codes in a title, as matching reads them."""
+    """The model codes in a title, as matching reads them: in as many characters as the catalogue keeps."""
     return frozenset(codes_of(fold(title)))
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Sequence
-from functools import lru_cache
 from typing import Final
 
 import numpy as np
@@ -14,6 +13,7 @@ from detectors.contract.model import Role
 from detectors.neighbourhood import named, source_of, text
 from detectors.records import Batch, Dimension, Evidence, Facts, Finding, Rule, Severity
 from detectors.standardise.chinese import fold
+from detectors.standardise.memoised import memoised
 
 __all__ = ["MISMATCH", "TextDetector"]
 
@@ -110,9 +110,15 @@ class TextDetector:
         return findings
 
 
-@lru_cache(1 << 13)
 def words(value: str) -> frozenset[str]:
-    """The words of a text, folded: three letters or more, Chinese as pairs of characters, no numbers."""
+    """The words of a text, folded: three letters or more, Chinese as pairs of characters, no numbers.
+
+    Of a long text those in the first 1,000 characters.
+    """
+    return _words_of_title(value) if len(value) <= _TITLE else _words_of_prose(value)
+
+
+def _words(value: str) -> frozenset[str]:
     found: set[str] = set()
     for word in _WORD.findall(fold(value)):
         if _CJK.match(word):
@@ -122,8 +128,14 @@ def words(value: str) -> frozenset[str]:
     return frozenset(found)
 
 
+# Titles come back as neighbours time and again; of the longer texts fewer are remembered, so as not to fill the memory.
+_TITLE: Final = 200
+_words_of_title = memoised(1 << 13, _TITLE)(_words)
+_words_of_prose = memoised(1 << 10, _CHARACTERS, cut=_CHARACTERS)(_words)
+
+
 def _same_script(title: str, description: str) -> bool:
-    a, b = fold(title), fold(description[:_CHARACTERS])
+    a, b = fold(title[:_CHARACTERS]), fold(description[:_CHARACTERS])
     return (_CJK.search(a) is None) is (_CJK.search(b) is None) and (_LATIN.search(a) is None) is (
         _LATIN.search(b) is None
     )

@@ -6,7 +6,8 @@ import re
 from collections.abc import Callable, Sequence
 from datetime import date, datetime, time
 from decimal import Decimal
-from itertools import compress
+from hashlib import blake2b
+from itertools import compress, islice
 from typing import Any
 
 from detectors.contract.model import Column, ColumnType, Constraint, ConstraintKind, Contract, Role
@@ -54,8 +55,8 @@ class ContractRules:
 
     Only a value that is there can be wrong: None breaks `required` and nothing else. A difference of notation alone
     (a number written as text) breaks nothing. The types of price and time columns are left to standardising, which
-    names what is wrong with them. Of `unique` columns the last hundred thousand values are remembered, each with the
-    identity that showed it first; the same identity may show it again.
+    names what is wrong with them. Of `unique` columns the last hundred thousand values are remembered, as digests, each
+    with the identity that showed it first; the same identity may show it again.
     """
 
     def __init__(self, contract: Contract) -> None:
@@ -197,7 +198,7 @@ def _parses(parse: Callable[[str], object], text: str) -> bool:
 class _Unique:
     def __init__(self, column: Column) -> None:
         self._name = column.name
-        self._owners: dict[Any, str] = {}
+        self._owners: dict[int | float | bytes, str] = {}
 
     def __call__(self, values: list[Any], batch: Batch) -> list[_Broken]:
         broken: list[_Broken] = []
@@ -205,13 +206,23 @@ class _Unique:
         for row, (value, record) in enumerate(zip(values, batch.records, strict=True)):
             if value is None:
                 continue
-            key = value if isinstance(value, str | int | float) else repr(value)
-            owner = owners.setdefault(key, record.identity)
-            if owner != record.identity:
+            key = value if isinstance(value, int | float) else _digest(value if isinstance(value, str) else repr(value))
+            identity = _short(record.identity)
+            owner = owners.setdefault(key, identity)
+            if owner != identity:
                 broken.append((row, f"{_show(value)} must be unique in {self._name!r}; {owner} has it too.", None))
-        for key in list(owners)[: max(0, len(owners) - _REMEMBERED)]:
+        for key in list(islice(owners, max(0, len(owners) - _REMEMBERED))):
             del owners[key]
         return broken
+
+
+def _digest(text: str) -> bytes:
+    return blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()
+
+
+def _short(identity: str) -> str:
+    """An identity as it is remembered: a long one by its beginning and a digest."""
+    return identity if len(identity) <= _SHOWN else f"{identity[: _SHOWN - 33]} {_digest(identity).hex()}"
 
 
 class _Range:

@@ -13,9 +13,12 @@ R = TypeVar("R")
 
 
 def memoised(
-    entries: int, longest: int
+    entries: int, longest: int, cut: int | None = None
 ) -> Callable[[Callable[Concatenate[str, P], R]], Callable[Concatenate[str, P], R]]:
-    """Keeps the results for the last `entries` texts of up to `longest` characters; of longer ones keeps nothing."""
+    """Keeps the results for the last `entries` texts of up to `longest` characters; of longer ones keeps nothing.
+
+    cut: how many characters of a text are read, where the rest of a long one says nothing.
+    """
 
     def decorate(function: Callable[Concatenate[str, P], R]) -> Callable[Concatenate[str, P], R]:
         remembered = lru_cache(maxsize=entries)(function)
@@ -23,7 +26,9 @@ def memoised(
         @wraps(function)
         def call(text: str, /, *args: P.args, **kwargs: P.kwargs) -> R:
             if len(text) > longest:
-                return function(text, *args, **kwargs)
+                text = text[:cut]
+                if len(text) > longest:
+                    return function(text, *args, **kwargs)
             return remembered(text, *args, **kwargs)  # type: ignore[arg-type]  # every argument here is hashable
 
         return call

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from detectors.records import Dimension, Rule, Severity, Suggestion
 
-__all__ = ["RULES", "SURE", "Fault", "Outcome", "Step"]
+__all__ = ["RULES", "SURE", "TEXT_DAMAGE", "Fault", "Outcome", "Step"]
 
 SURE = 0.9
 """The confidence from which a reading of a notation is taken. One below it is a suggestion, and the value stays."""
@@ -66,7 +66,7 @@ PRICE_AMBIGUOUS = _rule(
     "price.ambiguous",
     Dimension.CONFORMITY,
     Severity.WARNING,
-    "The price's separator can mean thousands or decimals, and nothing says which",
+    "The price can be read in two ways (a separator, a dash), or is only a bound or an estimate",
 )
 PRICE_CURRENCY_AMBIGUOUS = _rule(
     "price.currency_ambiguous",
@@ -95,11 +95,11 @@ GTIN_FORMAT = _rule(
     "gtin.format", Dimension.CONFORMITY, Severity.WARNING, "The article number is no GTIN of 8, 12, 13 or 14 digits"
 )
 
+TEXT_DAMAGE = (MOJIBAKE, HTML, CONTROL_CHARACTERS, REPEATED_PHRASE)
+"""Damage in texts that is repaired."""
+
 RULES: tuple[Rule, ...] = (
-    MOJIBAKE,
-    HTML,
-    CONTROL_CHARACTERS,
-    REPEATED_PHRASE,
+    *TEXT_DAMAGE,
     PRICE_UNPARSEABLE,
     PRICE_AMBIGUOUS,
     PRICE_CURRENCY_AMBIGUOUS,

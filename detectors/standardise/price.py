@@ -9,7 +9,11 @@ Documented choices:
 - A separator that the currency is not usually written with ($1.299, €1,299) is read as one of thousands at 0.75: too
   little to be taken.
 - Numerals may be Chinese (三千元, 1万2千, 壹佰元), an amount may have its small coins named (12元5角, 19块9).
-- A price "from" (1299元起) counts as that price. A range (99-129) is no price.
+- A bound or an estimate (1299元起, from 99, <99, 1299+, 约 99) is read as its number at 0.8: too little to be taken. A
+  range (99-129) is no price.
+- A minus stands at the very start (-$5), or at the number behind a sign ($-5), or is a bracket around the whole text
+  ("(5.00)"). A dash behind a word or a code (售价-99, RMB-99), or with spaces around it (Sale - $5), separates. What
+  lies between (Price: -5, –5, 5-) is read without a minus at 0.75.
 - A percentage, a measure (100 ml), or a text with words that say nothing of money is no price.
 """
 
@@ -30,7 +34,10 @@ from detectors.standardise.memoised import memoised
 from detectors.standardise.numerals import with_digits
 from detectors.standardise.text import ordinary_characters
 
-__all__ = ["Money", "NoPrice", "currency_code", "parse_price", "resolve_currency"]
+__all__ = ["Money", "NoPrice", "currency_code", "parse_number", "parse_price", "resolve_currency"]
+
+
+_TWO_WAYS = "can be read in two ways"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,12 +46,14 @@ class Money:
 
     amount: signed. currencies: ISO codes that the text's own sign can mean, likeliest first; empty: it names none.
     certain: whether the first of `currencies` may be taken without a context. confidence: 0-1, in the amount.
+    doubt: why the confidence is low, where it is: what follows "the price".
     """
 
     amount: Decimal
     currencies: tuple[str, ...] = ()
     certain: bool = False
     confidence: float = 1.0
+    doubt: str = _TWO_WAYS
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,8 +148,9 @@ _DECIMAL_COMMA = frozenset(
 _FILLERS = (
     *("from", "only", "just", "now", "price", "each", "per", "ea", "piece", "pc", "unit", "approx", "about", "sale"),
     *("incl", "including", "inc", "vat", "tax", "ab", "nur", "preis", "desde", "precio", "prix", "à", "partir", "de"),
-    *("des", "mulai", "dari", "harga", "od", "cena"),
+    *("des", "mulai", "dari", "harga", "od", "cena", "up to", "under", "over"),
     *("起", "约", "約", "仅", "仅需", "僅", "只要", "价格", "價格", "售价", "售價", "现价", "特价", "特價", "原价"),
+    *("以上", "以下", "以内", "以內", "低至", "最低", "最高", "不超过", "上下"),
     *("到手价", "券后", "含税", "包邮", "每", "件", "个", "個", "台", "套", "只", "瓶", "盒", "包", "支", "条", "双"),
     *("整", "正", "左右", "一口价", "一口價", "税込み", "税込", "税抜き", "税抜", "税别", "税別", "定価", "価格"),
 )
@@ -177,6 +187,10 @@ _SHORT_COINS = re.compile(r"(?<![0-9.,])([0-9]{1,9})块([0-9]{1,2})(?=[^\w.,]|$)
 _ONLY_COINS = re.compile(r"(?<![0-9.,])([0-9])[角毛](?:([0-9])分)?(?![0-9])")
 _CHINESE = re.compile("[元块圆圓角毛一二三四五六七八九十零〇两兩壹贰貳叁參肆伍陆陸柒捌玖拾百佰千仟万萬亿億价價]")
 _BARE = re.compile(r"[+-]?[0-9]{1,15}(?:\.[0-9]{1,6})?")
+_BOUND = re.compile(
+    r"[<>≤≥≦≧≈~〜∼±]|起|约|約|左右|以上|以下|以内|以內|低至|最低|最高|不超过|上下"
+    r"|(?<![^\W\d_])(?:from|ab|desde|od|des|à partir|mulai|dari|approx|about|up to|under|over)(?![^\W\d_])"
+)
 _RANGE = re.compile(r"[-–—~～〜至到]|to|bis|hasta")
 _PLAIN = re.compile(r"[0-9]{1,15}(?:\.[0-9]{1,6})?")
 _SCIENTIFIC = re.compile(r"[0-9]{1,15}(?:\.[0-9]{1,30})?e[+-]?[0-9]{1,2}", re.IGNORECASE)  # 2.794e+01, a float's repr
@@ -222,6 +236,8 @@ _FILLER = _any_of(_FILLERS)
 _MULTIPLIER = re.compile(
     r"\s?(?:(百万|万|萬|千|亿|億)|(w|k|rb|ribu|jt|juta)(?![^\W\d_]))", re.IGNORECASE
 )  # directly behind the number
+_ONLY_A_NUMBER = re.compile(rf"([+-]?)({_NUMBER.pattern})(?:\s?(百万|万|萬|千|亿|億))?")
+_DASHES = ("–", "—", "―")
 
 
 @memoised(16_384, _MAX_LENGTH)
@@ -252,15 +268,16 @@ def parse_price(text: str, currency: str | None = None) -> Money | NoPrice:
     numbers = list(_NUMBER.finditer(line))
     if not numbers:
         return NoPrice("holds no number")
-    if len(numbers) > 1 and len({n.group() for n in numbers}) > 1:
-        between = line[numbers[0].end() : numbers[1].start()]
-        if len(numbers) == 2 and _RANGE.search(between):
-            return NoPrice(f"is a range, from {numbers[0].group()} to {numbers[1].group()}")
+    multipliers = [_MULTIPLIER.match(line, n.end()) for n in numbers]
+    ends = [m.end() if m else n.end() for m, n in zip(multipliers, numbers, strict=True)]
+    written = [line[n.start() : end] for n, end in zip(numbers, ends, strict=True)]
+    if len(set(written)) > 1:
+        if len(numbers) == 2 and _RANGE.search(line[ends[0] : numbers[1].start()]):
+            return NoPrice(f"is a range, from {written[0]} to {written[1]}")
         return NoPrice(f"holds {len(numbers)} numbers")
 
-    number = numbers[-1]
-    multiplier = _MULTIPLIER.match(line, number.end())
-    head, tail = line[: numbers[0].start()], line[multiplier.end() if multiplier else number.end() :]
+    number, multiplier = numbers[-1], multipliers[-1]
+    head, tail = line[: numbers[0].start()], line[ends[-1] :]
     rest = f"{head}\x00{tail}"
     named = [words[found.group()] for found in pattern.finditer(rest)]
     rest = _FILLER.sub(" ", pattern.sub(" ", rest))
@@ -280,13 +297,59 @@ def parse_price(text: str, currency: str | None = None) -> Money | NoPrice:
     if multiplier:
         amount = (amount * _MULTIPLIERS[(multiplier.group(1) or multiplier.group(2)).lower()]).normalize()
         confidence = min(confidence, 0.9)
-    if "起" in line or "from" in line or "ab " in line or "约" in line or "左右" in line:
-        confidence = min(confidence, 0.9)
-    minus = "-" in head or (head.rstrip().endswith("(") and tail.lstrip().startswith(")"))
-    if minus and len(numbers) == 1:
-        amount = -amount
+    doubt = _TWO_WAYS
+    if "+" in tail or _BOUND.search(f"{head}\x00{tail}"):
+        confidence, doubt = min(confidence, 0.8), "is a bound or an estimate"
+    sign = _sign(head, tail, pattern) if len(numbers) == 1 else 1
+    if sign is None:
+        confidence, doubt = min(confidence, 0.75), "has a dash or a bracket that can be a minus"
     certain = bool(currencies) and not any(w in _UNCERTAIN for w in pattern.findall(f"{head}\x00{tail}"))
-    return Money(amount, currencies, certain, confidence)
+    return Money(-amount if sign == -1 else amount, currencies, certain, confidence, doubt)
+
+
+def _sign(head: str, tail: str, signs: re.Pattern[str]) -> int | None:
+    """-1 for a minus before or a bracket around an amount, 1 where there is none, None where that is not clear."""
+    before, dash, after = head.partition("-")
+    before, behind = before.rstrip(), before != before.rstrip()
+    if not dash:
+        if head.strip().startswith("(") and tail.strip().endswith(")") and "(" not in head.strip()[1:]:
+            return -1 if head.strip() == "(" and tail.strip() == ")" else None
+        return None if head.startswith(_DASHES) or tail.rstrip().endswith(("-", *_DASHES)) else 1
+    if "-" in after:
+        return None
+    if not before:
+        return -1
+    named = signs.fullmatch(before)
+    close = after == after.lstrip()  # nothing but a sign between dash and number
+    if close and not after and named and not before[-1].isalnum():
+        return -1
+    if before[-1].isalnum():
+        return None if behind and close else 1
+    return 1 if behind and not close else None
+
+
+@memoised(16_384, _MAX_LENGTH)
+def parse_number(text: str) -> Money | None:
+    """The number that a text is in another notation (1,299; 1.2万; 三千; １２), None for any other text.
+
+    No price: only Chinese multipliers count, and a unit, a bracket, a bound or a word makes it another text.
+    """
+    text = text.strip()
+    if len(text) > _MAX_LENGTH:
+        return None
+    line = " ".join(ordinary_characters(text).lower().replace("−", "-").split())
+    if _CHINESE.search(line):
+        line = with_digits(line)
+    found = _ONLY_A_NUMBER.fullmatch(line)
+    if found is None:
+        return None
+    sign, digits, multiplier = found.groups()
+    amount, confidence = _amount(digits, bare=multiplier is None, currencies=(), whole=multiplier is not None)
+    if amount is None:
+        return None
+    if multiplier:
+        amount, confidence = (amount * _MULTIPLIERS[multiplier]).normalize(), min(confidence, 0.9)
+    return Money(-amount if sign == "-" else amount, confidence=confidence)
 
 
 def _with_coins(line: str) -> str:

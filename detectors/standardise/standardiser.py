@@ -39,13 +39,14 @@ from detectors.standardise.outcome import (
     PRICE_UNPARSEABLE,
     RULES,
     SURE,
+    TEXT_DAMAGE,
     TIME_AMBIGUOUS,
     TIME_UNPARSEABLE,
     Fault,
     Outcome,
     Step,
 )
-from detectors.standardise.price import Money, NoPrice, currency_code, parse_price, resolve_currency
+from detectors.standardise.price import Money, NoPrice, currency_code, parse_number, parse_price, resolve_currency
 from detectors.standardise.text import TextKind, standardise_text, suspects
 from detectors.standardise.time import all_standard, ambiguous_mark, day_first, standardise_date, standardise_time
 
@@ -138,22 +139,31 @@ _EMPTY = Step(None, "missing.empty", "an empty text says nothing")
 
 
 class Standardiser:
-    """Brings batches of one topic into standard form. Keeps no state between batches and can be pickled."""
+    """Brings batches of one topic into standard form. Keeps no state between batches and can be pickled.
+
+    auto_apply: per rule (those of damage in texts, and `price.currency` for the currency that a price names), the
+    confidence from which its repair is made; what is below it is suggested. Above 1 means never.
+    """
 
     rules: tuple[Rule, ...] = RULES
 
-    def __init__(self, contract: Contract) -> None:
+    def __init__(self, contract: Contract, auto_apply: Mapping[str, float] | None = None) -> None:
         self.contract = contract
         source = contract.column_of(Role.SOURCE)
+        limits = dict(auto_apply or {})
+        texts = tuple((rule.name, limits[rule.name]) for rule in TEXT_DAMAGE if rule.name in limits)
         self._tasks: list[Callable[[_Work], None]] = [
-            task for column in contract.columns for task in _tasks(column, source, contract.zone)
+            task for column in contract.columns for task in _tasks(column, source, contract.zone, texts)
         ]
         price = contract.roles.get(Role.PRICE)
         if price is not None:
             # Last: it reads the currency column in standard form, and the record's texts for the language.
             beside = tuple(c.name for c in contract.columns if c.role in (Role.TITLE, Role.DESCRIPTION, Role.QUERY))
             currency = contract.column_of(Role.CURRENCY)
-            self._tasks.append(partial(_price, column=price, currency=currency, beside=beside, source=source))
+            sure = max(SURE, limits.get("price.currency", SURE))
+            self._tasks.append(
+                partial(_price, column=price, currency=currency, beside=beside, source=source, sure=sure)
+            )
 
     def standardise(self, rows: Sequence[Mapping[str, Any]]) -> Standardised:
         """The rows in standard form. The rows themselves stay as they are. Raises nothing, whatever JSON they hold."""
@@ -166,18 +176,21 @@ class Standardiser:
         return Standardised(work.values, work.corrections, work.findings)
 
 
-def _tasks(column: Column, source: str | None, local: tzinfo) -> list[Callable[[_Work], None]]:
-    """What is done to a column, but for the price."""
+_Limits = tuple[tuple[str, float], ...]
+
+
+def _tasks(column: Column, source: str | None, local: tzinfo, texts: _Limits) -> list[Callable[[_Work], None]]:
+    """What is done to a column, but for the price. texts: from which confidence damage in a text is repaired."""
     missing: Callable[[_Work], None] = partial(_missing, column=column)
-    own = _own_task(column, source, local)
+    own = _own_task(column, source, local, texts)
     return [missing] if own is None else [missing, own]
 
 
-def _own_task(column: Column, source: str | None, local: tzinfo) -> Callable[[_Work], None] | None:
+def _own_task(column: Column, source: str | None, local: tzinfo, texts: _Limits) -> Callable[[_Work], None] | None:
     if column.role is not None:
         kind = _TEXT_KINDS.get(column.role)
         if kind is not None:
-            return partial(_text, column=column.name, kind=kind)
+            return partial(_text, column=column.name, kind=kind, apply_from=texts)
         by_role: dict[Role, Callable[..., None]] = {
             Role.CURRENCY: _currency,
             Role.UPDATED_AT: partial(_time, source=source, local=local),
@@ -227,11 +240,11 @@ def _not_known(value: Any) -> Step:
     return Step(None, "missing.value", f"the contract says that {value!r:.40} means not known")
 
 
-def _text(work: _Work, column: str, kind: TextKind) -> None:
+def _text(work: _Work, column: str, kind: TextKind, apply_from: _Limits) -> None:
     values = work.column(column)
     rows, texts = _only_texts(values)
     for place in suspects(texts, kind):
-        work.apply(rows[place], column, standardise_text(texts[place], kind))
+        work.apply(rows[place], column, standardise_text(texts[place], kind, apply_from))
 
 
 def _only_texts(values: list[Any]) -> tuple[Sequence[int], list[str]]:
@@ -348,10 +361,8 @@ def _number_of(text: str) -> tuple[float, float] | None:
     if _FLOAT.fullmatch(text):
         number = float(text)
         return (number, 1.0) if abs(number) != float("inf") else None
-    money = parse_price(text)
-    if isinstance(money, NoPrice) or money.currencies or not any(c.isdigit() for c in text):
-        return None
-    return float(money.amount), money.confidence
+    read = parse_number(text)
+    return None if read is None else (float(read.amount), read.confidence)
 
 
 def _currency(work: _Work, column: str) -> None:
@@ -366,12 +377,14 @@ def _currency(work: _Work, column: str) -> None:
 _REAL = frozenset({float, int, type(None)})
 
 
-def _price(work: _Work, column: Column, currency: str | None, beside: tuple[str, ...], source: str | None) -> None:
+def _price(
+    work: _Work, column: Column, currency: str | None, beside: tuple[str, ...], source: str | None, sure: float
+) -> None:
     values = work.column(column.name)
     if set(map(type, values)) <= _REAL and all(0 <= value < _TOO_MUCH for value in values if value is not None):
         return
     numbers = _numbers(column)
-    context = _PriceContext(work, currency, beside, source)
+    context = _PriceContext(work, currency, beside, source, sure)
     for row, value in enumerate(values):
         if value is None:
             continue
@@ -398,11 +411,15 @@ class _PriceContext:
     """What a batch says of the currencies of its prices.
 
     currency, source: columns, where the contract has them. beside: columns with texts, for their language.
+    sure: confidence from which the currency that a price names is taken.
     """
 
-    def __init__(self, work: _Work, currency: str | None, beside: tuple[str, ...], source: str | None) -> None:
+    def __init__(
+        self, work: _Work, currency: str | None, beside: tuple[str, ...], source: str | None, sure: float
+    ) -> None:
         self._work = work
         self.currency = currency
+        self.sure = sure
         self._beside = beside
         self._source = source
 
@@ -446,7 +463,7 @@ def _price_text(
         work.change(row, column, _not_known(text))
         return
     if money.confidence < SURE:
-        reason = f"the price “{text:.60}” can be read in two ways, most likely as {amount:.10g}"
+        reason = f"the price “{text:.60}” {money.doubt}; most likely it is {amount:.10g}"
         work.find(row, column, Fault(PRICE_AMBIGUOUS, reason, money.confidence, suggestion=Suggestion(amount)))
         return
     work.change(row, column, Step(amount, "price.notation", f"“{text:.60}” written as a number", money.confidence))
@@ -470,8 +487,9 @@ def _price_currency(
     record = work.values[row]
     if declared is None:
         found, confidence = resolve_currency(money, None, context.near(row), context.usual(row))
-        if found is not None and confidence < SURE:
-            reason = f"the sign in the price “{text:.60}” stands for several currencies, the likeliest is {found}"
+        if found is not None and confidence < context.sure:
+            several = "stands for several currencies, the likeliest is" if confidence < SURE else "says"
+            reason = f"the sign in the price “{text:.60}” {several} {found}"
             fault = Fault(PRICE_CURRENCY_AMBIGUOUS, reason, confidence, suggestion=Suggestion(found))
             work.find(row, currency, fault)
         elif found is not None:

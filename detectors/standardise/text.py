@@ -25,6 +25,7 @@ from ftfy.badness import is_bad
 from ftfy.chardata import CHARMAP_ENCODINGS
 from ftfy.fixes import fix_c1_controls
 
+from detectors.records import Suggestion
 from detectors.standardise.memoised import memoised
 from detectors.standardise.outcome import (
     CONTROL_CHARACTERS,
@@ -117,35 +118,35 @@ def _unread_gbk(text: str) -> str | None:
     return repaired
 
 
-def _mojibake(text: str) -> tuple[str, Step | None, Fault | None]:
+def _mojibake(text: str) -> tuple[Step | None, Fault | None]:
     if len(text) > _MAX_REPAIR_LENGTH:
-        return text, None, None
+        return None, None
     if _ONE_BYTE_PAIR.search(text) and is_bad(text):
         repaired = fix_encoding(text)
         if repaired != text and not is_bad(repaired) and repaired.count("\ufffd") <= text.count("\ufffd"):
             reason = "UTF-8 was read in a one-byte encoding; read as UTF-8 again"
-            return repaired, Step(repaired, MOJIBAKE.name, reason, 0.98), Fault(MOJIBAKE, reason, 0.98, repaired=True)
+            return Step(repaired, MOJIBAKE.name, reason, 0.98), Fault(MOJIBAKE, reason, 0.98, repaired=True)
         if repaired != text:
             reason = "UTF-8 was read in a one-byte encoding and characters were lost, so it cannot be read back"
-            return text, None, Fault(MOJIBAKE, reason, 0.8)
+            return None, Fault(MOJIBAKE, reason, 0.8)
     if _GBK_TRIPLE.search(text):
         unread = _unread_gbk(text)
         if unread is not None:
             reason = "UTF-8 was read as GBK; read as UTF-8 again"
-            return unread, Step(unread, MOJIBAKE.name, reason, 0.95), Fault(MOJIBAKE, reason, 0.95, repaired=True)
+            return Step(unread, MOJIBAKE.name, reason, 0.95), Fault(MOJIBAKE, reason, 0.95, repaired=True)
     if _C1.search(text):
         if _CJK.search(text):  # half of a rare character in GBK, whose other half is an ordinary letter now
             reason = "bytes of Chinese characters were torn apart in a wrong encoding"
-            return text, None, Fault(MOJIBAKE, reason, 0.9)
+            return None, Fault(MOJIBAKE, reason, 0.9)
         named = fix_c1_controls(text)
         if not _C1.search(named):
             reason = "Windows-1252 was read as ISO 8859-1; its quotes and signs put back"
-            return named, Step(named, MOJIBAKE.name, reason, 0.9), Fault(MOJIBAKE, reason, 0.9, repaired=True)
+            return Step(named, MOJIBAKE.name, reason, 0.9), Fault(MOJIBAKE, reason, 0.9, repaired=True)
     lost = _LOST.search(text)
     if lost:
         reason = f"characters were lost in a wrong encoding (“{lost.group()}”) and cannot be read back"
-        return text, None, Fault(MOJIBAKE, reason, 0.9)
-    return text, None, None
+        return None, Fault(MOJIBAKE, reason, 0.9)
+    return None, None
 
 
 # --- markup ------------------------------------------------------------------------------------------------------
@@ -223,17 +224,16 @@ _COMPATIBILITY_CLASS = (
 _COMPATIBILITY = re.compile(f"[{_COMPATIBILITY_CLASS}]+")
 
 
-def _without_controls(text: str, kind: TextKind) -> tuple[str, Step | None, Fault | None]:
+def _without_controls(text: str, kind: TextKind) -> tuple[Step | None, Fault | None]:
     pattern = _CONTROL if not _CJK.search(text) else _CONTROL_BUT_C1
     cleaned = pattern.sub("", text)
     if cleaned != text:
         reason = "control characters removed"
         return (
-            cleaned,
             Step(cleaned, CONTROL_CHARACTERS.name, reason, 0.99),
             Fault(CONTROL_CHARACTERS, "the text holds control characters", 0.99, repaired=True),
         )
-    return text, None, None
+    return None, None
 
 
 def _without_invisible(text: str) -> str:
@@ -337,7 +337,7 @@ def _may_be_twice(text: str) -> bool:
     return half >= _MIN_DOUBLED and text.find(text[:16], half - 1, half + 18) > 0
 
 
-def _repeated(text: str, kind: TextKind) -> tuple[str, Step | None, Fault | None]:
+def _repeated(text: str, kind: TextKind) -> tuple[Step | None, Fault | None]:
     if kind is TextKind.PHRASE:
         once = _said_once(text) if len(text) <= _MAX_PHRASE_LENGTH and _may_repeat(text) else text
     elif kind is TextKind.PROSE:
@@ -346,11 +346,10 @@ def _repeated(text: str, kind: TextKind) -> tuple[str, Step | None, Fault | None
     else:
         once = text
     if once == text:
-        return text, None, None
+        return None, None
     confidence = 0.97 if len(once) * 2 <= len(text) else 0.9
     reason = "the same phrase stood there twice in a row; said once"
     return (
-        once,
         Step(once, REPEATED_PHRASE.name, reason, confidence),
         Fault(REPEATED_PHRASE, "the same phrase stands there twice in a row", confidence, repaired=True),
     )
@@ -360,48 +359,56 @@ def _repeated(text: str, kind: TextKind) -> tuple[str, Step | None, Fault | None
 
 
 @memoised(8_192, 2_000)
-def standardise_text(text: str, kind: TextKind) -> Outcome | None:
-    """The text in standard form, step by step; None where nothing is to be done. Any text is fine."""
+def standardise_text(text: str, kind: TextKind, apply_from: tuple[tuple[str, float], ...] = ()) -> Outcome | None:
+    """The text in standard form, step by step; None where nothing is to be done. Any text is fine.
+
+    apply_from: rules of damage (`text.html`, ...) and the confidence from which each is repaired; below it the damage
+    stays, and the whole repair is suggested.
+    """
     steps: list[Step] = []
     faults: list[Fault] = []
+    limits = dict(apply_from)
 
-    def note(step: Step | None, fault: Fault | None = None) -> None:
-        if step is not None:
-            steps.append(step)
+    def note(now: str, step: Step | None, fault: Fault | None = None) -> str:
+        """The text after the step, where it may be made."""
+        if step is not None and step.confidence < limits.get(step.rule, 0.0):
+            whole = standardise_text(text, kind)
+            assert whole is not None
+            fault = fault or Fault(HTML, "HTML tags or entities stand in the text", step.confidence)
+            faults.append(fault._replace(repaired=False, suggestion=Suggestion(whole.steps[-1].after or None)))
+            return now
         if fault is not None:
             faults.append(fault)
+        if step is None:
+            return now
+        steps.append(step)
+        return str(step.after)
 
-    now, step, fault = _mojibake(text)
-    note(step, fault)
+    now = note(text, *_mojibake(text))
 
     if len(now) <= _MAX_REPAIR_LENGTH and ("<" in now or "&" in now):
         plain = _without_markup(now, kind)
         if plain != now:
-            now = _trimmed(plain, kind)
-            note(Step(now, HTML.name, "HTML tags removed and entities resolved", 0.98))
-            if kind is not TextKind.PROSE:
-                note(None, Fault(HTML, "HTML tags or entities stand in a text of one line", 0.98, repaired=True))
+            step = Step(_trimmed(plain, kind), HTML.name, "HTML tags removed and entities resolved", 0.98)
+            fault = Fault(HTML, "HTML tags or entities stand in a text of one line", 0.98, repaired=True)
+            now = note(now, step, None if kind is TextKind.PROSE else fault)
 
-    now, step, fault = _without_controls(now, kind)
-    note(step, fault)
+    now = note(now, *_without_controls(now, kind))
 
     if not now.isascii():
         visible = _without_invisible(now)
         if visible != now:
-            now = visible
-            note(Step(now, "text.invisible", "invisible characters removed", 0.99))
+            now = note(now, Step(visible, "text.invisible", "invisible characters removed", 0.99))
         composed = _composed(now)
         if composed != now:
-            now = composed
-            note(Step(now, "text.compatibility", "full-width and compatibility forms replaced by ordinary characters"))
+            reason = "full-width and compatibility forms replaced by ordinary characters"
+            now = note(now, Step(composed, "text.compatibility", reason))
 
     trimmed = _trimmed(now, kind)
     if trimmed != now:
-        now = trimmed
-        note(Step(now, "text.white_space", "white space trimmed and collapsed"))
+        now = note(now, Step(trimmed, "text.white_space", "white space trimmed and collapsed"))
 
-    now, step, fault = _repeated(now, kind)
-    note(step, fault)
+    note(now, *_repeated(now, kind))
     if not steps and not faults:
         return None
     return Outcome(tuple(steps), tuple(faults))

@@ -184,7 +184,7 @@ class Worker:
         encoder = CachedEncoder(self._encoder)
         agents: list[BatchAgent] = []
         for topic, contract in self._contracts.items():
-            intake = Intake(contract, limits)
+            intake = Intake(contract, limits, settings.auto_apply)
             if contract.kind is Kind.BEHAVIORS:
                 judge = Judge(contract, behavior_detectors(contract), policy, names, topic)
                 behaviors = BehaviorWay(

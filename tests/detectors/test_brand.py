@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from detectors.brand import BrandDetector, distance, is_alias, place_in, squash, tokens
+from detectors.brand import BrandDetector, distance, is_alias, names, place_in, squash, tokens
 from detectors.records import Facts, Finding
 from tests.detectors.products import facts, product_batch
 
@@ -111,3 +111,9 @@ def test_names_that_may_be_one_brand() -> None:
     assert is_alias("Samsung", "Samsung Electronics")
     assert is_alias("小米", "Xiaomi")
     assert not is_alias("Sony", "Philips")
+
+
+def test_of_long_texts_the_beginning_is_read() -> None:
+    long = "Sony " + "x" * 10**6
+    assert [len(squash(long)), len(names(long)[0]), len(tokens(long)[1])] == [299, 299, 995]
+    assert tokens(long)[0] == "sony"

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
@@ -132,6 +133,24 @@ def test_the_same_record_again_is_no_repeat() -> None:
     batch = batch_of(contract, ["a", "b"])
     assert rules.detect(batch) == []
     assert rules.detect(batch) == []
+
+
+def test_unique_keeps_no_long_values() -> None:
+    contract = contract_of("unique: true")
+    rules = ContractRules(contract)
+    long = ["一" * 100_000 + end for end in "aba"]
+    values = [*long, "\ud800", "5", 5, 5.0, [long[0]], [long[0]]]
+    assert [f.row for f in rules.detect(batch_of(contract, values))] == [2, 6, 8]
+    assert len(pickle.dumps(rules)) < 5_000
+
+
+def test_unique_tells_long_identities_apart() -> None:
+    contract = contract_of("unique: true")
+    (one,) = batch_of(contract, ["a"]).records
+    records = [replace(one, identity="s/" + "x" * 900 + end) for end in "aab"]
+    (finding,) = ContractRules(contract).detect(Batch(contract, records))
+    assert finding.row == 2
+    assert len(finding.evidence.reason) < 150
 
 
 def test_memory_of_unique_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:

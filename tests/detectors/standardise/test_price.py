@@ -8,7 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from detectors.standardise.outcome import SURE
-from detectors.standardise.price import Money, NoPrice, currency_code, parse_price, resolve_currency
+from detectors.standardise.price import (
+    Money,
+    NoPrice,
+    currency_code,
+    parse_number,
+    parse_price,
+    resolve_currency,
+)
 
 
 def read(text: str, column: str | None = None, beside: str = "") -> tuple[Any, str | None] | None:
@@ -124,6 +131,8 @@ def test_notations(text: str, amount: str, currency: str | None) -> None:
         ("¥99~129", "is a range, from 99 to 129"),
         ("99至129元", "is a range, from 99 to 129"),
         ("$5 to $9", "is a range, from 5 to 9"),
+        ("1.2万-1.5万", "is a range, from 1.2万 to 1.5万"),
+        ("1.2-1.5万元", "is a range, from 1.2 to 1.5万"),
         ("was $20 now $15", "holds 2 numbers"),
         ("99元3件", "holds 2 numbers"),
         ("99块一件", "holds 2 numbers"),
@@ -201,6 +210,80 @@ def test_confidence_is_lower_where_a_notation_can_mean_two_things() -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "amount"),
+    [
+        ("-5", -5),
+        ("−5", -5),
+        ("- 12.99 €", "-12.99"),
+        ("-¥99", -99),
+        ("$-5", -5),
+        ("$ -5", -5),
+        ("US$-5", -5),
+        ("（99）", -99),
+        ("特价 - 99元", 99),
+        ("售价-99", 99),
+        ("RMB-99", 99),
+        ("USD - 12.99", "12.99"),
+        ("Sale - $5", 5),
+        ("Price - 12.99", "12.99"),
+        ("$ - 5", 5),
+        ("特价-¥99", 99),
+        ("￥1299(含税)", 1299),
+        ("特价(99)", 99),
+    ],
+)
+def test_a_dash_behind_a_word_is_no_minus(text: str, amount: Any) -> None:
+    money = parse_price(text)
+    assert isinstance(money, Money)
+    assert (money.amount, money.confidence) == (Decimal(amount), 1.0)
+
+
+@pytest.mark.parametrize("text", ["–99", "—99", "Price: -99", "USD -99", "Sale -$99", "--99", "99-", "99元-", "(99元)"])
+def test_what_may_be_a_minus_is_not_taken(text: str) -> None:
+    money = parse_price(text)
+    assert isinstance(money, Money)
+    assert (money.amount, money.confidence) == (99, 0.75)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("<99", "≥99", "≤ 99元", "99+", "￥99+", "+99+", "99元起", "from 99", "ab 99 €", "desde 99", "约99", "~99"),
+        *("99元左右", "低至99元", "up to $99", "99元以上", "99 + VAT"),
+    ],
+)
+def test_a_bound_is_not_taken(text: str) -> None:
+    money = parse_price(text)
+    assert isinstance(money, Money)
+    assert (money.amount, money.confidence, money.doubt) == (99, 0.8, "is a bound or an estimate")
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [
+        *(("12", 12), (" 1,299 ", 1299), ("1 299,5", "1299.5"), ("1.299", "1.299"), ("-1,299", -1299), ("+5", 5)),
+        *(("１２", 12), ("1.2万", 12000), ("3千", 3000), ("2 亿", 200_000_000), ("三千", 3000), ("1万2千", 12000)),
+    ],
+)
+def test_numbers_in_other_notations(text: str, number: Any) -> None:
+    read = parse_number(text)
+    assert read is not None
+    assert (read.amount, read.confidence >= SURE) == (Decimal(number), True)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("60W", "100 W", "~60W", "4K", "1.2w", "10rb", "(3)", "（3）", "3件", "约3", "3+", "<3", "50%", "3-5", "5-"),
+        *("up to 60W", "temperature -5", "$5", "5元", "12元5角", "5 €", "1 1/2", "½", "", "万", "0x10", "1e5000"),
+        "9" * 90,
+    ],
+)
+def test_a_text_with_anything_beside_the_number_is_no_number(text: str) -> None:
+    assert parse_number(text) is None
+
+
+@pytest.mark.parametrize(
     ("text", "code"),
     [
         ("USD", "USD"),
@@ -231,8 +314,9 @@ def test_any_text_is_fine(text: str, column: str | None) -> None:
 
 @given(st.text(alphabet="0123456789.,' €$¥元万-起kr%（）１\u00a0三十百零块角", max_size=20))
 def test_anything_like_a_price_is_fine(text: str) -> None:
-    money = parse_price(text)
+    money, number = parse_price(text), parse_number(text)
     assert isinstance(money, NoPrice) or money.amount.is_finite()
+    assert number is None or number.amount.is_finite()
 
 
 @given(st.decimals(min_value=0, max_value=10**9, places=2))

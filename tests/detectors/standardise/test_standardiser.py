@@ -12,8 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from detectors.contract.model import Column, ColumnType, Contract, Kind, Role
-from detectors.records import Batch, Correction, Record, StoredRecord, Suggestion
+from detectors.contract.model import Column, ColumnType, Constraint, ConstraintKind, Contract, Kind, Role
+from detectors.contract.rules import ContractRules
+from detectors.records import Batch, Correction, Dimension, Record, Severity, StoredRecord, Suggestion
 from detectors.repair import RepairPolicy
 from detectors.standardise.standardiser import ADDED, Standardised, Standardiser, restore
 
@@ -324,6 +325,38 @@ def test_an_integer_keeps_all_its_digits() -> None:
     assert one({"weight": "1e400"})[0] == {"weight": "1e400"}
 
 
+@pytest.mark.parametrize("text", ["60W", "~60W", "100 W", "4K", "(3)", "temperature -5", "up to 60", "3件", "5元"])
+def test_a_number_column_takes_no_unit_for_a_multiplier(text: str) -> None:
+    row = {"weight": text, "stock": text}
+    assert one(row) == (row, [], [])
+    records = [Record(StoredRecord("p", 0, 0, 0, None, None), "a/1", row, row, 0)]
+    demands = (Constraint(ConstraintKind.TYPE, Dimension.CONFORMITY, Severity.ERROR),)
+    typed = contract(Column("weight", ColumnType.NUMBER, None, demands))
+    assert [f.rule.name for f in ContractRules(typed).detect(Batch(typed, records))] == ["contract.type"]
+
+
+@pytest.mark.parametrize(("text", "number"), [("1,299", 1299), ("1.2万", 12000), ("三千", 3000), ("-5", -5)])
+def test_a_number_column_reads_other_notations(text: str, number: int) -> None:
+    assert one({"weight": text, "stock": text}) == (
+        {"weight": number, "stock": number},
+        ["number.notation", "number.notation"],
+        [],
+    )
+
+
+def test_a_dash_before_a_price_is_no_minus_and_a_bound_is_only_suggested() -> None:
+    assert one({"price": "特价 - 99元", "currency": "CNY"}) == (
+        {"price": 99.0, "currency": "CNY"},
+        ["price.notation"],
+        [],
+    )
+    result = run({"price": "1299元起"})
+    assert result.values == [{"price": "1299元起"}]
+    (finding,) = result.findings
+    assert (finding.rule.name, finding.suggestion, finding.confidence) == ("price.ambiguous", Suggestion(1299.0), 0.8)
+    assert finding.evidence.reason == "The price “1299元起” is a bound or an estimate; most likely it is 1299."
+
+
 def test_numbers_too_long_to_be_written_out_go_through() -> None:
     row = dict.fromkeys(PRODUCTS.known_columns, 10**5000)
     result = Standardiser(PRODUCTS).standardise([row])
@@ -343,6 +376,63 @@ def test_rows_need_not_be_dicts() -> None:
             return len(CLEAN)
 
     assert Standardiser(PRODUCTS).standardise([Row()]) == Standardised([CLEAN], [], [])
+
+
+def limited(row: dict[str, Any], **auto_apply: float) -> tuple[dict[str, Any], list[Correction], list[Any]]:
+    """The row's values, its corrections, and what goes to review, with the same thresholds for both who repair."""
+    limits = {name.replace("__", "."): confidence for name, confidence in auto_apply.items()}
+    result = Standardiser(PRODUCTS, limits).standardise([row])
+    assert restore(result.values[0], result.corrections) == row
+    batch = Batch(PRODUCTS, [Record(StoredRecord("p", 0, 0, 0, None, None), "a/1", row, result.values[0], 0)])
+    done = RepairPolicy(limits).repair(batch, result.findings, result.corrections)
+    assert done.corrections == []
+    return (
+        result.values[0],
+        result.corrections,
+        [(f.rule.name, f.suggestion and f.suggestion.value) for f in done.reviews],
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "rule", "repaired"),
+    [
+        ("New York New York CD", "text.repeated_phrase", "New York CD"),
+        ("CafÃ© au lait", "text.mojibake", "Café au lait"),
+        ("<b>Bold</b> shirt", "text.html", "Bold shirt"),
+        ("a\x01b", "text.control_characters", "ab"),
+        ("<br>", "text.html", None),
+    ],
+)
+def test_a_repair_below_its_threshold_goes_to_review(text: str, rule: str, repaired: str | None) -> None:
+    row = {"title": text}
+    assert limited(row, **{rule: 2.0}) == (row, [], [(rule, repaired)])
+    values, corrections, reviews = limited(row, **{rule: 0.5})
+    assert (values["title"], corrections[0].rule, reviews) == (repaired, rule, [])
+
+
+def test_the_confidence_of_a_repair_decides() -> None:
+    row = {"title": "red <b>shoe</b> \u00a0 CafÃ© Noir Bar CafÃ© Noir Bar"}
+    whole = "red shoe Café Noir Bar"
+    assert limited(row)[0] == {"title": whole}
+    values, _, reviews = limited(row, text__mojibake=0.99, text__html=0.98)
+    assert values == {"title": "red shoe CafÃ© Noir Bar"}
+    assert reviews == [("text.mojibake", whole)]
+    values, corrections, reviews = limited(row, text__mojibake=2, text__html=2, text__repeated_phrase=2)
+    assert [c.rule for c in corrections] == ["text.white_space"]
+    assert reviews == [(name, whole) for name in ("text.mojibake", "text.html", "text.repeated_phrase")]
+
+
+def test_markup_of_a_description_stays_where_it_may_not_be_taken_out() -> None:
+    row = {"text": "<p>Warm wool</p>"}
+    assert limited(row)[2] == []
+    assert limited(row, text__html=2) == (row, [], [("text.html", "Warm wool")])
+
+
+def test_the_currency_that_a_price_names_is_taken_from_its_threshold_on() -> None:
+    row = {"price": "5 EUR"}
+    assert limited(row)[0] == limited(row, price__currency=0.98)[0] == {"price": 5.0, "currency": "EUR"}
+    values, _, reviews = limited(row, price__currency=2)
+    assert (values, reviews) == ({"price": 5.0}, [("price.currency_ambiguous", "EUR")])
 
 
 def test_a_standardiser_can_be_pickled() -> None:
