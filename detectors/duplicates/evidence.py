@@ -33,6 +33,7 @@ _RARE = 8  # a code or GTIN that more products share names no product
 _LOOKED_AT = 64
 _OWN, _OWN_SHARE = 12.0, 0.2  # what the other title does not say: in units of ln(products / products that say it)
 _WORD_CHARS = 3
+_EXCHANGED_SHARE = 1 / 3  # of the words that both titles have
 _WORD_INSIDE = 4  # bytes of a word that counts when it stands inside the other's text
 _UNCOUNTED = 5.0  # weight of any gram before the first epoch
 _TITLES, _TITLES_A_SOURCE = 5, 2  # a code on more different titles than both allow is a word
@@ -273,7 +274,8 @@ class Comparison:
 @dataclass(frozen=True, slots=True)
 class WordsCompared:
     """Weights of words in pairs of titles, (p,) each, in sixteenths: of what both say, of what only one of them says
-    (its own), and of the rarest of the latter.
+    (its own), and of the rarest of the latter. exchanged: the titles are the same but for few words that stand for
+    others: `wolf hand puppet` and `fox hand puppet`.
     """
 
     shared: NDArray[np.int64]
@@ -281,6 +283,7 @@ class WordsCompared:
     own_b: NDArray[np.int64]
     rarest_a: NDArray[np.int64]
     rarest_b: NDArray[np.int64]
+    exchanged: NDArray[np.bool_]
 
 
 class EvidenceRows:
@@ -449,12 +452,16 @@ class EvidenceRows:
         self._find_inside(own_a, rows, others)
         self._find_inside(own_b, others, rows)
         rest_a, rest_b = weight_a * own_a, weight_b * own_b
+        count_a, count_b = own_a.sum(axis=1), own_b.sum(axis=1)
+        least = np.minimum((a != 0).sum(axis=1) - count_a, (b != 0).sum(axis=1) - count_b)
+        few = np.maximum(1, least * _EXCHANGED_SHARE)
         return WordsCompared(
             shared=(weight_a - rest_a).sum(axis=1),
             own_a=rest_a.sum(axis=1),
             own_b=rest_b.sum(axis=1),
             rarest_a=rest_a.max(axis=1, initial=0),
             rarest_b=rest_b.max(axis=1, initial=0),
+            exchanged=(count_a > 0) & (count_b > 0) & (count_a <= few) & (count_b <= few) & (least > 0),
         )
 
     def _find_inside(self, own: NDArray[np.bool_], rows: NDArray[np.intp], others: NDArray[np.intp]) -> None:

@@ -31,6 +31,7 @@ FEATURES = (
     "own_least",  # weight of what only one of them says, of the one that says less of its own
     "own_most",  # the same of the other one
     "own_rarest",  # the rarest word that only one says, of the one whose rarest is more common
+    "exchanged",  # the titles are the same but for few words that stand for others
     "code_shared",  # a model code is equal, or one stands inside the other's text
     "code_equal",
     "code_conflict",  # both have model codes, none agrees
@@ -58,6 +59,11 @@ class PairFeatures:
 
     there: NDArray[np.bool_]
     values: NDArray[np.float64]
+
+    @property
+    def named(self) -> NDArray[np.bool_]:
+        """(b, k) where a code or GTIN speaks, or the text is the same, so that other words do not matter."""
+        return (self.of("code_shared") + self.of("gtin_same") + self.of("same_text")) > 0
 
     def of(self, name: str) -> NDArray[np.float64]:
         """(b, k), one feature."""
@@ -90,6 +96,7 @@ def pair_features(
         least / 16,
         most / 16,
         np.minimum(said.rarest_a, said.rarest_b) / 16,
+        said.exchanged,
         c.code_in[i, j],
         c.code_equal[i, j],
         c.code_conflict[i, j],

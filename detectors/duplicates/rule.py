@@ -54,13 +54,19 @@ WEIGHTS = {
     "brand_conflict": -0.5,
 }
 _BIAS = -5.0
+# Offers of one marketplace are mostly of different products, and whoever offers many products says the same of all and
+# changes one word: so more is asked there.
+_MARKETPLACE_BIAS, _MARKETPLACE_EXCHANGED = -0.75, -2.0
 _MARGIN, _MARGIN_MOST = 1.25, 2.0
 _VECTOR = np.array([WEIGHTS.get(name, 0.0) for name in FEATURES])
 
 
-def evidence_scores(features: PairFeatures) -> NDArray[np.float64]:
-    """(b, k) sums of `WEIGHTS` over the features, -inf where there is no candidate."""
-    return np.where(features.there, features.values @ _VECTOR + _BIAS, -np.inf)
+def evidence_scores(features: PairFeatures, *, clean: bool) -> NDArray[np.float64]:
+    """(b, k) sums of `WEIGHTS` over the features, -inf where there is no candidate. clean: of clean feeds."""
+    scores = features.values @ _VECTOR + _BIAS
+    if not clean:
+        scores += _MARKETPLACE_BIAS + _MARKETPLACE_EXCHANGED * features.of("exchanged") * ~features.named
+    return np.where(features.there, scores, -np.inf)
 
 
 def margins(scores: NDArray[np.float64], sources: NDArray[np.intp] | None) -> NDArray[np.float64]:
@@ -85,7 +91,7 @@ def rule_scores(features: PairFeatures, sources: NDArray[np.intp] | None = None)
 
     The score is a sum of fixed weights over the features, and 1.25 times the margin to the next best candidate.
     """
-    scores = evidence_scores(features)
+    scores = evidence_scores(features, clean=sources is not None)
     return np.where(features.there, scores + _MARGIN * margins(scores, sources), -np.inf)
 
 
