@@ -22,24 +22,28 @@ from numpy.typing import NDArray
 
 from detectors.duplicates.sketch import grams
 from detectors.duplicates.texts import MemoryTexts, Texts
+from detectors.duplicates.words import GROUPS, NUMBERS, TOKENS, WORD_MASK, brand_word, title_words
 from detectors.money import RATES, number
 from detectors.records import Facts, split_identity
 
 __all__ = ["Comparison", "EvidenceRows", "codes_of", "compounds", "measures", "measures_in_words"]
 
 _CODES, _UNITS = 4, 6  # kept of one product
-_INSIDE_CHARS = 5  # a code this long counts when it stands inside the other's text
+_INSIDE = re.compile(r".{5,}|[a-z]+[0-9]{3,}")  # codes that count when they stand inside the other's text
+_STEM = re.compile(r"([a-z]+[0-9]{2,}|[0-9]{2,}[a-z]+[0-9]{2,})[a-z]{0,4}")
 _DESCRIPTION_CHARS = 400
 _RARE = 8  # a code or GTIN that more products share names no product
 _LOOKED_AT = 64
 _OWN, _OWN_SHARE = 12.0, 0.2  # what the other title does not say: in units of ln(products / products that say it)
 _WORD_CHARS = 3
+_EXCHANGED_SHARE = 1 / 3  # of the words that both titles have
+_WORD_INSIDE = 4  # bytes of a word that counts when it stands inside the other's text
 _UNCOUNTED = 5.0  # weight of any gram before the first epoch
 _TITLES, _TITLES_A_SOURCE = 5, 2  # a code on more different titles than both allow is a word
 
 _FOREIGN_SLACK = 0.2  # of |ln price ratio| between two currencies: rates move, and countries differ
 
-_COLUMNS = 4
+_COLUMNS = 5
 _REMEMBERED = 4096  # of what is read from the store of texts
 _NO_GRAMS = np.zeros(0, np.intp)
 
@@ -191,6 +195,12 @@ def codes_of(text: str, mpn: str | None = None, names: Collection[str] = ()) -> 
     return tuple(found)[:_CODES]
 
 
+def _stems(codes: Sequence[str]) -> list[int]:
+    """Of each code what is left without a colour or country at its end; 0 where that says too little."""
+    stems = [match.group(1) if (match := _STEM.fullmatch(code)) else "" for code in codes]
+    return [_hash(stem) if len(stem) >= 4 else 0 for stem in stems] + [0] * (_CODES - len(codes))
+
+
 def names_of(facts: Facts) -> set[str]:
     """What brand and shop are called, in letters and digits of ASCII only, where that is a name at all."""
     names = (_squeezed(name) for name in (facts.brand, split_identity(facts.identity)[0]) if name)
@@ -250,6 +260,7 @@ class Comparison:
 
     code_in: a model code is shared, or a longer one stands inside the other's text. code_conflict: both have codes,
     none agrees. code_equal: a model code is shared. code_left: both have a code that is nowhere in the other's text.
+    code_stem: two codes are equal but for a few letters at the end.
     mpn: 1 the same part number, -1 different ones, 0 where one has none. gtin: the same of GTINs.
     units: kinds of unit, and colours, that both state with no common value.
     price: |ln price ratio|, 0 where a price or an exchange rate is missing.
@@ -260,11 +271,27 @@ class Comparison:
     code_conflict: NDArray[np.bool_]
     code_equal: NDArray[np.bool_]
     code_left: NDArray[np.bool_]
+    code_stem: NDArray[np.bool_]
     mpn: NDArray[np.int8]
     units: NDArray[np.float32]
     price: NDArray[np.float32]
     gtin: NDArray[np.int8]
     same_text: NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
+class WordsCompared:
+    """Weights of words in pairs of titles, (p,) each, in sixteenths: of what both say, of what only one of them says
+    (its own), and of the rarest of the latter. exchanged: the titles are the same but for few words that stand for
+    others: `wolf hand puppet` and `fox hand puppet`.
+    """
+
+    shared: NDArray[np.int64]
+    own_a: NDArray[np.int64]
+    own_b: NDArray[np.int64]
+    rarest_a: NDArray[np.int64]
+    rarest_b: NDArray[np.int64]
+    exchanged: NDArray[np.bool_]
 
 
 class _Column(Generic[T]):
@@ -325,13 +352,22 @@ class EvidenceRows:
         self._part: list[str] = []  # the part number
         self._shop: list[str] = []
         self._set = np.zeros(0, bool)
+        self._stems = np.zeros((0, _CODES), _U)
+        self._tokens = np.zeros((0, TOKENS), np.uint32)
+        self._numbers = np.zeros((0, NUMBERS), np.uint32)
+        self._traits = np.zeros((0, len(GROUPS)), np.uint32)
+        self._brand = np.zeros(0, np.uint32)
+        self._words = _Column(texts, 4, _bytes, _bytes, b"")  # in the order of the tokens
         self._by_key: dict[int, int | dict[int, None]] = {}  # hash of a code or GTIN -> its row, or rows as they came
 
     def _room(self, rows: int) -> None:
         if rows <= self._n:
             return
         size = max(1024, 2 * rows)
-        for name in ("_codes", "_units", "_kinds", "_gtin", "_mpn", "_text", "_price", "_rate", "_currency", "_set"):
+        for name in (
+            *("_codes", "_units", "_kinds", "_gtin", "_mpn", "_text", "_price", "_rate", "_currency", "_set"),
+            *("_stems", "_tokens", "_numbers", "_traits", "_brand"),
+        ):
             old = getattr(self, name)
             new = np.zeros((size, *old.shape[1:]), old.dtype)
             new[: self._n] = old
@@ -353,12 +389,14 @@ class EvidenceRows:
         gtins, mpns, texts, currencies = [0] * n, [0] * n, [0] * n, [0] * n
         for i, (row, text, fact) in enumerate(zip(rows, folded, facts, strict=True)):
             self._forget(row)
+            self._put_words(row, text, fact)
             found = codes_of(text, fact.mpn, names_of(fact))
             hashes = [_hash(code) for code in found]
             codes[i, : len(found)] = hashes
             amounts = measures(text)
             units[i, : len(amounts)] = amounts
-            self._names[row] = tuple(code.encode() for code in found if len(code) >= _INSIDE_CHARS)
+            self._names[row] = tuple(code.encode() for code in found if _INSIDE.fullmatch(code))
+            self._stems[row] = _stems(found)
             description = fact.description[:_DESCRIPTION_CHARS].lower()
             part_number = self._part[row] = squeezed_code(fact.mpn)
             self._shop[row] = sys.intern(split_identity(fact.identity)[0])
@@ -382,6 +420,15 @@ class EvidenceRows:
         self._text[index], self._currency[index] = texts, currencies
         self._price[index] = np.log([number(price) or math.nan for price in prices])
         self._rate[index] = np.log([RATES.get(fact.currency or "", math.nan) for fact in facts])
+
+    def _put_words(self, row: int, text: str, fact: Facts) -> None:
+        said = title_words(text, frozenset(value for value, unit in _MEASURE.findall(text) if unit in UNIT))
+        for array, values in ((self._tokens, said.tokens), (self._numbers, said.numbers)):
+            array[row] = 0
+            array[row, : len(values)] = values
+        self._traits[row] = said.traits
+        self._words[row] = " ".join(said.words).encode()
+        self._brand[row] = brand_word(fact.brand) if fact.brand else 0
 
     def _put_grams(self, rows: Sequence[int], folded: Sequence[str]) -> None:
         texts = {row: _PROMOTION.sub(" ", text) for row, text in zip(rows, folded, strict=True) if _mostly_cjk(text)}
@@ -428,6 +475,68 @@ class EvidenceRows:
                 break
         return len(titles) > max(_TITLES, _TITLES_A_SOURCE * len(shops))
 
+    def said_of_both(
+        self, rows: NDArray[np.intp], others: NDArray[np.intp], weights: NDArray[np.uint8]
+    ) -> WordsCompared:
+        """The words of rows (p,) and others (p,). weights: of an epoch."""
+        a, b = self._tokens[rows], self._tokens[others]
+        width = int(max((a != 0).sum(axis=1).max(initial=1), (b != 0).sum(axis=1).max(initial=1)))
+        a, b = a[:, :width], b[:, :width]
+        weight_a = weights[a & WORD_MASK].astype(np.int64) * (a != 0)
+        weight_b = weights[b & WORD_MASK].astype(np.int64) * (b != 0)
+        same = a[:, :, None] == b[:, None, :]
+        own_a, own_b = ~same.any(axis=2) & (a != 0), ~same.any(axis=1) & (b != 0)
+        self._find_inside(own_a, rows, others)
+        self._find_inside(own_b, others, rows)
+        rest_a, rest_b = weight_a * own_a, weight_b * own_b
+        count_a, count_b = own_a.sum(axis=1), own_b.sum(axis=1)
+        least = np.minimum((a != 0).sum(axis=1) - count_a, (b != 0).sum(axis=1) - count_b)
+        few = np.maximum(1, least * _EXCHANGED_SHARE)
+        return WordsCompared(
+            shared=(weight_a - rest_a).sum(axis=1),
+            own_a=rest_a.sum(axis=1),
+            own_b=rest_b.sum(axis=1),
+            rarest_a=rest_a.max(axis=1, initial=0),
+            rarest_b=rest_b.max(axis=1, initial=0),
+            exchanged=(count_a > 0) & (count_b > 0) & (count_a <= few) & (count_b <= few) & (least > 0),
+        )
+
+    def _find_inside(self, own: NDArray[np.bool_], rows: NDArray[np.intp], others: NDArray[np.intp]) -> None:
+        """Take out of `own` (p, words) what stands inside the other's text after all."""
+        words: dict[int, list[bytes]] = {}
+        pairs, places = np.nonzero(own)
+        for pair, place, row, other in zip(
+            pairs.tolist(), places.tolist(), rows[pairs].tolist(), others[pairs].tolist(), strict=True
+        ):
+            mine = words.get(row)
+            if mine is None:
+                mine = words[row] = self._words[row].split(b" ")
+            word = mine[place]
+            if len(word) >= _WORD_INSIDE and word in self._squashed[other]:
+                own[pair, place] = False
+
+    def numbers_of_both(self, rows: NDArray[np.intp], others: NDArray[np.intp]) -> tuple[NDArray[np.bool_], ...]:
+        """(p,) each: versions in conflict, named by one alone; years in conflict, named by one alone; numbers left."""
+        a, b = self._numbers[rows], self._numbers[others]
+        same = a[:, :, None] == b[:, None, :]
+        in_b, in_a = same.any(axis=2) & (a != 0), same.any(axis=1) & (b != 0)
+        found = []
+        for kind in (0, 1):
+            of_a, of_b = (a != 0) & ((a & 1) == kind), (b != 0) & ((b & 1) == kind)
+            has_a, has_b = of_a.any(axis=1), of_b.any(axis=1)
+            found += [has_a & has_b & ~(in_b & of_a).any(axis=1), has_a != has_b]
+        return (*found, ((a != 0) & ~in_b).any(axis=1) & ((b != 0) & ~in_a).any(axis=1))
+
+    def traits(self, rows: NDArray[np.intp]) -> NDArray[np.uint32]:
+        """(p, groups) masks, as in `TitleWords`."""
+        return self._traits[rows]
+
+    def brands_conflict(self, rows: NDArray[np.intp], others: NDArray[np.intp]) -> NDArray[np.bool_]:
+        """(p,) whether both name a brand, not the same one, and neither title names the other's."""
+        a, b = self._brand[rows], self._brand[others]
+        named = (self._tokens[others] == a[:, None]).any(axis=1) | (self._tokens[rows] == b[:, None]).any(axis=1)
+        return np.asarray((a != 0) & (b != 0) & (a != b) & ~named)
+
     def drop(self, row: int) -> None:
         """Forget the product of this row, if one was ever put there."""
         if row >= self._n:
@@ -438,6 +547,8 @@ class EvidenceRows:
         self._price[row], self._currency[row] = np.nan, 0
         self._names[row], self._squashed[row], self._part[row] = (), b"", ""
         self._grams[row], self._said[row], self._set[row] = _NO_GRAMS, "", False
+        self._words[row], self._tokens[row], self._numbers[row] = b"", 0, 0
+        self._traits[row], self._brand[row], self._stems[row] = 0, 0, 0
 
     def _keys(self, row: int) -> list[int]:
         """Hashes of the codes and the GTIN of a row."""
@@ -518,6 +629,8 @@ class EvidenceRows:
                 inside[x, y] = True
             left[x, y] = not all(found_a) and not all(found_b)
         ma, mb = self._mpn[rows][:, None], self._mpn[other]
+        sa, sb = self._stems[rows][:, None, :, None], self._stems[other][:, :, None, :]
+        stem = ((sa == sb) & (sa != 0)).any(axis=(2, 3))
         mpn = np.where((ma != 0) & (mb != 0), np.where(ma == mb, 1, np.where(inside & ~left, 0, -1)), 0)
         shared = self._kinds[rows][:, None] & self._kinds[other]
         units = np.zeros(candidates.shape, np.float32)
@@ -544,6 +657,7 @@ class EvidenceRows:
             code_conflict=has_a & has_b & ~inside,
             code_equal=equal,
             code_left=left,
+            code_stem=stem,
             mpn=mpn.astype(np.int8),
             units=units,
             price=price,

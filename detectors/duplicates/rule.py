@@ -8,14 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detectors.duplicates.evidence import Comparison, codes_of, measures_in_words, names_of
+from detectors.duplicates.features import FEATURES, PairFeatures
 from detectors.records import Dimension, Facts, Rule, Severity
 from detectors.standardise.chinese import fold
 
 __all__ = ["DUPLICATE_EXACT", "DUPLICATE_NEAR", "THRESHOLD", "confidence", "reason", "rule_scores"]
 
-THRESHOLD = -1.0
+THRESHOLD = -1.5
 UNNAMED_PRICE = 0.34  # |ln price ratio| (1.4 times) from which Chinese titles without a code are of two products
-_NEUTRAL_SIMILARITY = 0.62
 
 DUPLICATE_EXACT = Rule(
     "duplicate.exact",
@@ -31,34 +31,77 @@ DUPLICATE_NEAR = Rule(
 )
 
 
-def rule_scores(similarity: NDArray[np.float32], c: Comparison) -> NDArray[np.float64]:
-    """(b, k) scores of candidates from their similarity and evidence; at `THRESHOLD` and above they are accepted.
+# Weights of what speaks for and against, multiples of 1/32 so that sums are exact.
+WEIGHTS = {
+    "similarity": 1.0,
+    "contained": 3.0,
+    "overlap": 1.25,
+    "code_shared": 2.0,
+    "code_conflict": -1.5,
+    "code_stem": 1.5,
+    "code_left": -0.5,
+    "mpn_conflict": -1.5,
+    "gtin_same": 3.0,
+    "gtin_conflict": -2.0,
+    "units": -1.25,
+    "price": -1.625,
+    "year_conflict": -1.75,
+    "numbers_left": -0.5,
+    "platform_conflict": -3.0,
+    "language_differs": -1.0,
+    "licence_differs": -0.625,
+    "edition_differs": -0.5,
+    "brand_conflict": -0.5,
+}
+_BIAS = -5.0
+# Offers of one marketplace are mostly of different products, and whoever offers many products says the same of all and
+# changes one word: so more is asked there.
+_MARKETPLACE_BIAS, _MARKETPLACE_EXCHANGED = -0.75, -2.0
+_MARGIN, _MARGIN_MOST = 1.25, 2.0
+_VECTOR = np.array([WEIGHTS.get(name, 0.0) for name in FEATURES])
 
-    6 (similarity - .62) + 1.5 code in common - 2.5 codes in conflict - 1 codes left over on both sides
-    - kinds of unit or colours in conflict - 2 min(|ln price ratio|, 1.5) + 2.5 same GTIN - 2 other GTIN
-    - 2 other part number; rounded to four places.
+
+def evidence_scores(features: PairFeatures, *, clean: bool) -> NDArray[np.float64]:
+    """(b, k) sums of `WEIGHTS` over the features, -inf where there is no candidate. clean: of clean feeds."""
+    scores = features.values @ _VECTOR + _BIAS
+    if not clean:
+        scores += _MARKETPLACE_BIAS + _MARKETPLACE_EXCHANGED * features.of("exchanged") * ~features.named
+    return np.where(features.there, scores, -np.inf)
+
+
+def margins(scores: NDArray[np.float64], sources: NDArray[np.intp] | None) -> NDArray[np.float64]:
+    """(b, k) how far each candidate is ahead of the best other one, from -2 to 2; 2 without another.
+
+    sources: (b, k) of clean feeds: only candidates of one source are rivals, for they cannot all be the same
+    product. In a marketplace they can, and being behind says nothing: from 0 to 2.
     """
-    scores: NDArray[np.float64] = np.round(
-        6 * (similarity.astype(np.float64) - _NEUTRAL_SIMILARITY)
-        + 1.5 * c.code_in
-        - 2.5 * c.code_conflict
-        - c.units.astype(np.float64)
-        - 2 * np.minimum(c.price.astype(np.float64), 1.5)
-        - 1.0 * (c.code_left & ~c.code_conflict)
-        - 2.0 * (c.mpn < 0)
-        + np.where(c.gtin > 0, 2.5, np.where(c.gtin < 0, -2.0, 0.0)),
-        4,
-    )
-    return scores
+    k = scores.shape[1]
+    rivals = np.broadcast_to(~np.eye(k, dtype=bool), (len(scores), k, k))
+    if sources is not None:
+        rivals = rivals & (sources[:, :, None] == sources[:, None, :])
+    best = np.where(rivals, scores[:, None, :], -np.inf).max(axis=2, initial=-np.inf)
+    with np.errstate(invalid="ignore"):
+        ahead = np.where(np.isneginf(best), _MARGIN_MOST, scores - best)
+    least = 0.0 if sources is None else -_MARGIN_MOST
+    return np.asarray(np.clip(np.nan_to_num(ahead), least, _MARGIN_MOST))
+
+
+def rule_scores(features: PairFeatures, sources: NDArray[np.intp] | None = None) -> NDArray[np.float64]:
+    """(b, k) scores of candidates; at `THRESHOLD` and above they are accepted. sources: as in `margins`.
+
+    The score is a sum of fixed weights over the features, and 1.25 times the margin to the next best candidate.
+    """
+    scores = evidence_scores(features, clean=sources is not None)
+    return np.where(features.there, scores + _MARGIN * margins(scores, sources), -np.inf)
 
 
 def confidence(score: float, *, certain: bool) -> float:
     """Probability that a link with this score is right: one of two fixed logistic curves, rounded to three places.
 
-    Of certain pairs it rises from .65 at the threshold to .99. Of the others the score says little: .69 to .80, which
-    is about what was right among electronics and software offered by two shops.
+    Of certain pairs it rises from .54 at the threshold to .99. Of the others the score says little: .67 to .80, which
+    is about what was right among software offered by two shops (of electronics more was).
     """
-    logit = 0.6 + 0.9 * (score - THRESHOLD) if certain else 0.8 + 0.15 * (score - THRESHOLD)
+    logit = 1.5 + 0.9 * score if certain else 0.95 + 0.15 * score
     return round(1 / (1 + math.exp(-logit)), 3)
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import orjson
 
 from detectors.duplicates.entry import Entry
+from detectors.duplicates.features import pair_features
 from detectors.duplicates.rule import (
     DUPLICATE_EXACT,
     DUPLICATE_NEAR,
@@ -89,8 +90,10 @@ def statements(
     accepted: dict[int, list[Candidate]] = {}
     if len(row) and len(view):
         comparison = view.evidence.compare(row, hits.candidates)
-        scores = rule_scores(hits.similarity, comparison)
-        scores[(hits.candidates < 0) | (hits.row < 0)[:, None]] = -np.inf
+        asked = np.where((hits.row < 0)[:, None], -1, hits.candidates)
+        features = pair_features(view.evidence, row, asked, hits.similarity, comparison, view.epoch.weights)
+        sources = view.sources(np.maximum(hits.candidates, 0)) if clean else None
+        scores = rule_scores(features, sources)
         same, sure = exact(comparison), certain(comparison)
         weights = view.epoch.weights if view.epoch.number else None
         # Where a code or GTIN speaks, or the text is the same, other words do not matter.

@@ -293,6 +293,10 @@ class CatalogueView:
             raise KeyError(identity)
         return row
 
+    def sources(self, rows: NDArray[np.intp]) -> NDArray[np.intp]:
+        """A number for the source of each of these rows of `Hits`."""
+        return self._source[rows].astype(np.intp)
+
     def offset_at(self, row: int) -> int:
         """The catalogue offset of the newest entry of a row of `Hits`."""
         return int(self._at[row])

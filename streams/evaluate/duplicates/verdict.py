@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from detectors.duplicates.evidence import Comparison, codes_of, measures_in_words, names_of
-from detectors.duplicates.rule import THRESHOLD, rule_scores
+from detectors.duplicates.features import pair_features
+from detectors.duplicates.rule import THRESHOLD, WEIGHTS, evidence_scores, rule_scores
 from detectors.duplicates.statement import statements
 from detectors.duplicates.view import CatalogueView, Hits
 from detectors.records import Facts
@@ -57,7 +58,7 @@ def verdicts(
         earlier in {candidate.identity for candidate in said.candidates}
         for said, (_, earlier, _) in zip(statements(view, hits, clean=clean), asked, strict=True)
     ]
-    scores, points, comparison = _points(view, hits)
+    scores, points, comparison = _points(view, hits, clean=clean)
     found = []
     for i, (later, earlier, line) in enumerate(asked):
         a, b = view.entry_at(view.row_of(later)), view.entry_at(view.row_of(earlier))
@@ -89,19 +90,17 @@ def _as_hits(view: CatalogueView, asked: Sequence[tuple[str, str, Mapping[str, f
     return Hits([later for later, _, _ in asked], row, candidates[:, :0], nothing, nothing, candidates, similarity)
 
 
-def _points(view: CatalogueView, hits: Hits) -> tuple[NDArray[np.float64], dict[str, NDArray[np.float64]], Comparison]:
-    """The scores of the rule (n, c), what each feature adds to them, and the comparison that they rest on.
-
-    The points of a feature are what the score loses without it, so they follow the rule, whatever its weights are.
-    """
+def _points(
+    view: CatalogueView, hits: Hits, *, clean: bool
+) -> tuple[NDArray[np.float64], dict[str, NDArray[np.float64]], Comparison]:
+    """The scores of the rule (n, c), what each feature adds to them, and the comparison that they rest on."""
     comparison = view.evidence.compare(hits.row, hits.candidates)
-    names = [field.name for field in fields(comparison)]
-    silent = replace(comparison, **{name: np.zeros_like(getattr(comparison, name)) for name in names})
-    scores = rule_scores(hits.similarity, comparison)
-    points = {"similarity": rule_scores(hits.similarity, silent)}
-    for name in names:
-        without = replace(comparison, **{name: getattr(silent, name)})
-        points[name] = scores - rule_scores(hits.similarity, without)
+    features = pair_features(view.evidence, hits.row, hits.candidates, hits.similarity, comparison, view.epoch.weights)
+    scores = rule_scores(features, view.sources(np.maximum(hits.candidates, 0)) if clean else None)
+    points = {name: weight * features.of(name) for name, weight in WEIGHTS.items()}
+    alone = np.where(features.there, evidence_scores(features, clean=clean), 0.0)
+    points["start"] = np.where(features.there, alone - sum(points.values()), 0.0)
+    points["margin"] = np.where(features.there, scores, 0.0) - alone
     return scores, points, comparison
 
 
@@ -117,15 +116,20 @@ def _words(a: Facts, b: Facts, price_a: float | None, price_b: float | None, tim
     differ = f"{only_a} against {only_b}" if only_a and only_b else only_a or only_b
     codes = f"{own_a or '-'} against {own_b or '-'}"
     return {
-        "code_in": f"same model code {shared[0]}" if shared else f"one's code stands in the other's text ({codes})",
-        "code_equal": f"same model code {_listed(shared)}",
+        "code_shared": f"same model code {shared[0]}" if shared else f"one's code stands in the other's text ({codes})",
+        "code_stem": f"model codes with the same beginning: {codes}",
         "code_conflict": f"no model code in common: {codes}",
         "code_left": f"each has a code that the other lacks: {codes}",
         "units": "amounts, colours or pieces differ" + (f": {differ}" if differ else ""),
         "price": f"prices {_money(price_a, a.currency)} and {_money(price_b, b.currency)}, {times:.2g} times",
-        "gtin": f"GTIN {a.gtin} and {b.gtin}",
-        "mpn": f"part numbers {a.mpn} and {b.mpn}",
-        "same_text": "same title",
+        "gtin_same": f"same GTIN {a.gtin}",
+        "gtin_conflict": f"GTIN {a.gtin} and {b.gtin}",
+        "mpn_conflict": f"part numbers {a.mpn} and {b.mpn}",
+        "brand_conflict": f"brands {a.brand} and {b.brand}",
+        "contained": "how much of the shorter title the other one says too",
+        "overlap": "words in common",
+        "start": "start of the sum",
+        "margin": "lead over the next best candidate",
     }
 
 

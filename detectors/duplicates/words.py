@@ -1,0 +1,240 @@
+"""What the words of a title say: which words there are, and what some of them mean for telling products apart.
+
+Words are brought to one spelling first (`pro` and `professional`, `v.8`, `8.0` and `viii`, plural and singular). Some
+of them say nothing on their own (`for`, `the`, what shops promise everywhere), some name an edition, a kind of licence,
+a platform or a language, and bare numbers name a version or a year. Chinese runs are taken as pairs of characters.
+"""
+
+from __future__ import annotations
+
+import re
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+__all__ = ["GROUPS", "NUMBERS", "TOKENS", "TitleWords", "title_words", "word_buckets"]
+
+TOKENS = 32  # words kept of one title
+NUMBERS = 4
+WORD_MASK = (1 << 20) - 1  # a word's bucket among the weights of an epoch
+
+_SYNONYMS = {
+    "&": "and",
+    "acad": "academic",
+    "basics": "basic",
+    "bk": "black",
+    "bkup": "backup",
+    "bl": "blue",
+    "comp": "complete",
+    "dlx": "deluxe",
+    "ed": "edition",
+    "edu": "academic",
+    "education": "academic",
+    "educational": "academic",
+    "eng": "english",
+    "engl": "english",
+    "engli": "english",
+    "ent": "enterprise",
+    "entprse": "enterprise",
+    "fr": "french",
+    "gov": "government",
+    "govt": "government",
+    "lic": "license",
+    "licence": "license",
+    "licens": "license",
+    "macintosh": "mac",
+    "macos": "mac",
+    "ms": "microsoft",
+    "osx": "mac",
+    "pro": "professional",
+    "prof": "professional",
+    "publ": "publisher",
+    "std": "standard",
+    "symc": "symantec",
+    "upg": "upgrade",
+    "upgrd": "upgrade",
+    "upgr": "upgrade",
+    "ver": "version",
+    "vers": "version",
+    "win": "windows",
+    "win32": "windows",
+    "yr": "year",
+}
+_ROMAN = {"ii": "2", "iii": "3", "iv": "4", "vi": "6", "vii": "7", "viii": "8", "ix": "9"}
+
+# Words of one group exclude one another: two titles that name different ones are of different variants.
+GROUPS: dict[str, tuple[tuple[str, ...], ...]] = {
+    "edition": (
+        ("professional",),
+        ("standard",),
+        ("deluxe",),
+        ("premium",),
+        ("premier",),
+        ("home",),
+        ("basic",),
+        ("ultimate",),
+        ("enterprise",),
+        ("gold",),
+        ("platinum",),
+        ("business",),
+        ("small",),
+        ("express", "lite"),
+        ("advanced",),
+        ("extended",),
+        ("server",),
+        ("client", "workstation"),
+        ("elements",),
+        ("design",),
+        ("web",),
+        ("production",),
+        ("master",),
+        ("plus",),
+        ("collector", "limited"),
+        ("mini",),
+        ("max",),
+        ("ultra",),
+    ),
+    "licence": (
+        ("upgrade", "upsell", "crossgrade"),
+        ("academic", "student", "teacher"),
+        ("government",),
+        ("oem",),
+        ("license",),
+        ("maintenance", "support"),
+        ("renewal",),
+        ("subscription",),
+        ("refurbished",),
+        ("addon",),
+        ("media",),
+    ),
+    "platform": (
+        ("mac",),
+        ("windows", "vista", "xp", "pc"),
+        ("linux",),
+        ("unix", "solaris", "aix"),
+        ("palm",),
+        ("ps2",),
+        ("ps3",),
+        ("xbox",),
+        ("wii",),
+        ("ds",),
+        ("psp",),
+    ),
+    "language": (
+        ("english",),
+        ("french",),
+        ("german",),
+        ("spanish",),
+        ("italian",),
+        ("japanese",),
+        ("chinese",),
+        ("dutch",),
+        ("portuguese",),
+    ),
+}
+_MEANING = {
+    word: (group, 1 << bit)
+    for group, (_, alike) in enumerate(GROUPS.items())
+    for bit, words in enumerate(alike)
+    for word in words
+}
+_SYSTEM = frozenset(("windows", "mac", "os", "xp", "nt", "me", "vista"))
+_SYSTEM_NUMBERS = frozenset(("95", "98", "2000", "2003", "10", "10.2", "10.3", "10.4", "10.5", "7", "8", "x"))
+_SILENT = frozenset(
+    (
+        *("a", "an", "and", "at", "by", "for", "from", "in", "inc", "of", "on", "or", "the", "to", "with", "w"),
+        *("new", "software", "version", "edition", "v", "x", "cd", "dvd", "rom", "complete", "package", "product"),
+        *("user", "box", "retail", "full", "small", "jewel", "case", "jc"),
+    )
+)
+_WORD = re.compile(
+    r"[a-z0-9\u00df-\u024f\u0370-\u03ff\u0400-\u052f]+(?:\.[0-9]+)*|[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7a3]+"
+)
+_NUMBER = re.compile(r"v?(\d{1,4})((?:\.\d+)*)")
+_DROPPED = dict.fromkeys(map(ord, "'\u2019`\u00b4\u00ae\u2122"))
+
+
+@dataclass(frozen=True, slots=True)
+class TitleWords:
+    """What one title says.
+
+    tokens: hashes of the words, each once; the low 20 bits are its bucket. words: the same words. numbers: hashes of
+    versions and years, the kind in the lowest bit. traits: a mask for each of `GROUPS`.
+    """
+
+    tokens: tuple[int, ...]
+    words: tuple[str, ...]
+    numbers: tuple[int, ...]
+    traits: tuple[int, ...]
+
+
+@lru_cache(maxsize=1 << 16)
+def _spelling(word: str) -> str:
+    """One spelling of a word."""
+    word = _SYNONYMS.get(word) or _ROMAN.get(word) or word
+    if len(word) > 3 and word[-1] == "s" and word[-2] != "s" and word not in _MEANING and word.isalpha():
+        singular = word[:-1]
+        return _SYNONYMS.get(singular) or singular
+    return word
+
+
+@lru_cache(maxsize=1 << 16)
+def _number(word: str) -> str:
+    """A version or year in one spelling, "" for a word that is none: `v8`, `8.0` and `8` are the same."""
+    match = _NUMBER.fullmatch(word)
+    if match is None:
+        return ""
+    whole, rest = match.groups()
+    while rest.endswith(".0"):
+        rest = rest[:-2]
+    return whole.lstrip("0") + rest if whole.strip("0") or rest else "0"
+
+
+@lru_cache(maxsize=1 << 16)
+def hash_word(word: str) -> int:
+    """32 bits, never 0."""
+    return zlib.crc32(word.encode("utf-8", "replace")) or 1
+
+
+def title_words(folded: str, amounts: frozenset[str] = frozenset()) -> TitleWords:
+    """The words of a folded title. amounts: numbers that state an amount with its unit, and no version."""
+    tokens: dict[int, str] = {}
+    numbers: dict[int, None] = {}
+    traits = [0] * len(GROUPS)
+    system = False
+    for raw in _WORD.findall(folded.translate(_DROPPED)):
+        if raw[0] > "\u2fff":
+            for i in range(max(1, len(raw) - 1)):
+                tokens[hash_word(raw[i : i + 2])] = raw[i : i + 2]
+            system = False
+            continue
+        word = _spelling(raw)
+        if system and word in _SYSTEM_NUMBERS:
+            continue
+        meaning = _MEANING.get(word)
+        if meaning is not None:
+            traits[meaning[0]] |= meaning[1]
+        system = word in _SYSTEM
+        if system or word in _SILENT:
+            continue
+        number = _number(word)
+        if number:
+            if raw not in amounts:
+                year = len(number) == 4 and number[:2] in ("19", "20")
+                numbers[hash_word(number) & ~1 | year] = None
+            word = number
+        tokens[hash_word(word)] = word
+    return TitleWords(tuple(tokens)[:TOKENS], tuple(tokens.values())[:TOKENS], tuple(numbers)[:NUMBERS], tuple(traits))
+
+
+def word_buckets(texts: Sequence[str]) -> list[int]:
+    """The bucket of every word of these folded titles, once for each title that has it."""
+    return [token & WORD_MASK for text in texts for token in title_words(text).tokens]
+
+
+@lru_cache(maxsize=1 << 12)
+def brand_word(brand: str) -> int:
+    """The hash of a brand's first word; 0 for a brand without one."""
+    words = title_words(brand.lower()).tokens
+    return words[0] if words else 0
