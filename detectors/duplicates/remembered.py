@@ -93,6 +93,7 @@ def _rows(hits: Hits, rows: Sequence[int]) -> Hits:
     return Hits(
         [hits.identities[row] for row in rows],
         hits.row[rows],
+        hits.position[rows],
         hits.neighbours[rows],
         hits.scores[rows],
         hits.dense[rows],

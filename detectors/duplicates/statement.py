@@ -133,7 +133,7 @@ def statements(
                 found.partition,
                 found.version,
                 found.match_version,
-                view.offset_at(view.row_of(identity)),
+                int(hits.position[i]),
                 found.facts.first_seen,
                 split_identity(identity)[0],
                 clean,

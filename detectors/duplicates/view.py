@@ -84,6 +84,7 @@ class Hits:
     """What a search found. Rows are numbers of the view; -1 is none.
 
     identities: (n,) as asked. row: (n,) their own rows, -1 for one that the view does not hold or compare.
+    position: (n,) the catalogue offset before which others had to be there to be seen.
     neighbours, scores, dense: (n, k), best first. candidates, similarity: (n, c), for the decision whether they are
     the same product: the `CANDIDATES` nearest, then up to 8 that share a code or GTIN; of a clean feed without the
     records of the product's own source.
@@ -91,6 +92,7 @@ class Hits:
 
     identities: Sequence[str]
     row: NDArray[np.intp]
+    position: NDArray[np.int64]
     neighbours: NDArray[np.intp]
     scores: NDArray[np.float32]
     dense: NDArray[np.float32]
@@ -733,13 +735,29 @@ class CatalogueView:
         facts = [[self.facts_at(row) for row in line if row >= 0] for line in hits.neighbours.tolist()]
         return Neighbours(facts, hits.scores, hits.dense)
 
-    def search(self, identities: Sequence[str], k: int = 24, *, clean: bool = False, exact: bool = False) -> Hits:
+    def search(
+        self,
+        identities: Sequence[str],
+        k: int = 24,
+        *,
+        clean: bool = False,
+        exact: bool = False,
+        as_matched: bool = False,
+    ) -> Hits:
         """Search for neighbours and candidates of these products at once.
 
         clean: of two records of one source neither is a candidate for the other. exact: look at every row even where
-        there are cells.
+        there are cells. as_matched: see what was there when the product's matching fields last changed, and not what
+        came before a new price of it: as it was asked then. Where compaction has taken that offset away, that of the
+        newest entry stands in.
         """
-        row = np.array([self._own_row(identity) for identity in identities], np.intp)
+        held = np.array([self._row(identity) for identity in identities], np.intp)
+        position, seen = np.full(len(held), -1, np.int64), np.full(len(held), _HIDDEN)
+        there = held >= 0
+        position[there], seen[there] = self._at[held[there]], self._visible[held[there]]
+        row = np.where(seen == _HIDDEN, -1, held)
+        if as_matched:
+            position = np.where((seen >= 0) & (seen != _HIDDEN), seen, position)
         n = len(row)
         k = max(k, 1)
         neighbours = np.full((n, k), -1, np.intp)
@@ -749,7 +767,7 @@ class CatalogueView:
         asked = np.flatnonzero(row >= 0)
         before = np.zeros(len(asked), bool)
         if self._before is not None:
-            before = self._at[row[asked]] < self._before.switch
+            before = position[asked] < self._before.switch
         exact = exact or self._index.exact
         step = max(1, _BLOCK // max(1, len(self._index))) if exact else _AT_ONCE
         for group, old in ((asked[~before], False), (asked[before], True)):
@@ -757,18 +775,18 @@ class CatalogueView:
                 part = group[i : i + step]
                 before_then = self._before.sketches if old and self._before is not None else None
                 found = self._index.products(row[part], before_then) if exact else None
-                self._search(part, row[part], k, clean, found, before_then, neighbours, scores, candidates, similarity)
+                self._search(
+                    part, row[part], position[part], k, clean, found, before_then,
+                    neighbours, scores, candidates, similarity,
+                )  # fmt: skip
         dense = self._dense(row, neighbours)
-        return Hits(identities, row, neighbours, scores, dense, candidates, similarity)
-
-    def _own_row(self, identity: str) -> int:
-        row = self._row(identity)
-        return row if row >= 0 and self._visible[row] != _HIDDEN else -1
+        return Hits(identities, row, position, neighbours, scores, dense, candidates, similarity)
 
     def _search(
         self,
         part: NDArray[np.intp],
         rows: NDArray[np.intp],
+        limit: NDArray[np.int64],
         k: int,
         clean: bool,
         products: NDArray[np.float32] | None,
@@ -779,7 +797,6 @@ class CatalogueView:
         similarity: NDArray[np.float32],
     ) -> None:
         """products: with all rows, where the search is exact. before: the sketches of before, where they hold."""
-        limit = self._at[rows]
         if products is not None:
             n = products.shape[1]
             late = np.flatnonzero(self._visible[:n] >= limit.min())
@@ -799,7 +816,7 @@ class CatalogueView:
             similarity[part, :CANDIDATES] = scores[part, :CANDIDATES]
         else:
             self._keep(part, products, columns, CANDIDATES, candidates, similarity)
-        self._add_sharing(part, rows, clean, before, candidates, similarity)
+        self._add_sharing(part, rows, limit, clean, before, candidates, similarity)
 
     def _keep(
         self,
@@ -830,18 +847,18 @@ class CatalogueView:
         self,
         part: NDArray[np.intp],
         rows: NDArray[np.intp],
+        limits: NDArray[np.int64],
         clean: bool,
         before: Part | None,
         candidates: NDArray[np.intp],
         similarity: NDArray[np.float32],
     ) -> None:
         """Candidates that share a code or GTIN, however their words differ: rarest first, then the latest."""
-        for i, row in zip(part.tolist(), rows.tolist(), strict=True):
+        for i, row, limit in zip(part.tolist(), rows.tolist(), limits.tolist(), strict=True):
             sharing = self.evidence.sharing(row)
             if not sharing:
                 continue
             there = set(candidates[i, :CANDIDATES].tolist())
-            limit = self._at[row]
             more = sorted(
                 (common, -int(self._first_seen[other]), int(self._digest[other]), other)
                 for other, common in sharing.items()

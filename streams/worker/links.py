@@ -272,7 +272,8 @@ class LinkWay:
     async def _say_anew(self, owner: LinkOwner, generation: int) -> None:
         """Decide over all that the catalogue says: each product's lookup gives what it gave when it came.
 
-        Products with a statement that is still to be read are said twice, which changes nothing.
+        Of a product whose price changed since, compaction may have taken the offset at which it was looked up; that of
+        its newest entry stands in. What a statement still to be read says is said twice, which changes nothing.
         """
         feeds = await self._compute.run(self._products_by_feed)
         products, said = sum(map(len, feeds.values())), 0
@@ -350,7 +351,7 @@ class LinkWay:
 
 
 def _statements_of(view: CatalogueView, identities: Sequence[str], clean: bool) -> list[Statement]:
-    return statements(view, view.search(identities, CANDIDATES, clean=clean), clean=clean)
+    return statements(view, view.search(identities, CANDIDATES, clean=clean, as_matched=True), clean=clean)
 
 
 def _load_mapping(owner: LinkOwner, identity: str, record: ConsumerRecord) -> None:

@@ -87,7 +87,10 @@ def _as_hits(view: CatalogueView, asked: Sequence[tuple[str, str, Mapping[str, f
         similarity[i, : len(line)] = list(line.values())
     row = np.array([view.row_of(later) for later, _, _ in asked], np.intp)
     nothing = np.zeros((n, 0), np.float32)
-    return Hits([later for later, _, _ in asked], row, candidates[:, :0], nothing, nothing, candidates, similarity)
+    position = np.array([view.offset_at(r) for r in row.tolist()], np.int64)
+    return Hits(
+        [later for later, _, _ in asked], row, position, candidates[:, :0], nothing, nothing, candidates, similarity
+    )
 
 
 def _points(

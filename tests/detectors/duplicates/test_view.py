@@ -38,6 +38,19 @@ def test_a_new_price_neither_hides_nor_shows() -> None:
     assert [c.identity for c in _said(view, ["a/0"])[0].candidates] == ["a/1"]
 
 
+def test_what_was_said_can_be_said_anew_after_a_new_price() -> None:
+    view = apply(new_view(), log_of([entry("b/0", 0, "Sony Camera DSC-W120", 101.0)]))
+    apply(view, log_of([entry("a/0", 1, "Sony Camera DSC-W120", 100.0)], start=1))
+    (said,) = _said(view, ["a/0"])
+    cheaper = entry("a/0", 3, "Sony Camera DSC-W120", 9.0, match=1, match_price=100.0)
+    apply(view, log_of([entry("a/1", 2, "Sony Camera DSC-W120", 100.0), cheaper], start=2))
+    (anew,) = statements(view, view.search(["a/0"], as_matched=True))
+    assert replace(anew, version=said.version, first_seen=said.first_seen) == said
+    assert [c.identity for c in said.candidates] == ["b/0"]
+    (now,) = _said(view, ["a/0"])
+    assert {c.identity for c in now.candidates} == {"b/0", "a/1"}
+
+
 def test_older_entries_are_ignored_and_told() -> None:
     new, old = entry("a/1", 5, "new title"), entry("a/1", 3, "old title")
     view = apply(new_view(), log_of([new, old]))
