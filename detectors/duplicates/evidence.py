@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detectors.duplicates.sketch import grams
-from detectors.duplicates.texts import MemoryTexts, Texts
+from detectors.duplicates.texts import Gathered, MemoryTexts, Texts
 from detectors.duplicates.words import GROUPS, NUMBERS, TOKENS, WORD_MASK, brand_word, title_words
 from detectors.money import RATES, number
 from detectors.records import Facts, split_identity
@@ -301,7 +301,7 @@ class _Column(Generic[T]):
     """
 
     def __init__(
-        self, texts: Texts, number: int, pack: Callable[[T], bytes], unpack: Callable[[bytes], T], nothing: T
+        self, texts: Gathered, number: int, pack: Callable[[T], bytes], unpack: Callable[[bytes], T], nothing: T
     ) -> None:
         self._texts, self._number, self._pack, self._unpack, self._nothing = texts, number, pack, unpack, nothing
         self._read: dict[int, T] = {}
@@ -319,7 +319,7 @@ class _Column(Generic[T]):
     def __setitem__(self, row: int, value: T) -> None:
         self._read.pop(row, None)
         if body := self._pack(value):
-            self._texts.put((row * _COLUMNS + self._number,), (body,))
+            self._texts.put(row * _COLUMNS + self._number, body)
         else:
             self._texts.drop(row * _COLUMNS + self._number)
 
@@ -332,7 +332,7 @@ class EvidenceRows:
     """Evidence of products by row number. texts: where what is of no fixed size is kept; in memory unless said."""
 
     def __init__(self, texts: Texts | None = None) -> None:
-        texts = MemoryTexts() if texts is None else texts
+        self._texts = Gathered(MemoryTexts() if texts is None else texts)
         self._n = 0
         self._codes = np.zeros((0, _CODES), _U)
         self._units = np.zeros((0, _UNITS), np.uint32)
@@ -344,11 +344,13 @@ class EvidenceRows:
         self._rate = np.zeros(0)  # logarithms, NaN for a currency without a rate
         self._currency = np.zeros(0, _U)
         # the long codes
-        self._names: _Column[tuple[bytes, ...]] = _Column(texts, 0, b" ".join, lambda b: tuple(b.split(b" ")), ())
-        self._squashed = _Column(texts, 1, _bytes, _bytes, b"")
+        self._names: _Column[tuple[bytes, ...]] = _Column(self._texts, 0, b" ".join, lambda b: tuple(b.split(b" ")), ())
+        self._squashed = _Column(self._texts, 1, _bytes, _bytes, b"")
         # of a mostly Chinese title: its letters and digits, and its grams, without what is on offer
-        self._said = _Column(texts, 2, lambda said: said.encode("utf-8", "replace"), lambda b: b.decode(), "")
-        self._grams = _Column(texts, 3, _packed_grams, lambda b: np.frombuffer(b, np.int32).astype(np.intp), _NO_GRAMS)
+        self._said = _Column(self._texts, 2, lambda said: said.encode("utf-8", "replace"), lambda b: b.decode(), "")
+        self._grams = _Column(
+            self._texts, 3, _packed_grams, lambda b: np.frombuffer(b, np.int32).astype(np.intp), _NO_GRAMS
+        )
         self._part: list[str] = []  # the part number
         self._shop: list[str] = []
         self._set = np.zeros(0, bool)
@@ -412,6 +414,7 @@ class EvidenceRows:
             for key in hashes:
                 self._note(key, row)
         self._put_grams(rows, folded)
+        self._texts.flush()
         index = np.asarray(rows)
         self._codes[index], self._units[index] = codes, units
         kinds = np.where(units != 0, np.uint32(1) << (units & np.uint32(31)), np.uint32(0))

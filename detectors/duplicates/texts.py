@@ -9,14 +9,14 @@ import orjson
 
 from detectors.records import Facts
 
-__all__ = ["MemoryTexts", "Texts", "facts_from", "packed_facts"]
+__all__ = ["Gathered", "MemoryTexts", "Texts", "facts_from", "packed_facts"]
 
 
 class Texts(Protocol):
     """Bytes by row number. Used by one thread."""
 
     def put(self, rows: Sequence[int], bodies: Sequence[bytes]) -> None:
-        """Keep these bytes for these rows, instead of what was there."""
+        """Keep these bytes for these rows, each of which is named once, instead of what was there."""
 
     def get(self, row: int) -> bytes:
         """The bytes of a row; none of one that has none."""
@@ -46,6 +46,34 @@ class MemoryTexts:
         """Forget a row."""
         if row < len(self._bodies):
             self._bodies[row] = b""
+
+
+class Gathered:
+    """Texts that are written in one go: quicker than one after another. What waits is read as if it were there."""
+
+    def __init__(self, texts: Texts) -> None:
+        self._texts = texts
+        self._waiting: dict[int, bytes] = {}
+
+    def put(self, row: int, body: bytes) -> None:
+        """Keep these bytes for a row."""
+        self._waiting[row] = body
+
+    def get(self, row: int) -> bytes:
+        """The bytes of a row; none of one that has none."""
+        body = self._waiting.get(row)
+        return self._texts.get(row) if body is None else body
+
+    def drop(self, row: int) -> None:
+        """Forget a row, if it has any."""
+        self._waiting.pop(row, None)
+        self._texts.drop(row)
+
+    def flush(self) -> None:
+        """Write what waits."""
+        if self._waiting:
+            self._texts.put(list(self._waiting), list(self._waiting.values()))
+            self._waiting.clear()
 
 
 def packed_facts(facts: Facts) -> bytes:

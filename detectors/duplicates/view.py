@@ -48,7 +48,7 @@ from detectors.duplicates.sketch import (
     gram_counts,
     sketch,
 )
-from detectors.duplicates.texts import MemoryTexts, Texts, facts_from, packed_facts
+from detectors.duplicates.texts import Gathered, MemoryTexts, Texts, facts_from, packed_facts
 from detectors.records import Facts, Neighbours, Version, split_identity
 from detectors.standardise.chinese import fold
 
@@ -168,7 +168,7 @@ class CatalogueView:
         self.epoch = Epoch(0, 0, 0, flat_weights())
         self.evidence = EvidenceRows(evidence)
         self._flat_rows = flat_rows
-        self._texts: Texts = MemoryTexts() if texts is None else texts
+        self._texts = Gathered(MemoryTexts() if texts is None else texts)
         self._index = RowIndex(Part(dense_dim, DENSE_SHARE), Part(SKETCH_DIM, 1 - DENSE_SHARE))
         self._before: _Before | None = None
         self._next: _Next | None = None
@@ -382,7 +382,7 @@ class CatalogueView:
             _number(self._topics, self._topic_names, entry.topic),
             _number(self._encoders, self._encoder_names, entry.encoder),
         )
-        self._texts.put((row,), (packed_facts(entry.facts),))
+        self._texts.put(row, packed_facts(entry.facts))
         self._foreign.pop(row, None)
         if ours:
             batch.vectors[row] = entry.vector
@@ -464,6 +464,7 @@ class CatalogueView:
 
     def _flush(self, batch: _Applied) -> None:
         """Compute the rows of what was applied."""
+        self._texts.flush()
         if batch.uncounted:
             gram_counts(_sketched(batch.uncounted)).add_to(self._frequencies, -1)
         if batch.renewed:
@@ -695,7 +696,9 @@ class CatalogueView:
         numbers = rows.tolist()
         self._held[rows] = True
         self._counted[rows] = self._visible[rows] != _HIDDEN
-        self._texts.put(numbers, texts)
+        for row, text in zip(numbers, texts, strict=True):
+            self._texts.put(row, text)
+        self._texts.flush()
         parts = [self._index.dense, self._index.sketch, *([self._before.sketches] if self._before else [])]
         for part in parts:
             part.room(self.rows)

@@ -70,13 +70,21 @@ class TextFile:
         return self._written + len(self._tail)
 
     def put(self, rows: Sequence[int], bodies: Sequence[bytes]) -> None:
-        """Keep these bytes for these rows."""
-        for row, body in zip(rows, bodies, strict=True):
-            if row >= self._rows:
-                self._place, self._length = grown(self._place, row + 1), grown(self._length, row + 1)
-                self._rows = row + 1
-            self._live += len(body) - int(self._length[row])
-            self._append(row, body)
+        """Keep these bytes for these rows, each of which is named once."""
+        if not rows:
+            return
+        top = max(rows) + 1
+        if top > self._rows:
+            self._place, self._length = grown(self._place, top), grown(self._length, top)
+            self._rows = top
+        where = np.asarray(rows)
+        lengths = np.fromiter(map(len, bodies), np.int64, len(bodies))
+        self._live += int(lengths.sum() - self._length[where].sum())
+        self._place[where] = self.size + np.cumsum(lengths) - lengths
+        self._length[where] = lengths
+        self._tail += b"".join(bodies)
+        if len(self._tail) >= _TAIL_BYTES:
+            self._flush()
         if self._before is not None:
             self._move(_MOVED * len(rows))
         elif self.size - self._live > max(self._live, self._dead_bytes):

@@ -418,6 +418,32 @@ def test_statements_that_nobody_decided_over_are_said_anew(shop: Shop) -> None:
     assert "links.say_anew" not in (shop.folder / "worker2.log").read_text()
 
 
+def test_a_start_begins_with_the_snapshot_and_does_without_one_that_is_damaged(shop: Shop) -> None:
+    shop.make()
+    state = {"state_dir": str(shop.folder / "state")}
+    snapshot = shop.folder / "state" / f"{shop.app_id}-catalogue.snapshot"
+
+    def run(number: int, *offers: Any) -> str:
+        worker = shop.ready(**state)
+        shop.send(shop.products, offers)
+        shop.done()
+        assert worker.stop() == 0
+        return (shop.folder / f"worker{number}.log").read_text()
+
+    log = run(0, product("north", 1, price=199.0, **CAMERA), product("north", 2, title="A", price=1))
+    assert "snapshot.loaded" not in log
+    assert log.count("snapshot.written") == 1
+    log = run(1, product("south", 9, price=205.0, **CAMERA))
+    assert log.count("snapshot.loaded") == 1
+    assert shop.links() == {"south/9": "north/1"}
+    whole = snapshot.read_bytes()
+    snapshot.write_bytes(whole[:900] + bytes([whole[900] ^ 1]) + whole[901:])
+    log = run(2, product("north", 3, price=189.0, **CAMERA), (b"north/1", None))
+    assert "snapshot.loaded" not in log
+    assert "its checksum is wrong" in log
+    assert shop.links() in ({"south/9": "north/3"}, {"north/3": "south/9"})
+
+
 def answer(worker: WorkerProcess, path: str) -> Any:
     url = str(worker.url()).replace("/metrics", path)
     with urllib.request.urlopen(url, timeout=5) as response:
