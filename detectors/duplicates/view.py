@@ -48,6 +48,7 @@ from detectors.duplicates.sketch import (
     sketch,
 )
 from detectors.duplicates.texts import MemoryTexts, Texts, facts_from, packed_facts
+from detectors.duplicates.words import word_buckets
 from detectors.records import Facts, Neighbours, Version, split_identity
 from detectors.standardise.chinese import fold
 
@@ -103,6 +104,7 @@ class _Before:
 
     switch: int
     sketches: Part
+    weights: NDArray[np.uint8]
 
 
 @dataclass(slots=True)
@@ -287,6 +289,14 @@ class CatalogueView:
         """A number for the source of each of these rows of `Hits`."""
         return self._source[rows].astype(np.intp)
 
+    def weights_for(self, rows: NDArray[np.intp]) -> tuple[NDArray[np.uint8], NDArray[np.intp]]:
+        """(epochs, buckets) weights, and (n,) which of them holds for each of these rows of `Hits`."""
+        if self._before is None:
+            return self.epoch.weights[None], np.zeros(len(rows), np.intp)
+        return np.stack((self.epoch.weights, self._before.weights)), (self._at[rows] < self._before.switch).astype(
+            np.intp
+        )
+
     def offset_at(self, row: int) -> int:
         """The catalogue offset of the newest entry of a row of `Hits`."""
         return int(self._at[row])
@@ -454,6 +464,7 @@ class CatalogueView:
         """Compute the rows of what was applied."""
         if batch.uncounted:
             gram_counts(_sketched(batch.uncounted)).add_to(self._frequencies, -1)
+            np.subtract.at(self._frequencies, word_buckets(batch.uncounted), 1)
         if batch.renewed:
             fresh = list(batch.renewed)
             entries = list(batch.renewed.values())
@@ -464,6 +475,7 @@ class CatalogueView:
                 rows = np.array([row for row, _ in mine], np.intp)
                 counts = gram_counts(_sketched([text for _, text in mine]))
                 counts.add_to(self._frequencies)
+                np.add.at(self._frequencies, word_buckets([text for _, text in mine]), 1)
                 self._counted[rows] = True
                 self._put(rows, np.stack([batch.vectors[row] for row, _ in mine]), counts)
         again = [row for row in batch.again if row in batch.vectors and row not in batch.renewed]
@@ -540,7 +552,9 @@ class CatalogueView:
             pass
         index, n = self._index, len(self._index)
         coming.sketches.room(n)
-        self._before = _Before(coming.epoch.switch_at, index.sketch) if coming.cells is None else None
+        self._before = None
+        if coming.cells is None:
+            self._before = _Before(coming.epoch.switch_at, index.sketch, self.epoch.weights)
         self.epoch, self._next = coming.epoch, None
         index.sketch, index.cells = coming.sketches, coming.cells
 
@@ -618,7 +632,8 @@ class CatalogueView:
             "stale": sorted(self.stale),
             "deleted": gone,
         }
-        return tables, [epoch.weights, epoch.centroids, self._frequencies.copy()]
+        weights = [] if self._before is None else [self._before.weights]
+        return tables, [epoch.weights, epoch.centroids, self._frequencies.copy(), *weights]
 
     def restore(
         self,
@@ -634,7 +649,7 @@ class CatalogueView:
         for what they did not give; the view is of no use then.
         """
         number, switch_at, n = tables["epoch"]
-        weights, centroids, frequencies = arrays
+        weights, centroids, frequencies, *before = arrays
         self.epoch = Epoch(number, switch_at, n, weights, centroids)
         self._frequencies[:] = frequencies
         for name in tables["prefixes"]:
@@ -648,7 +663,7 @@ class CatalogueView:
         self._make_room(tables["rows"])
         self._visible[: tables["rows"]] = _HIDDEN
         if tables["before"] is not None:
-            self._before = _Before(tables["before"], Part(SKETCH_DIM, 1 - DENSE_SHARE))
+            self._before = _Before(tables["before"], Part(SKETCH_DIM, 1 - DENSE_SHARE), before[0])
         for block in blocks:
             self._restore_block(block)
         for identity, topic, partition, generation, offset, revision, *match in tables["deleted"]:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from detectors.duplicates.evidence import Comparison, codes_of, measures_in_words, names_of
-from detectors.duplicates.rule import THRESHOLD, rule_scores
-from detectors.duplicates.statement import statements
+from detectors.duplicates.evidence import codes_of, measures_in_words, names_of
+from detectors.duplicates.rule import THRESHOLD, points, rule_scores
+from detectors.duplicates.statement import features_of, sources_of, statements
 from detectors.duplicates.view import CatalogueView, Hits
 from detectors.records import Facts
 from detectors.standardise.chinese import fold
@@ -57,7 +56,9 @@ def verdicts(
         earlier in {candidate.identity for candidate in said.candidates}
         for said, (_, earlier, _) in zip(statements(view, hits, clean=clean), asked, strict=True)
     ]
-    scores, points, comparison = _points(view, hits)
+    comparison = view.evidence.compare(hits.row, hits.candidates)
+    features, sources = features_of(view, hits, comparison), sources_of(view, hits) if clean else None
+    scores, gained = rule_scores(features, sources), points(features, sources)
     found = []
     for i, (later, earlier, line) in enumerate(asked):
         a, b = view.entry_at(view.row_of(later)), view.entry_at(view.row_of(earlier))
@@ -68,7 +69,7 @@ def verdicts(
         }
         terms = [
             Term(name, round(float(gain), 3), words.get(name, name.replace("_", " ")))
-            for name, gain in ((name, gains[each, column][i]) for name, gains in points.items())
+            for name, gain in ((name, gains[each, column][i]) for name, gains in gained.items())
             if gain
         ]
         terms.sort(key=lambda term: (-abs(term.points), term.feature))
@@ -89,22 +90,6 @@ def _as_hits(view: CatalogueView, asked: Sequence[tuple[str, str, Mapping[str, f
     return Hits([later for later, _, _ in asked], row, candidates[:, :0], nothing, nothing, candidates, similarity)
 
 
-def _points(view: CatalogueView, hits: Hits) -> tuple[NDArray[np.float64], dict[str, NDArray[np.float64]], Comparison]:
-    """The scores of the rule (n, c), what each feature adds to them, and the comparison that they rest on.
-
-    The points of a feature are what the score loses without it, so they follow the rule, whatever its weights are.
-    """
-    comparison = view.evidence.compare(hits.row, hits.candidates)
-    names = [field.name for field in fields(comparison)]
-    silent = replace(comparison, **{name: np.zeros_like(getattr(comparison, name)) for name in names})
-    scores = rule_scores(hits.similarity, comparison)
-    points = {"similarity": rule_scores(hits.similarity, silent)}
-    for name in names:
-        without = replace(comparison, **{name: getattr(silent, name)})
-        points[name] = scores - rule_scores(hits.similarity, without)
-    return scores, points, comparison
-
-
 def _words(a: Facts, b: Facts, price_a: float | None, price_b: float | None, times: float) -> dict[str, str]:
     text_a, text_b = fold(a.title), fold(b.title)
     codes_a, codes_b = codes_of(text_a, a.mpn, names_of(a)), codes_of(text_b, b.mpn, names_of(b))
@@ -117,15 +102,19 @@ def _words(a: Facts, b: Facts, price_a: float | None, price_b: float | None, tim
     differ = f"{only_a} against {only_b}" if only_a and only_b else only_a or only_b
     codes = f"{own_a or '-'} against {own_b or '-'}"
     return {
-        "code_in": f"same model code {shared[0]}" if shared else f"one's code stands in the other's text ({codes})",
-        "code_equal": f"same model code {_listed(shared)}",
+        "code_shared": f"same model code {shared[0]}" if shared else f"one's code stands in the other's text ({codes})",
         "code_conflict": f"no model code in common: {codes}",
         "code_left": f"each has a code that the other lacks: {codes}",
         "units": "amounts, colours or pieces differ" + (f": {differ}" if differ else ""),
         "price": f"prices {_money(price_a, a.currency)} and {_money(price_b, b.currency)}, {times:.2g} times",
-        "gtin": f"GTIN {a.gtin} and {b.gtin}",
-        "mpn": f"part numbers {a.mpn} and {b.mpn}",
-        "same_text": "same title",
+        "code_stem": f"model codes differ at their end only: {codes}",
+        "gtin_same": f"same GTIN {a.gtin}",
+        "gtin_conflict": f"GTIN {a.gtin} and {b.gtin}",
+        "mpn_conflict": f"part numbers {a.mpn} and {b.mpn}",
+        "contained": "what the shorter title says, the other says too, by the weight of its words",
+        "overlap": "words in common, by their weight",
+        "exchanged": "the titles are the same but for words that stand for others",
+        "margin": "how far it is ahead of the other candidates",
     }
 
 
