@@ -93,7 +93,8 @@ def statements(
     if len(row) and len(view):
         comparison = view.evidence.compare(row, hits.candidates)
         features = features_of(view, hits, comparison)
-        scores = rule_scores(features, sources_of(view, hits) if clean else None)
+        sources = sources_of(view, hits) if clean else None
+        scores = rule_scores(features, sources) if view.matcher is None else view.matcher.scores(features, sources)
         same, sure = exact(comparison), certain(comparison)
         weights, epoch = view.weights_for(row)
         # Where a code or GTIN speaks, or the text is the same, other words do not matter.

@@ -18,7 +18,7 @@ import hashlib
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,6 +51,9 @@ from detectors.duplicates.texts import MemoryTexts, Texts, facts_from, packed_fa
 from detectors.duplicates.words import word_buckets
 from detectors.records import Facts, Neighbours, Version, split_identity
 from detectors.standardise.chinese import fold
+
+if TYPE_CHECKING:
+    from detectors.duplicates.matcher import Matcher
 
 __all__ = ["CANDIDATES", "CatalogueView", "Hits"]
 
@@ -147,6 +150,7 @@ class CatalogueView:
 
     encoder: the name of the encoder whose vectors are compared; entries of another are known but never found.
     dense_dim: its dimension. flat_rows: products up to which epochs bring no centroids. texts: where the facts lie.
+    matcher: decides in the place of the rule, where there is one. The same one in all workers.
     stale: the products whose newest entry in the log is an old version, written by a worker that had lost its
     partition, or does not read; see `stale_entries`.
     """
@@ -155,6 +159,7 @@ class CatalogueView:
         self.encoder, self.dense_dim = encoder, dense_dim
         self.position = 0
         self.stale: set[str] = set()
+        self.matcher: Matcher | None = None
         self.epoch = Epoch(0, 0, 0, flat_weights())
         self.evidence = EvidenceRows()
         self._flat_rows = flat_rows
