@@ -323,6 +323,13 @@ def _encoder(settings: Settings) -> Iterator[Check]:
         yield Check("encoder", Status.FAIL, str(error.args[0]), error.hint)
     else:
         yield _ok("encoder", f"weights in {folder}")
+    if settings.matcher_model is not None and not settings.matcher_model.exists():
+        yield Check(
+            "matcher",
+            Status.FAIL,
+            f"there is no {settings.matcher_model}",
+            "Train one with `streamgauge train matcher`, or leave matcher_model unset.",
+        )
     if settings.anomaly_model is not None:
         if settings.anomaly_model.exists():
             yield _ok("anomaly model", str(settings.anomaly_model))

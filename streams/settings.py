@@ -110,6 +110,7 @@ class Settings(BaseSettings):
     encoder_path: Path | None = None
     allow_download: bool = False
     anomaly_model: Path | None = None
+    matcher_model: Path | None = None  # decides on duplicates; the same one in all workers
 
     # micro-batches
     batch_records: int = Field(default=512, ge=1, le=10_000)

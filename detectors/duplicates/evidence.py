@@ -38,7 +38,6 @@ _OWN, _OWN_SHARE = 12.0, 0.2  # what the other title does not say: in units of l
 _WORD_CHARS = 3
 _EXCHANGED_SHARE = 1 / 3  # of the words that both titles have
 _WORD_INSIDE = 4  # bytes of a word that counts when it stands inside the other's text
-_UNCOUNTED = 5.0  # weight of any gram before the first epoch
 _TITLES, _TITLES_A_SOURCE = 5, 2  # a code on more different titles than both allow is a word
 
 _FOREIGN_SLACK = 0.2  # of |ln price ratio| between two currencies: rates move, and countries differ
@@ -359,7 +358,7 @@ class EvidenceRows:
         self._numbers = np.zeros((0, NUMBERS), np.uint32)
         self._traits = np.zeros((0, len(GROUPS)), np.uint32)
         self._brand = np.zeros(0, np.uint32)
-        self._words = _Column(texts, 4, _bytes, _bytes, b"")  # in the order of the tokens
+        self._words = _Column(self._texts, 4, _bytes, _bytes, b"")  # in the order of the tokens
         self._by_key: dict[int, int | dict[int, None]] = {}  # hash of a code or GTIN -> its row, or rows as they came
 
     def _room(self, rows: int) -> None:
@@ -425,8 +424,12 @@ class EvidenceRows:
         self._rate[index] = np.log([RATES.get(fact.currency or "", math.nan) for fact in facts])
 
     def _put_words(self, row: int, text: str, fact: Facts) -> None:
-        said = title_words(text, frozenset(value for value, unit in _MEASURE.findall(text) if unit in UNIT))
-        for array, values in ((self._tokens, said.tokens), (self._numbers, said.numbers)):
+        said = title_words(text)
+        numbers: tuple[int, ...] = ()
+        if said.numbers:
+            amounts = {value for value, unit in _MEASURE.findall(text) if unit in UNIT}
+            numbers = tuple(dict.fromkeys(n for raw, n in said.numbers.items() if raw not in amounts))[:NUMBERS]
+        for array, values in ((self._tokens, said.tokens), (self._numbers, numbers)):
             array[row] = 0
             array[row, : len(values)] = values
         self._traits[row] = said.traits
@@ -447,15 +450,13 @@ class EvidenceRows:
             self._said[row] = "".join(filter(str.isalnum, text))
             self._set[row] = _SET.search(text) is not None
 
-    def other_product(
-        self, row: int, other: int, weights: NDArray[np.uint8] | None, *, contradicted: bool = False
-    ) -> bool:
+    def other_product(self, row: int, other: int, weights: NDArray[np.uint8], *, contradicted: bool = False) -> bool:
         """Whether two mostly Chinese titles without a code in common may be of two products; False for any other two.
 
         Shops fill the title with what holds for all their products, so a likeness says little there. Two titles of one
         product leave next to nothing that only one of them says: at most what two or three rare pairs of characters
         weigh. That one adds to the other, is no difference; that one word stands in the place of another, is.
-        weights: of an epoch, None before the first. contradicted: amounts or prices say it already.
+        weights: of an epoch. contradicted: amounts or prices say it already.
         """
         a, b = self._grams[row], self._grams[other]
         if not len(a) or not len(b):
@@ -479,14 +480,14 @@ class EvidenceRows:
         return len(titles) > max(_TITLES, _TITLES_A_SOURCE * len(shops))
 
     def said_of_both(
-        self, rows: NDArray[np.intp], others: NDArray[np.intp], weights: NDArray[np.uint8]
+        self, rows: NDArray[np.intp], others: NDArray[np.intp], weights: NDArray[np.uint8], epoch: NDArray[np.intp]
     ) -> WordsCompared:
-        """The words of rows (p,) and others (p,). weights: of an epoch."""
+        """The words of rows (p,) and others (p,). weights: (epochs, buckets). epoch: (p,) which of them holds."""
         a, b = self._tokens[rows], self._tokens[others]
         width = int(max((a != 0).sum(axis=1).max(initial=1), (b != 0).sum(axis=1).max(initial=1)))
         a, b = a[:, :width], b[:, :width]
-        weight_a = weights[a & WORD_MASK].astype(np.int64) * (a != 0)
-        weight_b = weights[b & WORD_MASK].astype(np.int64) * (b != 0)
+        weight_a = weights[epoch[:, None], a & WORD_MASK].astype(np.int64) * (a != 0)
+        weight_b = weights[epoch[:, None], b & WORD_MASK].astype(np.int64) * (b != 0)
         same = a[:, :, None] == b[:, None, :]
         own_a, own_b = ~same.any(axis=2) & (a != 0), ~same.any(axis=1) & (b != 0)
         self._find_inside(own_a, rows, others)
@@ -686,8 +687,8 @@ def _mostly_cjk(folded: str) -> bool:
     return 2 * cjk >= sum("a" <= c <= "z" for c in folded)
 
 
-def _weight(buckets: NDArray[np.intp], weights: NDArray[np.uint8] | None) -> float:
-    return _UNCOUNTED * len(buckets) if weights is None else float(weights[buckets].sum(dtype=np.int64)) / 16
+def _weight(buckets: NDArray[np.intp], weights: NDArray[np.uint8]) -> float:
+    return float(weights[buckets].sum(dtype=np.int64)) / 16
 
 
 def _exchanged(a: str, b: str) -> bool:

@@ -41,7 +41,7 @@ FEATURES = (
     "gtin_same",
     "gtin_conflict",
     "units",  # kinds of amounts and colours that both state with no common value
-    "price",  # |ln price ratio|, at most 1.5
+    "price",  # |ln price ratio|, at most 3
     "version_conflict",  # both name versions, none agrees
     "version_missing",  # one alone names a version
     "year_conflict",
@@ -78,13 +78,17 @@ def pair_features(
     similarity: NDArray[np.float32],
     comparison: Comparison,
     weights: NDArray[np.uint8],
+    epoch: NDArray[np.intp],
 ) -> PairFeatures:
-    """rows (b,) against candidates (b, k), -1 for none. comparison: of the same. weights: of the epoch."""
+    """rows (b,) against candidates (b, k), -1 for none. comparison: of the same.
+
+    weights: (epochs, buckets) of words. epoch: (b,) which of them holds for a row.
+    """
     there = (candidates >= 0) & (rows >= 0)[:, None]
     i, j = np.nonzero(there)
     a, b = rows[i], candidates[i, j]
     c = comparison
-    said = evidence.said_of_both(a, b, weights)
+    said = evidence.said_of_both(a, b, weights, epoch[i])
     total = said.shared + said.own_a + said.own_b
     least, most = np.minimum(said.own_a, said.own_b), np.maximum(said.own_a, said.own_b)
     numbers = evidence.numbers_of_both(a, b)
@@ -106,7 +110,7 @@ def pair_features(
         c.gtin[i, j] > 0,
         c.gtin[i, j] < 0,
         c.units[i, j],
-        np.minimum(c.price[i, j], 1.5),
+        np.minimum(c.price[i, j], 3),
         *numbers,
     ]
     trait_a, trait_b = evidence.traits(a), evidence.traits(b)

@@ -92,7 +92,17 @@ def rule_scores(features: PairFeatures, sources: NDArray[np.intp] | None = None)
     The score is a sum of fixed weights over the features, and 1.25 times the margin to the next best candidate.
     """
     scores = evidence_scores(features, clean=sources is not None)
-    return np.where(features.there, scores + _MARGIN * margins(scores, sources), -np.inf)
+    return np.where(features.there, np.round(scores + _MARGIN * margins(scores, sources), 4), -np.inf)
+
+
+def points(features: PairFeatures, sources: NDArray[np.intp] | None = None) -> dict[str, NDArray[np.float64]]:
+    """What each feature adds to the scores, (b, k) each; likeness together with what every pair starts from."""
+    found = {name: features.of(name) * weight for name, weight in WEIGHTS.items()}
+    found["similarity"] += _BIAS + (_MARKETPLACE_BIAS if sources is None else 0.0)
+    if sources is None:
+        found["exchanged"] = _MARKETPLACE_EXCHANGED * features.of("exchanged") * ~features.named
+    found["margin"] = _MARGIN * margins(evidence_scores(features, clean=sources is not None), sources)
+    return found
 
 
 def confidence(score: float, *, certain: bool) -> float:

@@ -153,8 +153,8 @@ def sketch(counts: GramCounts, weights: NDArray[np.uint8]) -> NDArray[np.float64
 
 
 def flat_weights() -> NDArray[np.uint8]:
-    """Equal weights, for the time before the first epoch."""
-    return np.full(BUCKETS, _STEPS, np.uint8)
+    """Equal weights, for the time before the first epoch: that of a gram that one text in 150 has."""
+    return np.full(BUCKETS, 5 * _STEPS, np.uint8)
 
 
 def document_weights(frequencies: NDArray[np.int32], n: int) -> NDArray[np.uint8]:

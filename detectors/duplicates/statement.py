@@ -8,9 +8,11 @@ from typing import Any
 
 import numpy as np
 import orjson
+from numpy.typing import NDArray
 
 from detectors.duplicates.entry import Entry
-from detectors.duplicates.features import pair_features
+from detectors.duplicates.evidence import Comparison
+from detectors.duplicates.features import PairFeatures, pair_features
 from detectors.duplicates.rule import (
     DUPLICATE_EXACT,
     DUPLICATE_NEAR,
@@ -90,18 +92,17 @@ def statements(
     accepted: dict[int, list[Candidate]] = {}
     if len(row) and len(view):
         comparison = view.evidence.compare(row, hits.candidates)
-        asked = np.where((hits.row < 0)[:, None], -1, hits.candidates)
-        features = pair_features(view.evidence, row, asked, hits.similarity, comparison, view.epoch.weights)
-        sources = view.sources(np.maximum(hits.candidates, 0)) if clean else None
-        scores = rule_scores(features, sources)
+        features = features_of(view, hits, comparison)
+        sources = sources_of(view, hits) if clean else None
+        scores = rule_scores(features, sources) if view.matcher is None else view.matcher.scores(features, sources)
         same, sure = exact(comparison), certain(comparison)
-        weights = view.epoch.weights if view.epoch.number else None
+        weights, epoch = view.weights_for(row)
         # Where a code or GTIN speaks, or the text is the same, other words do not matter.
         named = comparison.code_in | (comparison.gtin > 0) | comparison.same_text
         apart = (comparison.units > 0) | (comparison.price > UNNAMED_PRICE)
         for i, j in zip(*(x.tolist() for x in np.nonzero(scores >= threshold)), strict=True):
             if not named[i, j] and view.evidence.other_product(
-                int(row[i]), int(hits.candidates[i, j]), weights, contradicted=bool(apart[i, j])
+                int(row[i]), int(hits.candidates[i, j]), weights[epoch[i]], contradicted=bool(apart[i, j])
             ):
                 continue
             entry, other = view.entry_at(int(row[i])), view.entry_at(int(hits.candidates[i, j]))
@@ -141,6 +142,19 @@ def statements(
             )
         )
     return said
+
+
+def features_of(view: CatalogueView, hits: Hits, comparison: Comparison) -> PairFeatures:
+    """What is compared of the products of a search and their candidates. comparison: of the same."""
+    row = np.maximum(hits.row, 0)
+    asked = np.where((hits.row < 0)[:, None], -1, hits.candidates)
+    weights, epoch = view.weights_for(row)
+    return pair_features(view.evidence, row, asked, hits.similarity, comparison, weights, epoch)
+
+
+def sources_of(view: CatalogueView, hits: Hits) -> NDArray[np.intp]:
+    """(b, k) a number for the source of each candidate."""
+    return view.sources(np.maximum(hits.candidates, 0))
 
 
 def deletion(identity: str, topic: str, partition: int, version: Version, *, clean: bool) -> Statement:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import fields
 from typing import Protocol
 
 import orjson
@@ -76,21 +77,12 @@ class Gathered:
             self._waiting.clear()
 
 
+_OWN = tuple(field.name for field in fields(Facts) if field.name != "identity")
+
+
 def packed_facts(facts: Facts) -> bytes:
     """Facts but for the identity, as JSON without names."""
-    return orjson.dumps(
-        (
-            facts.title,
-            facts.description,
-            facts.brand,
-            facts.category,
-            facts.price,
-            facts.currency,
-            facts.gtin,
-            facts.mpn,
-            facts.first_seen,
-        )
-    )
+    return orjson.dumps([getattr(facts, name) for name in _OWN])
 
 
 def facts_from(identity: str, body: bytes) -> Facts:

@@ -18,7 +18,7 @@ import hashlib
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,8 +49,12 @@ from detectors.duplicates.sketch import (
     sketch,
 )
 from detectors.duplicates.texts import Gathered, MemoryTexts, Texts, facts_from, packed_facts
+from detectors.duplicates.words import word_buckets
 from detectors.records import Facts, Neighbours, Version, split_identity
 from detectors.standardise.chinese import fold
+
+if TYPE_CHECKING:
+    from detectors.duplicates.matcher import Matcher
 
 __all__ = ["CANDIDATES", "CatalogueView", "Hits"]
 
@@ -106,6 +110,7 @@ class _Before:
 
     switch: int
     sketches: Part
+    weights: NDArray[np.uint8]
 
 
 @dataclass(slots=True)
@@ -149,6 +154,7 @@ class CatalogueView:
     encoder: the name of the encoder whose vectors are compared; entries of another are known but never found.
     dense_dim: its dimension. flat_rows: products up to which epochs bring no centroids.
     texts, evidence: where facts, and what evidence has of texts, are kept; in memory unless said.
+    matcher: decides in the place of the rule, where there is one. The same one in all workers.
     stale: the products whose newest entry in the log is an old version, written by a worker that had lost its
     partition, or does not read; see `stale_entries`.
     """
@@ -165,6 +171,7 @@ class CatalogueView:
         self.encoder, self.dense_dim = encoder, dense_dim
         self.position = 0
         self.stale: set[str] = set()
+        self.matcher: Matcher | None = None
         self.epoch = Epoch(0, 0, 0, flat_weights())
         self.evidence = EvidenceRows(evidence)
         self._flat_rows = flat_rows
@@ -298,6 +305,14 @@ class CatalogueView:
     def sources(self, rows: NDArray[np.intp]) -> NDArray[np.intp]:
         """A number for the source of each of these rows of `Hits`."""
         return self._source[rows].astype(np.intp)
+
+    def weights_for(self, rows: NDArray[np.intp]) -> tuple[NDArray[np.uint8], NDArray[np.intp]]:
+        """(epochs, buckets) weights, and (n,) which of them holds for each of these rows of `Hits`."""
+        if self._before is None:
+            return self.epoch.weights[None], np.zeros(len(rows), np.intp)
+        return np.stack((self.epoch.weights, self._before.weights)), (self._at[rows] < self._before.switch).astype(
+            np.intp
+        )
 
     def offset_at(self, row: int) -> int:
         """The catalogue offset of the newest entry of a row of `Hits`."""
@@ -467,6 +482,7 @@ class CatalogueView:
         self._texts.flush()
         if batch.uncounted:
             gram_counts(_sketched(batch.uncounted)).add_to(self._frequencies, -1)
+            np.subtract.at(self._frequencies, word_buckets(batch.uncounted), 1)
         if batch.renewed:
             fresh = list(batch.renewed)
             entries = list(batch.renewed.values())
@@ -477,6 +493,7 @@ class CatalogueView:
                 rows = np.array([row for row, _ in mine], np.intp)
                 counts = gram_counts(_sketched([text for _, text in mine]))
                 counts.add_to(self._frequencies)
+                np.add.at(self._frequencies, word_buckets([text for _, text in mine]), 1)
                 self._counted[rows] = True
                 self._put(rows, np.stack([batch.vectors[row] for row, _ in mine]), counts)
         again = [row for row in batch.again if row in batch.vectors and row not in batch.renewed]
@@ -553,7 +570,9 @@ class CatalogueView:
             pass
         index, n = self._index, len(self._index)
         coming.sketches.room(n)
-        self._before = _Before(coming.epoch.switch_at, index.sketch) if coming.cells is None else None
+        self._before = None
+        if coming.cells is None:
+            self._before = _Before(coming.epoch.switch_at, index.sketch, self.epoch.weights)
         self.epoch, self._next = coming.epoch, None
         index.sketch, index.cells = coming.sketches, coming.cells
 
@@ -631,7 +650,8 @@ class CatalogueView:
             "stale": sorted(self.stale),
             "deleted": gone,
         }
-        return tables, [epoch.weights, epoch.centroids, epoch.codebook, self._frequencies.copy()]
+        weights = [] if self._before is None else [self._before.weights]
+        return tables, [epoch.weights, epoch.centroids, epoch.codebook, self._frequencies.copy(), *weights]
 
     def restore(
         self,
@@ -647,7 +667,7 @@ class CatalogueView:
         for what they did not give; the view is of no use then.
         """
         number, switch_at, n = tables["epoch"]
-        weights, centroids, codebook, frequencies = arrays
+        weights, centroids, codebook, frequencies, *before = arrays
         self.epoch = Epoch(number, switch_at, n, weights, centroids, codebook)
         self._frequencies[:] = frequencies
         for name in tables["prefixes"]:
@@ -661,7 +681,7 @@ class CatalogueView:
         self._make_room(tables["rows"])
         self._visible[: tables["rows"]] = _HIDDEN
         if tables["before"] is not None:
-            self._before = _Before(tables["before"], Part(SKETCH_DIM, 1 - DENSE_SHARE))
+            self._before = _Before(tables["before"], Part(SKETCH_DIM, 1 - DENSE_SHARE), before[0])
         for block in blocks:
             self._restore_block(block)
         for identity, topic, partition, generation, offset, revision, *match in tables["deleted"]:

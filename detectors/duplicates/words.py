@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -159,13 +159,13 @@ _DROPPED = dict.fromkeys(map(ord, "'\u2019`\u00b4\u00ae\u2122"))
 class TitleWords:
     """What one title says.
 
-    tokens: hashes of the words, each once; the low 20 bits are its bucket. words: the same words. numbers: hashes of
-    versions and years, the kind in the lowest bit. traits: a mask for each of `GROUPS`.
+    tokens: hashes of the words, each once; the low 20 bits are its bucket. words: the same words. numbers: as
+    written, with a hash of the version or year, the kind in the lowest bit. traits: a mask for each of `GROUPS`.
     """
 
     tokens: tuple[int, ...]
     words: tuple[str, ...]
-    numbers: tuple[int, ...]
+    numbers: Mapping[str, int]
     traits: tuple[int, ...]
 
 
@@ -197,10 +197,11 @@ def hash_word(word: str) -> int:
     return zlib.crc32(word.encode("utf-8", "replace")) or 1
 
 
-def title_words(folded: str, amounts: frozenset[str] = frozenset()) -> TitleWords:
-    """The words of a folded title. amounts: numbers that state an amount with its unit, and no version."""
+@lru_cache(maxsize=1 << 13)
+def title_words(folded: str) -> TitleWords:
+    """The words of a folded title."""
     tokens: dict[int, str] = {}
-    numbers: dict[int, None] = {}
+    numbers: dict[str, int] = {}
     traits = [0] * len(GROUPS)
     system = False
     for raw in _WORD.findall(folded.translate(_DROPPED)):
@@ -220,12 +221,11 @@ def title_words(folded: str, amounts: frozenset[str] = frozenset()) -> TitleWord
             continue
         number = _number(word)
         if number:
-            if raw not in amounts:
-                year = len(number) == 4 and number[:2] in ("19", "20")
-                numbers[hash_word(number) & ~1 | year] = None
+            year = len(number) == 4 and number[:2] in ("19", "20")
+            numbers[raw] = hash_word(number) & ~1 | year
             word = number
         tokens[hash_word(word)] = word
-    return TitleWords(tuple(tokens)[:TOKENS], tuple(tokens.values())[:TOKENS], tuple(numbers)[:NUMBERS], tuple(traits))
+    return TitleWords(tuple(tokens)[:TOKENS], tuple(tokens.values())[:TOKENS], numbers, tuple(traits))
 
 
 def word_buckets(texts: Sequence[str]) -> list[int]:

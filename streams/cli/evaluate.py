@@ -15,7 +15,7 @@ from rich.table import Table
 
 from streams.cli.options import ConfigOption, JsonOption, load_settings
 
-__all__ = ["anomalies", "duplicates"]
+__all__ = ["anomalies", "duplicates", "matcher"]
 
 
 def duplicates(
@@ -201,6 +201,57 @@ def anomalies(
     _print_table(console, "fault", ("planted", "recall", "recall_all"), report.faults)
     _print_table(console, "kind", ("precision", "recall", "false_alarms"), report.kinds)
     _print_table(console, "repair applied", ("applied", "precision", "unjudged"), report.repairs)
+
+
+def matcher(
+    model: Annotated[Path, typer.Option(metavar="FOLDER", help="The trained matcher.")],
+    contract: Annotated[Path, typer.Option(metavar="FILE", help="The contract of the product topic.")],
+    data: Annotated[list[Path], typer.Option(metavar="FILE", help="A file of products; twice for two feeds.")],
+    pairs: Annotated[Path, typer.Option(metavar="FILE", help="Labelled pairs: two ids, and 1 (the same) or 0.")],
+    pair_columns: Annotated[
+        str, typer.Option(metavar="A,B,LABEL", help="Its columns, such as ltable_id,rtable_id,label.")
+    ],
+    delimiter: Annotated[str, typer.Option(help="Between the fields of the data.")] = ",",
+    pairs_delimiter: Annotated[str, typer.Option(help="Between the fields of the pairs.")] = ",",
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Stream files with a trained matcher deciding, and compare the clusters with labelled pairs.
+
+    A pair counts as found where both records are in one cluster at the end. Measure on pairs that the matcher was not
+    trained on.
+    """
+    from detectors.contract.load import load_contract
+    from models.matcher import load_matcher
+    from streams.cli.train import load_with_progress, progress_bar
+    from streams.evaluate.matcher import evaluate_matcher
+    from streams.evaluate.matcher import pair_columns as three_columns
+
+    settings = load_settings(config)
+    columns = three_columns(pair_columns)
+    trained = load_matcher(model)
+    products = load_contract(contract)
+    encoder = load_with_progress(settings)
+    with progress_bar() as progress:
+        report = evaluate_matcher(
+            products,
+            data,
+            pairs,
+            columns,
+            encoder,
+            trained,
+            delimiter=delimiter,
+            pairs_delimiter=pairs_delimiter,
+            progress=lambda n: progress(f"{n:,} records", 0.5),
+        )
+    result = dataclasses.asdict(report)
+    if as_json:
+        typer.echo(orjson.dumps(result).decode())
+        return
+    table = Table("", "", show_header=False, title=trained.name)
+    for name, value in result.items():
+        table.add_row(name.replace("_", " "), f"{value:,}" if isinstance(value, int) else f"{value:.4g}")
+    Console().print(table)
 
 
 def _print_table(console: Console, name: str, columns: Sequence[str], rows: Mapping[str, object]) -> None:

@@ -50,6 +50,8 @@ COMMANDS = (
     ),
     Command("evaluate anomalies", "streams.cli.evaluate", "anomalies", "Measure the anomaly classifier and repairs."),
     Command("train encoder", "streams.cli.train", "encoder", "Make the static encoder for the CPU."),
+    Command("evaluate matcher", "streams.cli.evaluate", "matcher", "Measure a trained matcher on labelled pairs."),
+    Command("train matcher", "streams.cli.train", "matcher", "Train the matcher of duplicates on labelled pairs."),
     Command("train anomalies", "streams.cli.train", "anomalies", "Train the anomaly classifier on a clean sample."),
 )
 

@@ -55,9 +55,16 @@ def run(
         scorer = AnomalyModel.load(settings.anomaly_model)
         log.info("anomalies.ready", model=scorer.name)
 
+    matcher = None
+    if settings.matcher_model is not None:
+        from models.matcher import load_matcher
+
+        matcher = load_matcher(settings.matcher_model)
+        log.info("matcher.ready", model=matcher.name)
+
     from streams.worker.app import Worker
 
-    code = Worker(settings, encoder, scorer).run()
+    code = Worker(settings, encoder, scorer, matcher).run()
     if code:
         raise typer.Exit(code)
 

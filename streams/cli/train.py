@@ -1,4 +1,4 @@
-"""`streamgauge train`: the static encoder, and the anomaly classifier."""
+"""`streamgauge train`: the static encoder, the anomaly classifier, and the matcher of duplicates."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from models.protocol import Encoder
     from streams.settings import Settings
 
-__all__ = ["anomalies", "encoder", "load_with_progress", "progress_bar"]
+__all__ = ["anomalies", "encoder", "load_with_progress", "matcher", "progress_bar"]
 
 
 def encoder(
@@ -117,6 +117,71 @@ def anomalies(
     for fault, recall in model.report.recall.items():
         output.print(f"  {fault.replace('_', ' '):20} {recall:.0%}")
     output.print(f"Use it: STREAMGAUGE_ANOMALY_MODEL={out}", soft_wrap=True)
+
+
+def matcher(
+    contract: Annotated[Path, typer.Option(metavar="FILE", help="The contract of the product topic.")],
+    data: Annotated[list[Path], typer.Option(metavar="FILE", help="A file of products; twice for two feeds.")],
+    pairs: Annotated[Path, typer.Option(metavar="FILE", help="Labelled pairs: two ids, and 1 (the same) or 0.")],
+    pair_columns: Annotated[
+        str, typer.Option(metavar="A,B,LABEL", help="Its columns, such as ltable_id,rtable_id,label.")
+    ],
+    out: Annotated[
+        Path, typer.Option(metavar="FOLDER", help="Where the matcher is written; one that is there is replaced.")
+    ],
+    valid: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="More labelled pairs, that the choices rest on too.")
+    ] = None,
+    delimiter: Annotated[str, typer.Option(help="Between the fields of the data.")] = ",",
+    pairs_delimiter: Annotated[str, typer.Option(help="Between the fields of the pairs.")] = ",",
+    seed: Annotated[int, typer.Option(help="For the samples that each tree sees.")] = 0,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Train the matcher that decides which products are the same, on pairs that you have labelled.
+
+    The files are streamed as the worker would; of each product the candidates are kept, and trees learn from the
+    labelled ones what the rule gets wrong. Some hundred labels help, 20 of each kind are the least. With two files
+    the first column names ids of the first file, the second those of the second. Figures are cross-validated: no pair
+    is measured by trees that saw its product. Point matcher_model at the folder to use it.
+    """
+    from models.matcher import check_matcher_folder, save_matcher, train_matcher
+    from streams.evaluate.matcher import labelled_pairs
+    from streams.evaluate.matcher import pair_columns as three_columns
+
+    settings = load_settings(config)
+    configure_logs(settings.log_format, settings.log_level)
+    check_matcher_folder(out)
+    columns = three_columns(pair_columns)
+    products = _contract(contract)
+    loaded = load_with_progress(settings)
+    files = [pairs] if valid is None else [pairs, valid]
+    with progress_bar() as progress:
+        found = labelled_pairs(
+            products,
+            data,
+            files,
+            columns,
+            loaded,
+            delimiter=delimiter,
+            pairs_delimiter=pairs_delimiter,
+            progress=lambda n: progress(f"{n:,} records", 0.1),
+        )
+        progress("learning", 0.6)
+        trained = train_matcher(found, seed)
+    save_matcher(trained, out)
+    if as_json:
+        typer.echo(orjson.dumps({"name": trained.name, **trained.report}).decode())
+        return
+    report = trained.report
+    output.print(
+        f"{trained.name}, from {report['pairs']:,} labelled pairs; {report['same']:,} are the same product, "
+        f"{report['not_candidates']:,} of them never met."
+    )
+    for name, key in (("cross-validated", "cross_validated"), ("the rule alone", "rule_alone")):
+        figures = ", ".join(f"{figure} {value:.3f}" for figure, value in report[key].items())
+        output.print(f"  {name:16} {figures}")
+    output.print(f"Use it: STREAMGAUGE_MATCHER_MODEL={out}", soft_wrap=True)
 
 
 def load_with_progress(settings: Settings) -> Encoder:

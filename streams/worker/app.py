@@ -23,6 +23,7 @@ from faust.types import TP
 from detectors.anomalies import AnomalyScorer
 from detectors.contract.model import Kind
 from detectors.decode import Limits
+from detectors.duplicates.matcher import Matcher
 from detectors.duplicates.view import CatalogueView
 from detectors.intake import Intake
 from detectors.records import Rejection, SourceRecord
@@ -82,12 +83,14 @@ def _policy(auto_apply: dict[str, float]) -> RepairPolicy:
 class Worker:
     """Builds the app, its agents and what they share. `run` returns the process's exit code.
 
-    encoder: of product titles. scorer: the anomaly classifier, where there is one.
+    encoder: of product titles. scorer, matcher: the anomaly classifier and the trained matcher, where there is one.
 
     Raises (when built): ContractError, ConfigError, InfrastructureError for a state folder that cannot be written.
     """
 
-    def __init__(self, settings: Settings, encoder: Encoder, scorer: AnomalyScorer | None = None) -> None:
+    def __init__(
+        self, settings: Settings, encoder: Encoder, scorer: AnomalyScorer | None = None, matcher: Matcher | None = None
+    ) -> None:
         self._settings = settings
         self._encoder = encoder
         self._client = aiokafka_options(settings.kafka)
@@ -112,6 +115,7 @@ class Worker:
         self._outlet = Outlet(self._publisher, names.named("dead_letters"))
         self._texts = [TextFile(settings.state_dir), TextFile(settings.state_dir)]
         self._view = CatalogueView(encoder.name, encoder.dim, texts=self._texts[0], evidence=self._texts[1])
+        self._view.matcher = matcher
         self._mapping = Mapping(names.named("mapping"), self._client)
         self._catalogue = Catalogue(
             names.named("catalogue"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -14,7 +14,7 @@ from detectors.duplicates.epoch import EpochPolicy, epoch_chunks
 from detectors.duplicates.links import LinkOwner
 from detectors.duplicates.offer import facts_of, next_entry
 from detectors.duplicates.statement import Statement, statements
-from detectors.duplicates.view import CANDIDATES, CatalogueView
+from detectors.duplicates.view import CANDIDATES, CatalogueView, Hits
 from detectors.intake import Intake, Taken
 from detectors.records import SourceRecord, StoredRecord, split_identity
 from models.protocol import Encoder
@@ -40,13 +40,21 @@ class Run:
     """Takes records in as the worker does, and keeps what measuring needs.
 
     keep_below: keep statements that name candidates from this score on, for a threshold curve; None keeps none.
+    observe: is shown every search before it is stated.
 
     identity: (number of the file, id) -> identity. order: of each identity, the number of the row that it was looked
     up with. accepted, refused: numbers of rows, with the identity where they were taken. said: the newest statement
     of each. seconds: by stage.
     """
 
-    def __init__(self, contract: Contract, encoder: Encoder, *, keep_below: float | None = None) -> None:
+    def __init__(
+        self,
+        contract: Contract,
+        encoder: Encoder,
+        *,
+        keep_below: float | None = None,
+        observe: Callable[[CatalogueView, Hits], None] | None = None,
+    ) -> None:
         self.clean = contract.feed is Feed.CLEAN
         self.view = CatalogueView(encoder.name, encoder.dim)
         self.owner = LinkOwner()
@@ -59,6 +67,7 @@ class Run:
         self.said_below: list[Statement] = []
         self.seconds = dict.fromkeys(STAGES, 0.0)
         self._keep_below = keep_below
+        self._observe = observe
         self._intake = Intake(contract)
         self._encoder = encoder
         self._epochs = EpochPolicy()
@@ -85,6 +94,8 @@ class Run:
         speaking = list(dict.fromkeys(entry.identity for entry in entries if entry.match_version == entry.version))
         with self.stage("search"):
             hits = self.view.search(speaking, clean=self.clean)
+        if self._observe is not None:
+            self._observe(self.view, hits)
         with self.stage("state"):
             said = statements(self.view, hits, clean=self.clean)
         with self.stage("link"):

@@ -7,12 +7,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from detectors.duplicates.evidence import Comparison, codes_of, measures_in_words, names_of
-from detectors.duplicates.features import pair_features
-from detectors.duplicates.rule import THRESHOLD, WEIGHTS, evidence_scores, rule_scores
-from detectors.duplicates.statement import statements
+from detectors.duplicates.evidence import codes_of, measures_in_words, names_of
+from detectors.duplicates.rule import THRESHOLD, points, rule_scores
+from detectors.duplicates.statement import features_of, sources_of, statements
 from detectors.duplicates.view import CatalogueView, Hits
 from detectors.records import Facts
 from detectors.standardise.chinese import fold
@@ -58,7 +56,9 @@ def verdicts(
         earlier in {candidate.identity for candidate in said.candidates}
         for said, (_, earlier, _) in zip(statements(view, hits, clean=clean), asked, strict=True)
     ]
-    scores, points, comparison = _points(view, hits, clean=clean)
+    comparison = view.evidence.compare(hits.row, hits.candidates)
+    features, sources = features_of(view, hits, comparison), sources_of(view, hits) if clean else None
+    scores, gained = rule_scores(features, sources), points(features, sources)
     found = []
     for i, (later, earlier, line) in enumerate(asked):
         a, b = view.entry_at(view.row_of(later)), view.entry_at(view.row_of(earlier))
@@ -69,7 +69,7 @@ def verdicts(
         }
         terms = [
             Term(name, round(float(gain), 3), words.get(name, name.replace("_", " ")))
-            for name, gain in ((name, gains[each, column][i]) for name, gains in points.items())
+            for name, gain in ((name, gains[each, column][i]) for name, gains in gained.items())
             if gain
         ]
         terms.sort(key=lambda term: (-abs(term.points), term.feature))
@@ -93,20 +93,6 @@ def _as_hits(view: CatalogueView, asked: Sequence[tuple[str, str, Mapping[str, f
     )
 
 
-def _points(
-    view: CatalogueView, hits: Hits, *, clean: bool
-) -> tuple[NDArray[np.float64], dict[str, NDArray[np.float64]], Comparison]:
-    """The scores of the rule (n, c), what each feature adds to them, and the comparison that they rest on."""
-    comparison = view.evidence.compare(hits.row, hits.candidates)
-    features = pair_features(view.evidence, hits.row, hits.candidates, hits.similarity, comparison, view.epoch.weights)
-    scores = rule_scores(features, view.sources(np.maximum(hits.candidates, 0)) if clean else None)
-    points = {name: weight * features.of(name) for name, weight in WEIGHTS.items()}
-    alone = np.where(features.there, evidence_scores(features, clean=clean), 0.0)
-    points["start"] = np.where(features.there, alone - sum(points.values()), 0.0)
-    points["margin"] = np.where(features.there, scores, 0.0) - alone
-    return scores, points, comparison
-
-
 def _words(a: Facts, b: Facts, price_a: float | None, price_b: float | None, times: float) -> dict[str, str]:
     text_a, text_b = fold(a.title), fold(b.title)
     codes_a, codes_b = codes_of(text_a, a.mpn, names_of(a)), codes_of(text_b, b.mpn, names_of(b))
@@ -120,19 +106,18 @@ def _words(a: Facts, b: Facts, price_a: float | None, price_b: float | None, tim
     codes = f"{own_a or '-'} against {own_b or '-'}"
     return {
         "code_shared": f"same model code {shared[0]}" if shared else f"one's code stands in the other's text ({codes})",
-        "code_stem": f"model codes with the same beginning: {codes}",
         "code_conflict": f"no model code in common: {codes}",
         "code_left": f"each has a code that the other lacks: {codes}",
         "units": "amounts, colours or pieces differ" + (f": {differ}" if differ else ""),
         "price": f"prices {_money(price_a, a.currency)} and {_money(price_b, b.currency)}, {times:.2g} times",
+        "code_stem": f"model codes differ at their end only: {codes}",
         "gtin_same": f"same GTIN {a.gtin}",
         "gtin_conflict": f"GTIN {a.gtin} and {b.gtin}",
         "mpn_conflict": f"part numbers {a.mpn} and {b.mpn}",
-        "brand_conflict": f"brands {a.brand} and {b.brand}",
-        "contained": "how much of the shorter title the other one says too",
-        "overlap": "words in common",
-        "start": "start of the sum",
-        "margin": "lead over the next best candidate",
+        "contained": "what the shorter title says, the other says too, by the weight of its words",
+        "overlap": "words in common, by their weight",
+        "exchanged": "the titles are the same but for words that stand for others",
+        "margin": "how far it is ahead of the other candidates",
     }
 
 

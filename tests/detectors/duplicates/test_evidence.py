@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from detectors.duplicates.evidence import EvidenceRows, codes_of, compounds, measures, names_of
+from detectors.duplicates.sketch import flat_weights
 from detectors.records import Facts
 from detectors.standardise.chinese import fold
 
@@ -136,5 +137,5 @@ def test_packs_and_sun_protection(one: str, other: str, kinds: int) -> None:
 )
 def test_chinese_titles_without_a_code(one: str, other: str, differ: bool) -> None:
     rows = _rows(Facts("a/1", one), Facts("a/2", other))
-    assert rows.other_product(1, 0, None) is differ
-    assert rows.other_product(0, 1, None) is differ
+    assert rows.other_product(1, 0, flat_weights()) is differ
+    assert rows.other_product(0, 1, flat_weights()) is differ

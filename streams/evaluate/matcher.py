@@ -1,0 +1,191 @@
+"""Labelled pairs of products, for training a matcher and for measuring it: the stream's own candidates and links."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from detectors.contract.model import Contract, Kind
+from detectors.duplicates.matcher import COLUMNS, Matcher, columns_of
+from detectors.duplicates.statement import features_of, sources_of
+from detectors.duplicates.view import CatalogueView, Hits
+from detectors.records import StoredRecord
+from models.matcher import LabelledPairs
+from models.protocol import Encoder
+from streams.errors import InputError
+from streams.evaluate.duplicates.run import Run
+from streams.files import FileError, read_rows
+
+__all__ = ["MatcherReport", "evaluate_matcher", "labelled_pairs", "pair_columns"]
+
+_BATCH = 256
+
+Progress = Callable[[int], None]
+"""Called with the number of records handled so far."""
+
+Label = tuple[str, str, int]
+"""Id in the first file, id in the last file, 1 for the same product or 0."""
+
+
+@dataclass(frozen=True, slots=True)
+class MatcherReport:
+    """What a matcher makes of labelled pairs.
+
+    precision, recall, f1: a pair counts as found where the stream with this matcher has both in one cluster at the
+    end. pairs: labelled ones that are in the data. same: those of them that are the same product. unknown: pairs of
+    which a record is not in the data.
+    """
+
+    precision: float
+    recall: float
+    f1: float
+    pairs: int
+    same: int
+    unknown: int
+
+
+def pair_columns(text: str) -> tuple[str, str, str]:
+    """The three columns named by `--pair-columns`. Raises: InputError."""
+    names = [name.strip() for name in text.split(",")]
+    if len(names) != 3 or not all(names):
+        raise InputError(
+            f"--pair-columns {text!r} does not name three columns.",
+            "Write the ids of both records and the label, as ltable_id,rtable_id,label.",
+        )
+    return names[0], names[1], names[2]
+
+
+def labelled_pairs(
+    contract: Contract,
+    files: Sequence[Path],
+    pairs: Sequence[Path],
+    columns: tuple[str, str, str],
+    encoder: Encoder,
+    *,
+    delimiter: str = ",",
+    pairs_delimiter: str = ",",
+    progress: Progress | None = None,
+) -> LabelledPairs:
+    """Stream the files, and keep all candidates with what a matcher looks at and the labels that are known.
+
+    pairs: files of labelled pairs; the first of `columns` names ids of the first data file, the second of the last.
+
+    Raises: InputError (also where the data has none of the pairs), FileError, models.EncoderError.
+    """
+    labels = [label for path in pairs for label in _labels(path, columns, pairs_delimiter)]
+    later: list[str] = []
+    earlier: list[str] = []
+    found: list[NDArray[np.float64]] = []
+
+    def observe(view: CatalogueView, hits: Hits) -> None:
+        comparison = view.evidence.compare(np.maximum(hits.row, 0), hits.candidates)
+        features = features_of(view, hits, comparison)
+        rows, places = np.nonzero(features.there)
+        found.append(columns_of(features, sources_of(view, hits) if run.clean else None)[rows, places])
+        later.extend(hits.identities[row] for row in rows.tolist())
+        earlier.extend(view.identity_at(row) for row in hits.candidates[rows, places].tolist())
+
+    run = Run(contract, encoder, observe=observe)
+    _stream(run, contract, files, delimiter, progress)
+    known, _ = _in_data(run, labels, len(files) - 1, pairs[0])
+    label = np.full(len(later), -1, np.int8)
+    place = {pair: i for i, pair in enumerate(zip(later, earlier, strict=True))}
+    missed = 0
+    for a, b, same in known:
+        i = place.get((b, a), place.get((a, b)))
+        if i is not None:
+            label[i] = same
+        else:
+            missed += same
+    columns_found = np.concatenate(found) if found else np.zeros((0, len(COLUMNS)))
+    return LabelledPairs(later, earlier, columns_found, label, missed)
+
+
+def evaluate_matcher(
+    contract: Contract,
+    files: Sequence[Path],
+    pairs: Path,
+    columns: tuple[str, str, str],
+    encoder: Encoder,
+    matcher: Matcher,
+    *,
+    delimiter: str = ",",
+    pairs_delimiter: str = ",",
+    progress: Progress | None = None,
+) -> MatcherReport:
+    """Stream the files with this matcher deciding, and compare the clusters with the labels.
+
+    Raises: InputError (also where the data has none of the pairs), FileError, models.EncoderError.
+    """
+    labels = list(_labels(pairs, columns, pairs_delimiter))
+    run = Run(contract, encoder)
+    run.view.matcher = matcher
+    _stream(run, contract, files, delimiter, progress)
+    known, unknown = _in_data(run, labels, len(files) - 1, pairs)
+    together = [run.owner.canonical(a) == run.owner.canonical(b) for a, b, _ in known]
+    right = sum(same for (_, _, same), joined in zip(known, together, strict=True) if joined)
+    same = sum(label for _, _, label in known)
+    precision, recall = right / max(1, sum(together)), right / max(1, same)
+    return MatcherReport(
+        precision=round(precision, 4),
+        recall=round(recall, 4),
+        f1=round(2 * precision * recall / max(precision + recall, 1e-12), 4),
+        pairs=len(known),
+        same=same,
+        unknown=unknown,
+    )
+
+
+def _labels(path: Path, columns: tuple[str, str, str], delimiter: str) -> Iterator[Label]:
+    for row in read_rows(path, delimiter):
+        if row.fields is None:
+            raise InputError(f"Row {row.number} of {path} does not fit its header.", "Check the file.")
+        missing = [column for column in columns if column not in row.fields]
+        if missing:
+            there = ", ".join(row.fields)
+            raise FileError(f"{path} has no column {missing[0]!r}, it has {there}: set --pair-columns.")
+        a, b, label = (str(row.fields[column]).strip() for column in columns)
+        if label not in ("0", "1"):
+            raise InputError(f"Row {row.number} of {path} is labelled {label!r}.", "A label is 1 (same product) or 0.")
+        yield a, b, int(label)
+
+
+def _stream(run: Run, contract: Contract, files: Sequence[Path], delimiter: str, progress: Progress | None) -> None:
+    if contract.kind is not Kind.PRODUCTS:
+        raise InputError("Duplicates are looked for among products.", "Give the contract of a product topic.")
+    if not 1 <= len(files) <= 2:
+        raise InputError(f"{len(files)} data files are given.", "Give --data once or twice.")
+    number = 0
+    for part, path in enumerate(files):
+        rows = iter(read_rows(path, delimiter))
+        source = ("source", path.stem.encode())
+        while chunk := list(islice(rows, _BATCH)):
+            run.take(
+                [
+                    StoredRecord(contract.topic, part, offset, offset, None, row.value, (source,))
+                    for offset, row in enumerate(chunk, number)
+                ]
+            )
+            number += len(chunk)
+            if progress is not None:
+                progress(number)
+
+
+def _in_data(run: Run, labels: Sequence[Label], second: int, path: Path) -> tuple[list[Label], int]:
+    """The labels with identities in the place of ids, and how many are of records that the data has not."""
+    known: list[Label] = []
+    for a, b, label in labels:
+        first, last = run.identity.get((0, a)), run.identity.get((second, b))
+        if first is not None and last is not None:
+            known.append((first, last, label))
+    if labels and not known:
+        raise InputError(
+            f"No pair of {path} is in the data.",
+            "Check the order of --data and of --pair-columns, --delimiter, and the column that the contract calls id.",
+        )
+    return known, len(labels) - len(known)
