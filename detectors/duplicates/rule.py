@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -128,24 +130,31 @@ def exact(c: Comparison) -> NDArray[np.bool_]:
 
 def reason(a: Facts, b: Facts, prices: tuple[float | None, float | None], similarity: float) -> str:
     """Why two products are taken for one, in words: what they share, then what the prices are."""
-    text_a, text_b = fold(a.title), fold(b.title)
+    text_a, codes_a, amounts_a = _parsed(a)
+    text_b, codes_b, amounts_b = _parsed(b)
     parts = []
     if a.gtin and b.gtin and a.gtin.lstrip("0") == b.gtin.lstrip("0"):
         parts.append(f"same GTIN {a.gtin}")
-    codes_b = codes_of(text_b, b.mpn, names_of(b))
-    shared = [code for code in codes_of(text_a, a.mpn, names_of(a)) if code in codes_b]
+    shared = [code for code in codes_a if code in codes_b]
     if shared:
         parts.append(f"same model code {shared[0].upper()}")
     if text_a == text_b:
         parts.append("same title")
     elif not shared:
         parts.append(f"titles {similarity:.0%} alike")
-    amounts = [m for m in measures_in_words(text_a) if m in measures_in_words(text_b)]
+    amounts = [amount for amount in amounts_a if amount in amounts_b]
     if amounts:
         parts.append(f"both {amounts[0]}")
     if prices[0] is not None and prices[1] is not None:
         parts.append(f"{_money(prices[0], a.currency)} and {_money(prices[1], b.currency)}")
     return "; ".join(parts)
+
+
+@lru_cache(maxsize=1 << 14)
+def _parsed(facts: Facts) -> tuple[str, Sequence[str], Sequence[str]]:
+    """The folded title, its codes and its amounts; a product is asked for with each of its likes."""
+    text = fold(facts.title)
+    return text, codes_of(text, facts.mpn, names_of(facts)), measures_in_words(text)
 
 
 def _money(price: float, currency: str | None) -> str:

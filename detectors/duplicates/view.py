@@ -66,6 +66,7 @@ _HIDDEN = np.iinfo(np.int64).max
 _NONE = np.float32(-1e9)
 _KEEP_SKETCHES = 50_000  # offsets after a switch during which the sketches of before are kept
 _BLOCK = 1 << 24  # products computed at once
+_REMEMBERED = 32_768  # facts that were read last: most neighbours are asked for often
 _AT_ONCE = 256  # products looked up at once
 _EMPTY = np.zeros(0, np.int8)
 _HEAD = np.dtype(
@@ -175,6 +176,7 @@ class CatalogueView:
         self.epoch = Epoch(0, 0, 0, flat_weights())
         self.evidence = EvidenceRows(evidence)
         self._flat_rows = flat_rows
+        self._facts: dict[int, Facts] = {}
         self._texts = Gathered(MemoryTexts() if texts is None else texts)
         self._index = RowIndex(Part(dense_dim, DENSE_SHARE), Part(SKETCH_DIM, 1 - DENSE_SHARE))
         self._before: _Before | None = None
@@ -284,12 +286,18 @@ class CatalogueView:
             None if math.isnan(match_price) else match_price,
             self._encoder_names[encoder],
             _EMPTY,
-            facts_from(identity, self._texts.get(row)),
+            self.facts_at(row),
         )
 
     def facts_at(self, row: int) -> Facts:
         """What is known of the product of a row of `Hits`."""
-        return facts_from(self.identity_at(row), self._texts.get(row))
+        facts = self._facts.get(row)
+        if facts is None:
+            facts = facts_from(self.identity_at(row), self._texts.get(row))
+            if len(self._facts) >= _REMEMBERED:
+                self._facts.clear()
+            self._facts[row] = facts
+        return facts
 
     def identity_at(self, row: int) -> str:
         """The identity of the product of a row of `Hits`."""
@@ -398,6 +406,7 @@ class CatalogueView:
             _number(self._encoders, self._encoder_names, entry.encoder),
         )
         self._texts.put(row, packed_facts(entry.facts))
+        self._facts.pop(row, None)
         self._foreign.pop(row, None)
         if ours:
             batch.vectors[row] = entry.vector
@@ -462,6 +471,7 @@ class CatalogueView:
         self._visible[row], self._held[row] = _HIDDEN, False
         self._foreign.pop(row, None)
         self._texts.drop(row)
+        self._facts.pop(row, None)
         self._index.drop(row)
         if self._next is not None:
             self._next.sketches.clear(row)
@@ -718,6 +728,7 @@ class CatalogueView:
         self._counted[rows] = self._visible[rows] != _HIDDEN
         for row, text in zip(numbers, texts, strict=True):
             self._texts.put(row, text)
+            self._facts.pop(row, None)
         self._texts.flush()
         parts = [self._index.dense, self._index.sketch, *([self._before.sketches] if self._before else [])]
         for part in parts:
