@@ -104,11 +104,12 @@ class BrandDetector:
             if proper and not wanted:
                 continue
             scores = batch.neighbours.scores[row].tolist()
-            aliases = _aliases(other.brand for other in facts)
+            theirs = [names(other.brand) if other.brand else () for other in facts]
+            aliases = _aliases(theirs)
             ballots = [
                 (score, brand, place)
-                for place, (other, score) in enumerate(zip(facts, scores, strict=False))
-                if score >= self.min_score and (brand := _key(other.brand, aliases)) and brand not in _NO_BRAND
+                for place, (parts, score) in enumerate(zip(theirs, scores, strict=False))
+                if parts and score >= self.min_score and (brand := aliases.get(parts[0], parts[0])) not in _NO_BRAND
             ]
             own = _key(value, aliases)
             source = source_of(batch.records[row].identity)
@@ -238,11 +239,10 @@ def names(brand: str) -> tuple[str, ...]:
     return tuple(sorted(dict.fromkeys(parts), key=lambda part: _CJK.search(part) is not None))
 
 
-def _aliases(brands: Iterable[Any]) -> dict[str, str]:
-    """Names that stand beside another name, and which one is used for both."""
+def _aliases(brands: Iterable[tuple[str, ...]]) -> dict[str, str]:
+    """Names that stand beside another name in a brand, and which one is used for both."""
     found: dict[str, str] = {}
-    for brand in brands:
-        parts = names(text(brand))
+    for parts in brands:
         for part in parts[1:]:
             found[part] = parts[0]
     return found

@@ -107,8 +107,8 @@ def _vocabulary(batch: Batch, values: Sequence[Any]) -> Mapping[str, set[str]]:
         if isinstance(value, str):
             found[source_of(record.identity)].add(value)
         for other in facts:
-            if isinstance(other.category, str):
-                found[source_of(other.identity)].add(other.category)
+            if (category := other.category) is not None:
+                found[other.identity.partition("/")[0]].add(category)
     return found
 
 

@@ -311,11 +311,15 @@ def price_table(batch: Batch, labels: Sequence[str | None], logs: NDArray[np.flo
         own = codes(text(titles[row]))
         gtin, mpn, row_scores = gtins[row], mpns[row], scores[row]
         for j, other in enumerate(facts[: shape[1]]):
-            if other.price is None or (other.currency is not None) is not labelled:
+            price, currency = other.price, other.currency
+            if price is None or (currency is not None) is not labelled:
                 continue
-            prices[row, j] = log_price(number(other.price), other.currency)
-            if gtin or mpn or row_scores[j] > 0.8:
-                same[row, j] = same_product(own, gtin, mpn, row_scores[j], other)
+            prices[row, j] = log_price(
+                price if price.__class__ is float and 0 < price < math.inf else number(price), currency
+            )
+            score = row_scores[j]
+            if score > 0.8 or (gtin and gtin == other.gtin) or (mpn and mpn == other.mpn):
+                same[row, j] = same_product(own, gtin, mpn, score, other)
     usable = ~np.isnan(prices) & ((neighbours.scores >= min_score) | same)
     same &= usable
     similarity = np.clip(neighbours.scores.astype(np.float64), 0, 1)

@@ -49,9 +49,10 @@ def tally(ballots: Iterable[tuple[float, str, int]]) -> Vote | None:
     if not counted:
         return None
     weights: dict[str, float] = {}
+    exp = math.exp
     for score, value, _ in counted:
-        weights[value] = weights.get(value, 0.0) + math.exp((score - 1.0) / TEMPERATURE)
-    winner = max(weights, key=lambda value: weights[value])
+        weights[value] = weights.get(value, 0.0) + exp((score - 1.0) / TEMPERATURE)
+    winner = max(weights, key=weights.__getitem__)
     supporters = sorted((-score, place) for score, value, place in counted if value == winner)
     return Vote(winner, weights[winner] / sum(weights.values()), tuple(p for _, p in supporters), -supporters[0][0])
 

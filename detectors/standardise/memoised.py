@@ -29,6 +29,8 @@ def memoised(
                 text = text[:cut]
                 if len(text) > longest:
                     return function(text, *args, **kwargs)
+            if not args and not kwargs:
+                return remembered(text)
             return remembered(text, *args, **kwargs)  # type: ignore[arg-type]  # every argument here is hashable
 
         return call

@@ -295,8 +295,11 @@ def _said_once(text: str) -> str:
 
     A phrase has three words, or two at the start or the end of the text, or four ideographs. In the middle two words
     are too often two names that meet (Star Wars Clone Wars Clone Commander), and one word twice is a name or a word
-    of its own (Bora Bora, 高高兴兴).
+    of its own (Bora Bora, 高高兴兴). A text with ideographs that is nothing but twice the same needs no blank between.
     """
+    half = None if text.isascii() else _doubled(text)
+    if half is not None and len(half) >= 8 and len(set(half)) > 4 and _CJK.search(half):
+        text = half
     words = text.split(" ")
     size = len(words) // 2
     while size >= 2:

@@ -181,6 +181,7 @@ def test_the_lines_of_a_description_stay() -> None:
         ("索尼液晶电视索尼液晶电视", "索尼液晶电视"),
         ("相宜本草相宜本草黑茶男士洁面乳", "相宜本草黑茶男士洁面乳"),
         ("索尼 电视机 索尼 电视机", "索尼 电视机"),
+        ("自然堂 活泉洁面乳 125g正品自然堂 活泉洁面乳 125g正品", "自然堂 活泉洁面乳 125g正品"),
     ],
 )
 def test_a_phrase_twice_in_a_row_is_said_once(text: str, right: str) -> None:
@@ -188,6 +189,11 @@ def test_a_phrase_twice_in_a_row_is_said_once(text: str, right: str) -> None:
     assert faults(text) == ["text.repeated_phrase"]
     assert suspects([text], PHRASE) == [0]
     assert faults(text, NAME) == []
+
+
+@pytest.mark.parametrize("text", ["高高兴兴", "红红火火红红火火", "哈哈哈哈哈哈哈哈哈哈哈哈哈哈哈哈", "一二 三一二 三"])
+def test_a_short_text_may_be_the_same_twice(text: str) -> None:
+    assert standardise_text(text, PHRASE) is None
 
 
 def test_a_description_that_stands_there_twice_is_said_once() -> None:

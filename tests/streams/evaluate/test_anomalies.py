@@ -7,12 +7,23 @@ import numpy as np
 import pytest
 
 from detectors.anomalies import FEATURES, KINDS
-from detectors.records import Batch
+from detectors.contract.model import Column, Constraint, ConstraintKind
+from detectors.records import Batch, Dimension, Severity
+from detectors.repair import DEFAULT_AUTO_APPLY
+from detectors.standardise.outcome import TEXT_DAMAGE
 from models.anomaly import train_anomalies
 from models.corruption import FaultName
+from models.notation import DamageName
 from streams.evaluate.anomalies import evaluate_anomalies, split
 from tests.detectors.products import PRODUCTS
 from tests.models.synthetic import catalogue
+
+_LISTED = Constraint(ConstraintKind.ENUM, Dimension.CONFORMITY, Severity.ERROR, {"values": ("new", "used")})
+LISTING = dataclasses.replace(
+    PRODUCTS,
+    columns=(*PRODUCTS.columns, Column("condition", constraints=(_LISTED,))),
+    known_columns=PRODUCTS.known_columns | {"condition"},
+)
 
 
 def test_a_split_takes_every_record_once() -> None:
@@ -28,30 +39,38 @@ def test_a_split_takes_every_record_once() -> None:
 
 
 def test_what_is_planted_is_counted() -> None:
-    learned, held_out = split([catalogue(900, seed=1)])
+    whole = catalogue(900, seed=1)
+    records = [dataclasses.replace(r, values={**r.values, "condition": "new"}) for r in whole.records]
+    learned, held_out = split([dataclasses.replace(whole, contract=LISTING, records=records)])
     told: list[float] = []
     report = evaluate_anomalies(
-        PRODUCTS, learned, held_out, train_anomalies(learned), fault_rate=0.2, progress=told.append
+        LISTING, learned, held_out, train_anomalies(learned), fault_rate=0.2, progress=told.append
     )
     assert report.records == 900
     assert report.held_out == sum(map(len, held_out))
-    assert set(report.faults) == {fault.value for fault in FaultName} | {
-        "brand_missing",
-        "brand_typo",
-        "category_missing",
+    assert set(report.faults) == {
+        *(fault.value for fault in FaultName),
+        *(damage.value for damage in DamageName if damage is not DamageName.TITLE_MOJIBAKE),  # all titles are ASCII
+        *("brand_missing", "brand_typo", "category_missing", "event_price"),
     }
-    planted = sum(fault.planted for fault in report.faults.values())
+    planted = sum(fault.planted for name, fault in report.faults.items() if name != "event_price")
     assert planted == pytest.approx(0.2 * report.held_out * 3, rel=0.3)
+    assert report.faults["event_price"].planted == pytest.approx(0.2 * report.held_out * 3 * 5, rel=0.3)
+    for name in ("title_html", "title_control", "title_repeated", "price_as_text", "listed_value", "event_price"):
+        assert report.faults[name].recall_all >= 0.8, name
     for fault in report.faults.values():
         assert 0 <= fault.recall <= fault.recall_all <= 1
     assert report.faults["price_times_100"].recall >= 0.9
     assert report.faults["category_swap"].recall >= 0.8
     assert set(report.kinds) == {kind.value for kind in KINDS}
     assert all(kind.false_alarms <= 0.01 for kind in report.kinds.values())
-    for repair in report.repairs.values():
+    assert {*DEFAULT_AUTO_APPLY, *(rule.name for rule in TEXT_DAMAGE), "price.notation"} <= set(report.repairs)
+    for rule, repair in report.repairs.items():
         assert repair.unjudged == 0
-        assert repair.precision is not None
-        assert repair.precision >= 0.9
+        assert (repair.precision is None) is (repair.applied == 0), rule
+        assert repair.precision is None or repair.precision >= 0.9, rule
+    for rule in ("contract.enum", "behavior.price", "text.html", "text.repeated_phrase", "price.notation"):
+        assert report.repairs[rule].applied > 5, rule
     assert told == pytest.approx([1 / 3, 2 / 3, 1])
 
 
@@ -64,6 +83,15 @@ class _Accuser:
 
     def score(self, features: np.ndarray) -> np.ndarray:  # type: ignore[type-arg]  # a test's double
         return np.full((len(features), len(KINDS)), 0.9, np.float32)
+
+
+def test_thresholds_of_the_settings_hold_for_standardising() -> None:
+    learned, held_out = split([catalogue(300, seed=1)])
+    never = {"text.html": 2.0, "behavior.price": 2.0}
+    report = evaluate_anomalies(PRODUCTS, learned, held_out, _Accuser(), fault_rate=0.3, auto_apply=never)
+    assert [report.repairs[rule].applied for rule in never] == [0, 0]
+    assert report.repairs["text.control_characters"].applied > 0
+    assert report.faults["title_html"].recall_all == 1
 
 
 def test_false_accusations_are_counted() -> None:
