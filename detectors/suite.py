@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
+from typing import Final
 
 from detectors.anomalies import RULES as ANOMALY_RULES
 from detectors.anomalies import AnomalyDetector, AnomalyScorer
@@ -12,7 +14,7 @@ from detectors.behaviour.times import TimeDetector
 from detectors.behaviour.unknown_product import UnknownProductDetector
 from detectors.brand import BrandDetector
 from detectors.category import CategoryDetector
-from detectors.contract.model import Column, Constraint, ConstraintKind, Contract, Kind
+from detectors.contract.model import Column, ColumnType, Constraint, ConstraintKind, Contract, Kind
 from detectors.contract.rules import ContractRules
 from detectors.decode import Decoder
 from detectors.duplicates.rule import DUPLICATE_EXACT, DUPLICATE_NEAR
@@ -22,7 +24,26 @@ from detectors.records import Dimension, Rule, Severity
 from detectors.standardise.standardiser import Standardiser
 from detectors.text import TextDetector
 
-__all__ = ["all_rules", "behavior_detectors", "product_detectors", "rules_page"]
+__all__ = ["NOTATION", "all_rules", "behavior_detectors", "product_detectors", "rules_page"]
+
+NOTATION: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "boolean.notation": "A word for true or false becomes true or false",
+        "currency.code": "A currency's sign or name becomes its ISO 4217 code",
+        "gtin.notation": "An article number in another notation becomes its plain digits",
+        "missing.empty": "An empty text becomes null: not known",
+        "missing.value": "A value that the contract lists under `missing` becomes null: not known",
+        "number.notation": "A number written as text becomes a number",
+        "price.currency": "The currency that a price names fills the empty currency column",
+        "price.currency_added": "The same where the record has no such column: it is added",
+        "price.notation": "A price written as text becomes a number",
+        "text.compatibility": "Characters that only look different, such as full-width forms, become the ordinary ones",
+        "text.invisible": "Invisible characters are left out",
+        "text.white_space": "White space is trimmed and becomes single spaces",
+        "time.notation": "A time in any notation becomes ISO 8601",
+    }
+)
+"""Rules that corrections alone name: the value said the same before, in another notation. No finding comes of them."""
 
 
 def product_detectors(contract: Contract, scorer: AnomalyScorer | None = None) -> list[Detector]:
@@ -64,11 +85,12 @@ def all_rules() -> list[Rule]:
 
 
 def rules_page(rules: Iterable[Rule]) -> str:
-    """The rules as a page of Markdown, ending in a newline."""
+    """The rules and the notations as a page of Markdown, ending in a newline."""
     lines = [
         "# Rules",
         "",
-        "What a finding can name. Dimension and severity of the rules `contract.*` are those of the contract.",
+        "What a finding can name; the corrections and suggestions that come of it name the same. Dimension and",
+        "severity of the rules `contract.*` are those of the contract.",
         "",
         "| rule | dimension | severity | what it says |",
         "|---|---|---|---|",
@@ -78,6 +100,17 @@ def rules_page(rules: Iterable[Rule]) -> str:
         dimension, severity = ("", "") if of_contract else (rule.dimension.value, rule.severity.value)
         description = rule.description.rstrip(".").replace("|", "\\|")
         lines.append(f"| `{rule.name}` | {dimension} | {severity} | {description} |")
+    lines += [
+        "",
+        "## Notation",
+        "",
+        "What a correction can name beside those: the value said the same before, in another notation. There is no",
+        "finding, and `auto_apply` has nothing to say: these corrections are always made.",
+        "",
+        "| rule | what it does |",
+        "|---|---|",
+    ]
+    lines += [f"| `{name}` | {text} |" for name, text in NOTATION.items()]
     return "\n".join(lines) + "\n"
 
 
@@ -89,6 +122,7 @@ def _with_every_constraint() -> Contract:
     columns = tuple(
         Column(
             kind.value,
+            ColumnType.STRING,
             constraints=(Constraint(kind, Dimension.CONFORMITY, Severity.ERROR, arguments.get(kind, {})),),
         )
         for kind in ConstraintKind
