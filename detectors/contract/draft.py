@@ -20,7 +20,7 @@ from detectors.contract.model import ColumnType, Kind, Role
 from detectors.standardise.price import currency_code
 from detectors.standardise.time import is_time
 
-__all__ = ["SAMPLE", "draft_contract"]
+__all__ = ["SAMPLE", "draft_contract", "names_of"]
 
 SAMPLE = 10_000
 """Rows that are looked at, from the start."""
@@ -148,6 +148,13 @@ def draft_contract(rows: Iterable[Mapping[str, Any]], topic: str) -> str:
     for proposal in proposals.values():
         _describe(proposal, count)
     return "\n".join(_yaml(topic, kind, list(proposals.values()), count)) + "\n"
+
+
+def names_of(role: Role, kind: Kind, columns: Iterable[str]) -> list[str]:
+    """Those of these columns whose names are usual for a role, the most usual first."""
+    words = (_PRODUCT_NAMES if kind is Kind.PRODUCTS else _EVENT_NAMES).get(role, "").split()
+    place = {word: n for n, word in reversed(list(enumerate(words)))}
+    return sorted((c for c in columns if _folded(c) in place), key=lambda c: place[_folded(c)])
 
 
 def _folded(name: str) -> str:
