@@ -321,7 +321,7 @@ def _type(proposal: _Proposal) -> ColumnType:
         if not odd:
             return ColumnType.NUMBER
         shown = ", ".join(f"“{text[:30]}”" for text in list(dict.fromkeys(odd))[:3])
-        proposal.why.append(f"a string, because {len(odd)} of {seen.rows} values are no amounts: {shown}")
+        proposal.why.append(f"a string, because of values that are no amounts ({len(odd)} of {seen.rows}): {shown}")
         return ColumnType.STRING
     if role in (Role.TIME, Role.UPDATED_AT):
         return ColumnType.TIMESTAMP

@@ -201,7 +201,7 @@ def test_prices_with_words_for_no_price_and_with_odd_values() -> None:
     text = draft_contract(rows, "goods")
     price = parse_contract(text, "draft").roles[Role.PRICE]
     assert (price.type, price.missing) == (ColumnType.STRING, frozenset(words))
-    assert "a string, because 10 of 30 values are no amounts: “两件八折”" in text
+    assert "a string, because of values that are no amounts (10 of 30): “两件八折”" in text
     for row in rows:
         row["价格"] = "两件八折"
     assert Role.PRICE not in drafted(rows).roles
