@@ -15,9 +15,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from detectors.contract.model import Contract, Kind, Role
-from streams.errors import ConfigError, StreamgaugeError
+from streams.errors import ConfigError, KafkaUnavailableError, StreamgaugeError
 from streams.kafka.clients import admin_client, check_reachable, kafka_python_options
 from streams.kafka.topics import ExistingTopic, Purpose, accesses, existing, flaws, topics
+from streams.newest import Reader
 
 if TYPE_CHECKING:
     from streams.settings import Settings
@@ -200,7 +201,11 @@ def _records(settings: Settings, topic: ExistingTopic) -> Iterator[Check]:
 
     name = f"keys of {topic.name}"
     try:
-        sample = _newest(settings, topic)
+        with Reader(settings.kafka, topic.name, topic.partitions) as reader:
+            sample = reader.newest_of_each(_SAMPLE)
+    except KafkaUnavailableError as error:
+        yield _failed(name, error)
+        return
     except KafkaError as error:
         yield Check(name, Status.FAIL, f"its records cannot be read: {type(error).__name__}", "Grant READ on it.")
         return
@@ -295,26 +300,6 @@ def _keys(
             "Correct the contract's key: a deletion (a record without value) names its product by the key alone.",
         )
     return _ok(name, f"the newest {len(products):,} products are keyed by product")
-
-
-def _newest(settings: Settings, topic: ExistingTopic) -> list[Any]:
-    from kafka import KafkaConsumer, TopicPartition
-
-    consumer = KafkaConsumer(**kafka_python_options(settings.kafka), enable_auto_commit=False, max_poll_records=2000)
-    try:
-        places = [TopicPartition(topic.name, partition) for partition in range(topic.partitions)]
-        consumer.assign(places)
-        ends, beginnings = consumer.end_offsets(places), consumer.beginning_offsets(places)
-        for place in places:
-            consumer.seek(place, max(beginnings[place], ends[place] - _SAMPLE))
-        records: list[Any] = []
-        deadline = time.monotonic() + 20
-        while time.monotonic() < deadline and any(consumer.position(place) < ends[place] for place in places):
-            for batch in consumer.poll(timeout_ms=500).values():
-                records += batch
-        return records
-    finally:
-        consumer.close()
 
 
 def _probe_clock(settings: Settings) -> Check:

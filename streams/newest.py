@@ -35,7 +35,10 @@ class Reader:
         self._topic = topic
         self._places = [TopicPartition(topic, partition) for partition in range(partitions)]
         self._consumer = KafkaConsumer(
-            **kafka_python_options(settings), enable_auto_commit=False, max_poll_records=2000
+            **kafka_python_options(settings),
+            enable_auto_commit=False,
+            isolation_level="read_committed",
+            max_poll_records=2000,
         )
         self._consumer.assign(self._places)
         self._ends: dict[Any, int] = {}
@@ -47,7 +50,12 @@ class Reader:
         self._consumer.close()
 
     def newest(self, count: int, wanted: Wanted = lambda record: True) -> list[Any]:
-        """The newest `count` wanted records of the whole topic, the oldest of them first.
+        """The newest `count` wanted records of the whole topic, the oldest of them first."""
+        found = self.newest_of_each(count, wanted)
+        return sorted(found, key=lambda r: (r.timestamp, r.partition, r.offset))[-count:] if count else []
+
+    def newest_of_each(self, count: int, wanted: Wanted = lambda record: True) -> list[Any]:
+        """The newest `count` wanted records of each partition, by partition and offset.
 
         Reads backwards in growing pieces, for compaction and `wanted` leave gaps: as far as it takes.
         """
@@ -62,7 +70,7 @@ class Reader:
                 of_place = [r for r in self._between(place, start, until) if wanted(r)] + of_place
                 until, piece = start, 4 * piece
             found += of_place[-count:]
-        return sorted(found, key=lambda r: (r.timestamp, r.partition, r.offset))[-count:]
+        return found
 
     def follow(self, wanted: Wanted = lambda record: True) -> Iterator[Any]:
         """Wanted records that come after those that `newest` saw, as they come, without end."""

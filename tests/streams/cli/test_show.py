@@ -15,8 +15,6 @@ import pytest
 from detectors.records import StoredRecord
 from sinks.dead_letters import bury
 from streams.cli.show import lines_of
-from streams.newest import Reader
-from streams.settings import KafkaSettings
 from tests.kafka_tools import make_topic, send_all
 from tests.streams.cli.conftest import Run
 
@@ -146,15 +144,6 @@ def test_a_topic_that_is_not_there(streamgauge: Run, kafka_servers: str, topic_p
         f"Error: There is no topic '{topic_prefix}product', or we may not see it.",
         f"Did you mean `{topic}`?",
     ]
-
-
-@pytest.mark.kafka
-def test_a_compacted_topic_has_gaps(kafka_servers: str, topic_prefix: str) -> None:
-    topic = make_topic(kafka_servers, topic_prefix + "gaps")
-    send_all(kafka_servers, topic, [(b"rare" if i == 3 else b"often", b"%d" % i) for i in range(1000)])
-    with Reader(KafkaSettings(bootstrap_servers=kafka_servers), topic, 1) as reader:
-        assert [r.value for r in reader.newest(1, lambda r: r.key == b"rare")] == [b"3"]
-        assert [r.value for r in reader.newest(2)] == [b"998", b"999"]
 
 
 @pytest.mark.kafka
