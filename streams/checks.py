@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 import tempfile
 import time
 from collections import defaultdict
@@ -14,9 +15,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from detectors.contract.model import Contract, Kind, Role
-from streams.errors import ConfigError, StreamgaugeError
+from streams.errors import ConfigError, KafkaUnavailableError, StreamgaugeError
 from streams.kafka.clients import admin_client, check_reachable, kafka_python_options
 from streams.kafka.topics import ExistingTopic, Purpose, accesses, existing, flaws, topics
+from streams.newest import Reader
 
 if TYPE_CHECKING:
     from streams.settings import Settings
@@ -27,6 +29,8 @@ _SAMPLE = 500  # records of each partition, the newest
 _LITTLE_SPACE, _NO_SPACE = 5 * 1024**3, 512 * 1024**2  # bytes
 _SKEW = 2.0  # seconds
 _FUTURE = 5.0  # seconds that a record may be ahead of this machine's clock
+_STRAY = 0.1  # share of records below which a fault of their keys is theirs, not the topic's
+_NVIDIA, _AMD, _WSL = "/dev/nvidiactl", "/dev/kfd", "/dev/dxg"  # devices of GPUs that torch can use on Linux
 
 
 class Status(StrEnum):
@@ -47,16 +51,27 @@ class Check:
     todo: str = ""
 
 
-def run_checks(settings: Settings, *, probe: bool = False, models: bool = True) -> Iterator[Check]:
-    """Every check in turn; one that cannot be made because of an earlier one is left out.
+def run_checks(
+    settings: Settings, *, probe: bool = False, models: bool = True, on_step: Callable[[str], None] = lambda what: None
+) -> Iterator[Check]:
+    """Every check in turn, Kafka first; one that cannot be made because of an earlier one is left out.
 
     probe: measure the broker's clock by writing one record into a topic that is made for it and removed.
     models: look for the encoder and the device too, which takes seconds.
+    on_step: called with what is looked at next, before anything that can take a while.
     """
+    on_step(f"Kafka at {settings.kafka.bootstrap_servers}")
+    there = _reached(settings)
+    yield from there.checks
+    on_step("contracts")
     yield from _contracts(settings)
-    yield from _kafka(settings, probe)
+    if there.found is not None:
+        on_step("topics")
+        yield from _kafka(settings, there.found, probe, on_step)
     if models:
+        on_step("encoder")
         yield from _encoder(settings)
+    on_step("folders")
     yield from _folders(settings)
 
 
@@ -90,7 +105,15 @@ def _contracts(settings: Settings) -> Iterator[Check]:
             yield _ok(f"contract of {topic}", f"{contract.name} {contract.version}")
 
 
-def _kafka(settings: Settings, probe: bool) -> Iterator[Check]:
+@dataclass(frozen=True, slots=True)
+class _Reached:
+    """found: our topics in Kafka; None where it cannot be reached."""
+
+    checks: list[Check]
+    found: dict[str, ExistingTopic] | None = None
+
+
+def _reached(settings: Settings) -> _Reached:
     where = settings.kafka.bootstrap_servers
     try:
         started = time.monotonic()
@@ -101,18 +124,24 @@ def _kafka(settings: Settings, probe: bool) -> Iterator[Check]:
             found = existing(admin, [topic.name for topic in topics(settings)])
             version = str(admin.get_broker_version_data(cluster["brokers"][0]["broker_id"]).broker_version)
     except StreamgaugeError as error:
-        yield _failed("kafka", error)
-        return
+        return _Reached([_failed("kafka", error)])
     version = version.strip("()").replace(", ", ".")
-    yield _ok(
-        "kafka", f"{where} answers in {milliseconds:.0f} ms: Kafka {version}, {len(cluster['brokers'])} broker(s)"
-    )
+    brokers = len(cluster["brokers"])
+    answer = f"{where} answers in {milliseconds:.0f} ms: Kafka {version}, {brokers} broker(s)"
+    return _Reached([_ok("kafka", answer)], found)
+
+
+def _kafka(
+    settings: Settings, found: dict[str, ExistingTopic], probe: bool, on_step: Callable[[str], None]
+) -> Iterator[Check]:
     yield from _topics(settings, found)
     yield from _rights(settings, found)
     for topic in (*settings.products, *settings.behaviors):
         if topic in found:
+            on_step(f"the newest records of {topic}")
             yield from _records(settings, found[topic])
     if probe:
+        on_step("the broker's clock")
         yield _probe_clock(settings)
 
 
@@ -165,14 +194,18 @@ def _rights(settings: Settings, found: dict[str, ExistingTopic]) -> Iterator[Che
 
 
 def _records(settings: Settings, topic: ExistingTopic) -> Iterator[Check]:
-    """Keys and times of a sample of a source topic."""
+    """Keys, columns and times of a sample of a source topic."""
     from kafka.errors import KafkaError
 
     from detectors.contract.load import ContractError
 
     name = f"keys of {topic.name}"
     try:
-        sample = _newest(settings, topic)
+        with Reader(settings.kafka, topic.name, topic.partitions) as reader:
+            sample = reader.newest_of_each(_SAMPLE)
+    except KafkaUnavailableError as error:
+        yield _failed(name, error)
+        return
     except KafkaError as error:
         yield Check(name, Status.FAIL, f"its records cannot be read: {type(error).__name__}", "Grant READ on it.")
         return
@@ -185,83 +218,88 @@ def _records(settings: Settings, topic: ExistingTopic) -> Iterator[Check]:
             "clock", Status.WARN, f"the newest record of {topic.name} is {ahead:.0f} s in the future",
             "Set the clocks of this machine and of the producers by NTP; `--probe` measures the broker's."
         )  # fmt: skip
-    if topic.name in settings.rekey:
-        yield _ok(name, "re-keyed by the worker")
-        return
-    if topic.name not in settings.products:
-        return
     try:
         contract = _contract(settings, topic.name)
     except (ContractError, ConfigError):
-        return  # told already
-    yield _keys(name, topic, sample, contract)
+        contract = None  # told already
+    decoded = [(record, fields) for record in sample if (fields := _fields(record.value)) is not None]
+    if contract is not None and decoded:
+        yield from _columns(topic, contract, {column for _, fields in decoded for column in fields}, len(decoded))
+    if topic.name in settings.rekey:
+        yield _ok(name, "re-keyed by the worker")
+    elif topic.name in settings.products and contract is not None:
+        yield _keys(name, topic, len(sample), decoded, contract)
 
 
-def _keys(name: str, topic: ExistingTopic, sample: Sequence[Any], contract: Contract) -> Check:
+def _fields(value: bytes | None) -> dict[str, Any] | None:
+    """The fields of a record; None where it would become a dead letter or is a deletion."""
     import orjson
 
+    try:
+        fields = orjson.loads(value or b"")
+    except orjson.JSONDecodeError:
+        return None
+    return fields if isinstance(fields, dict) else None
+
+
+def _columns(topic: ExistingTopic, contract: Contract, seen: set[str], count: int) -> Iterator[Check]:
+    from detectors.contract.presence import absent_columns
+
+    for column in absent_columns(contract, seen):
+        what = f"its contract has the column {column.name!r}" + (f" (role {column.role})" if column.role else "")
+        yield Check(
+            f"columns of {topic.name}",
+            Status.WARN,
+            f"{what}, which none of the newest {count:,} records that read has",
+            f"Did you mean {column.meant!r}?" if column.meant is not None else "Is that the name of the column?",
+        )
+
+
+def _keys(
+    name: str, topic: ExistingTopic, newest: int, decoded: Sequence[tuple[Any, dict[str, Any]]], contract: Contract
+) -> Check:
+    """decoded: of the `newest` records those that read, with their fields. What does not read needs no key."""
     from streams.sender import keys_from_contract
 
     rekey = (
         f"Key the topic by {contract.key} (`streamgauge send --contract` does), "
         f'or set rekey = "{topic.name}" to have the worker do it.'
     )
-    without = sum(record.key is None for record in sample)
-    if without:
-        return Check(name, Status.FAIL, f"{without:,} of the newest {len(sample):,} records have no key", rekey)
     id_column, source_column = contract.column_of(Role.ID), contract.column_of(Role.SOURCE)
+    products = [(record, fields) for record, fields in decoded if fields.get(str(id_column)) is not None]
+    if not products:
+        return Check(
+            name,
+            Status.WARN,
+            f"none of the newest {newest:,} records has an id in the column {id_column!r}",
+            f"Is {contract.name} the right contract for {topic.name}?",
+        )
+    without = sum(record.key is None for record, _ in products)
+    no_key = f"{without:,} of the newest {len(products):,} products have no key"
+    if without > _STRAY * len(products):
+        return Check(name, Status.FAIL, no_key, rekey)
     partitions: defaultdict[tuple[str, str], set[int]] = defaultdict(set)
-    other = looked = 0
-    for record in sample:
-        try:
-            fields = orjson.loads(record.value or b"")
-        except orjson.JSONDecodeError:
-            continue
-        if not isinstance(fields, dict) or fields.get(str(id_column)) is None:
-            continue
+    other = 0
+    for record, fields in products:
         header = dict(record.headers or ()).get("source", b"")
         source = (
             str(fields.get(source_column)) if source_column else (contract.source or header.decode("utf-8", "replace"))
         )
         partitions[source, str(fields[str(id_column)])].add(record.partition)
-        looked += 1
-        other += keys_from_contract(contract, source)(fields) != record.key
-    if not looked:
-        return Check(
-            name,
-            Status.WARN,
-            f"none of the newest {len(sample):,} records has an id in the column {id_column!r}",
-            f"Is {contract.name} the right contract for {topic.name}?",
-        )
+        other += record.key not in (None, keys_from_contract(contract, source)(fields))
     spread = sum(len(of) > 1 for of in partitions.values())
     if spread:
         return Check(name, Status.FAIL, f"{spread:,} products are in more than one partition", rekey)
+    if without:
+        return Check(name, Status.WARN, no_key, "See who sends them: such products can come in two partitions.")
     if other:
         return Check(
-            name, Status.WARN, f"{other:,} of {looked:,} keys are not made as the contract says ({contract.key})",
+            name,
+            Status.WARN,
+            f"{other:,} of {len(products):,} keys are not made as the contract says ({contract.key})",
             "Correct the contract's key: a deletion (a record without value) names its product by the key alone.",
-        )  # fmt: skip
-    return _ok(name, f"the newest {len(sample):,} records are keyed by product")
-
-
-def _newest(settings: Settings, topic: ExistingTopic) -> list[Any]:
-    from kafka import KafkaConsumer, TopicPartition
-
-    consumer = KafkaConsumer(**kafka_python_options(settings.kafka), enable_auto_commit=False, max_poll_records=2000)
-    try:
-        places = [TopicPartition(topic.name, partition) for partition in range(topic.partitions)]
-        consumer.assign(places)
-        ends, beginnings = consumer.end_offsets(places), consumer.beginning_offsets(places)
-        for place in places:
-            consumer.seek(place, max(beginnings[place], ends[place] - _SAMPLE))
-        records: list[Any] = []
-        deadline = time.monotonic() + 20
-        while time.monotonic() < deadline and any(consumer.position(place) < ends[place] for place in places):
-            for batch in consumer.poll(timeout_ms=500).values():
-                records += batch
-        return records
-    finally:
-        consumer.close()
+        )
+    return _ok(name, f"the newest {len(products):,} products are keyed by product")
 
 
 def _probe_clock(settings: Settings) -> Check:
@@ -300,10 +338,17 @@ def _probe_clock(settings: Settings) -> Check:
     return _ok("clock", f"the broker's differs from this machine's by {abs(skew):.1f} s")
 
 
-def _encoder(settings: Settings) -> Iterator[Check]:
+def _gpu() -> str | None:
+    """The name of a GPU that torch can use. Importing torch takes seconds: not where Linux shows no such device."""
+    if sys.platform == "linux" and not any(Path(device).exists() for device in (_NVIDIA, _AMD, _WSL)):
+        return None
     import torch
 
-    gpu = torch.cuda.get_device_name(0) if torch.cuda.is_available() else None
+    return torch.cuda.get_device_name(0) if torch.cuda.is_available() else None
+
+
+def _encoder(settings: Settings) -> Iterator[Check]:
+    gpu = _gpu()
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     yield _ok("device", f"GPU {gpu}" if gpu else f"no GPU; {cores} CPU core(s), the static encoder is used")
     if settings.encoder == "transformer" and gpu is None:

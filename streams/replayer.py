@@ -1,4 +1,8 @@
-"""Dead letters back to the topics they came from, acknowledged after the produce is confirmed."""
+"""Dead letters back to the topics they came from, acknowledged after the produce is confirmed.
+
+What is sent carries three headers of ours, which a next death leaves as they are: how often it was replayed, what it
+had died of, and where it was before its first death. So a letter that died again of the same is known.
+"""
 
 from __future__ import annotations
 
@@ -17,11 +21,19 @@ from streams.kafka.topics import existing
 if TYPE_CHECKING:
     from streams.settings import Settings
 
-__all__ = ["Filters", "Replayed", "replay_letters"]
+__all__ = ["Filters", "Mark", "Replayed", "replay_letters"]
+
+_REPLAYED = "streamgauge.replayed"
+_CAUSE = "streamgauge.replayed.cause"
+_ORIGIN = "streamgauge.replayed.origin"
+_OURS = frozenset({_REPLAYED, _CAUSE, _ORIGIN})
 
 _CHUNK = 500  # letters between two acknowledgements
 _SILENCE = 60  # seconds without an answer
 _INTERNAL = ("catalogue", "links")  # what died there is ours: sending it back would only let it die again
+
+
+Headers = Sequence[tuple[str, bytes | None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,17 +66,62 @@ class Filters:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """What the headers of a letter say of its replays.
+
+    times: how often it was replayed. cause: stage and error of the death before the last replay. origin: topic,
+    partition and offset of the record that died first; both are empty where it was never replayed.
+    """
+
+    times: int = 0
+    cause: str = ""
+    origin: str = ""
+
+    @classmethod
+    def of(cls, headers: Headers) -> Mark:
+        """The mark of a record; of headers that do not read, that of a record never replayed."""
+        ours = {name: (value or b"").decode("utf-8", "replace") for name, value in headers if name in _OURS}
+        times = ours.get(_REPLAYED, "")
+        return cls(int(times), ours.get(_CAUSE, ""), ours.get(_ORIGIN, "")) if times.isdecimal() else cls()
+
+    def died_again(self, death: Death) -> bool:
+        """Whether this death is the one that the letter had died before."""
+        return self.times > 0 and self.cause == _cause(death)
+
+    def origin_of(self, death: Death) -> str:
+        """Where the record was before its first death; `death` is its last."""
+        return self.origin or f"{death.topic}/{death.partition}/{death.offset}"
+
+    def replayed(self, headers: Headers, death: Death) -> list[tuple[str, bytes | None]]:
+        """The headers with which a letter goes back: its own as they were, then the mark."""
+        return [
+            *((name, value) for name, value in without_errors(headers) if name not in _OURS),
+            (_REPLAYED, b"%d" % (self.times + 1)),
+            (_CAUSE, _cause(death).encode()),
+            (_ORIGIN, self.origin_of(death).encode()),
+        ]
+
+
+def _cause(death: Death) -> str:
+    return f"{death.stage} {death.error}"
+
+
 @dataclass(slots=True)
 class Replayed:
     """What became of the letters. causes: (topic, stage, error) to the number of letters sent.
 
-    foreign: letters whose headers do not say where they came from.
+    foreign: letters whose headers do not say where they came from. died_again: letters left out because they died of
+    what they had died of before a replay. repeated: letters left out because another death of the same record was
+    sent in this run.
     """
 
     read: int = 0
     sent: int = 0
     passed_over: int = 0
     foreign: int = 0
+    died_again: int = 0
+    repeated: int = 0
     causes: Counter[tuple[str, str, str]] = field(default_factory=Counter)
 
 
@@ -76,7 +133,9 @@ def replay_letters(
     again: bool = False,
     on_progress: Callable[[int], None] = lambda read: None,
 ) -> Replayed:
-    """Replay the letters that are there now and were not replayed before (`again`: those too).
+    """Replay the letters that are there now and were not replayed before, but those that died again of the same.
+
+    again: those too, and those that were replayed before; of several deaths of one record, one.
 
     A letter goes to the partition it came from, where that still exists: the same product must not appear in two.
 
@@ -113,6 +172,7 @@ def replay_letters(
             consumer.seek_to_beginning(*places)
         ends = consumer.end_offsets(places)
         targets = _Targets(settings)
+        origins: set[str] = set()
         heard = time.monotonic()
         while any(consumer.position(place) < ends[place] for place in places):
             batches = consumer.poll(timeout_ms=1000)
@@ -121,7 +181,7 @@ def replay_letters(
                 heard = time.monotonic()
             elif time.monotonic() - heard > _SILENCE:
                 raise KafkaTimeoutError(f"no letters for {_SILENCE} s")
-            chosen = _choose(records, filters, result)
+            chosen = _choose(records, filters, result, origins if again else None)
             if producer is not None:
                 _send(producer, chosen, targets)
                 if records:
@@ -164,17 +224,26 @@ class _Targets:
         return 0 <= partition < self._partitions[topic]
 
 
-def _choose(records: Sequence[Any], filters: Filters, result: Replayed) -> list[tuple[Any, Death]]:
+def _choose(
+    records: Sequence[Any], filters: Filters, result: Replayed, origins: set[str] | None
+) -> list[tuple[Any, Death]]:
+    """The letters to send. origins: of those sent before in this run; None leaves out what died again of the same."""
     chosen = []
     for record in records:
         result.read += 1
         death = parse(record.headers)
         if death is None:
             result.foreign += 1
-        elif filters.take(death, record.timestamp):
-            chosen.append((record, death))
-        else:
+        elif not filters.take(death, record.timestamp):
             result.passed_over += 1
+        elif origins is None and Mark.of(record.headers).died_again(death):
+            result.died_again += 1
+        elif origins is not None and (origin := Mark.of(record.headers).origin_of(death)) in origins:
+            result.repeated += 1
+        else:
+            chosen.append((record, death))
+            if origins is not None:
+                origins.add(origin)
     return chosen
 
 
@@ -185,7 +254,7 @@ def _send(producer: Any, chosen: Sequence[tuple[Any, Death]], targets: _Targets)
     sent = []
     for record, death in chosen:
         place = death.partition if targets.has(death.topic, death.partition) else None
-        headers = without_errors(record.headers)
+        headers = Mark.of(record.headers).replayed(record.headers, death)
         sent.append(producer.send(death.topic, value=record.value, key=record.key, headers=headers, partition=place))
     producer.flush()
     for (record, death), future in zip(chosen, sent, strict=True):

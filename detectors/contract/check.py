@@ -34,7 +34,7 @@ from detectors.contract.terms import (
     infer_kind,
 )
 
-__all__ = ["check_contract", "plain_contract"]
+__all__ = ["check_contract", "contract_advice", "plain_contract"]
 
 _Path = tuple[str | int, ...]
 
@@ -56,36 +56,43 @@ def check_contract(text: str) -> list[Problem]:
     return _read(text)[1]
 
 
+def contract_advice(text: str) -> list[Problem]:
+    """What can be used and is hardly meant so, by line; empty where nothing is, or where the contract is not sound."""
+    _, problems, advice = _read(text)
+    return [] if problems else advice
+
+
 def plain_contract(text: str, name: str) -> dict[str, Any]:
     """A contract's YAML as plain data, after checking. Raises ContractError with every problem."""
-    data, problems = _read(text)
+    data, problems, _ = _read(text)
     if problems:
         raise ContractError(name, problems)
     return data
 
 
-def _read(text: str) -> tuple[dict[str, Any], list[Problem]]:
+def _read(text: str) -> tuple[dict[str, Any], list[Problem], list[Problem]]:
+    """The contract, what is wrong with it, and advice."""
     if (delimiter := _delimiter(text)) is not None:
         return {}, [
             Problem(
                 1, "", f"This looks like CSV (fields between {delimiter!r}), not like a contract in YAML.",
                 "`streamgauge contract draft --data FILE` proposes a contract for such data.",
             )
-        ]  # fmt: skip
+        ], []  # fmt: skip
     try:
         document = YAML(typ="rt").load(text)
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         what = (error.problem or error.context or "unreadable").splitlines()[0]
-        return {}, [Problem(1 if mark is None else mark.line + 1, "", f"This is not YAML: {what}.")]
+        return {}, [Problem(1 if mark is None else mark.line + 1, "", f"This is not YAML: {what}.")], []
     except (YAMLError, ValueError, RecursionError) as error:
-        return {}, [Problem(1, "", f"This is not YAML: {str(error).splitlines()[0]}.")]
+        return {}, [Problem(1, "", f"This is not YAML: {str(error).splitlines()[0]}.")], []
     if not isinstance(document, CommentedMap):
-        return {}, [Problem(1, "", "This is not a contract.", "Start with `apiVersion: v3.1.0`.")]
+        return {}, [Problem(1, "", "This is not a contract.", "Start with `apiVersion: v3.1.0`.")], []
     data: dict[str, Any] = _plain(document)
     check = _Check(document, data)
     check.run()
-    return data, check.sorted()
+    return data, check.sorted(), check.advice
 
 
 def _delimiter(text: str) -> str | None:
@@ -155,6 +162,7 @@ class _Check:
         self._document = document
         self._data = data
         self._problems: list[Problem] = []
+        self.advice: list[Problem] = []
         self._unknown: set[_Path] = set()
         self._roles_given = 0
 
@@ -350,6 +358,18 @@ class _Check:
             )
             if problem:
                 self._add(at, f"{problem}.")
+        template = custom["key"][1] if "key" in custom else "{id}"
+        if kind is Kind.PRODUCTS and Role.SOURCE in roles and "{source}" not in str(template):
+            at = custom["key"][0] if "key" in custom else path
+            self.advice.append(
+                Problem(
+                    self._line(at),
+                    self._named(at),
+                    f"a column has the role source and the key {template!r} has no {{source}}: a deletion (a record "
+                    "without value) does not tell whose product it deletes.",
+                    'Key the topic by `{source}/{id}` and say so: {property: key, value: "{source}/{id}"}.',
+                )
+            )
 
     def _column(self, column: dict[str, Any], path: _Path, roles: dict[Role, _Path]) -> None:
         custom = self._custom(column, path, _COLUMN_PROPERTIES)

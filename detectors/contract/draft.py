@@ -17,10 +17,11 @@ from typing import Any
 from stdnum import ean
 
 from detectors.contract.model import ColumnType, Kind, Role
-from detectors.standardise.price import currency_code
+from detectors.contract.terms import NEEDED_ROLES
+from detectors.standardise.price import NoPrice, currency_code, parse_price
 from detectors.standardise.time import is_time
 
-__all__ = ["SAMPLE", "draft_contract"]
+__all__ = ["SAMPLE", "draft_contract", "names_of"]
 
 SAMPLE = 10_000
 """Rows that are looked at, from the start."""
@@ -28,6 +29,8 @@ SAMPLE = 10_000
 _MOST = 0.9  # of the values there are: what is said of a column holds for this share of them
 _FEW = 12  # values of an enumeration, at most
 _ENOUGH = 20  # values below which nothing is said of uniqueness, and five times that for enumerations
+_ENOUGH_TO_REQUIRE = 300  # rows below which a column that is never empty may be so by chance
+_HALF = 0.5  # of the values of a column called like a price that must be prices
 
 _PRODUCT_NAMES: Mapping[Role, str] = {
     Role.ID: "id sku skuid spuid productid itemid listingid asin uniqid offerid 商品id 商品编号 编号 货号 宝贝id",
@@ -41,7 +44,8 @@ _PRODUCT_NAMES: Mapping[Role, str] = {
     Role.MPN: "mpn model modelnumber modelno partnumber manufacturerpartnumber 型号 商品型号 规格型号",
     Role.URL: "url link productlink producturl itemurl 链接 网址 商品链接",
     Role.IMAGE: "image imageurl imagelink mainimage picture img thumbnail 图片 主图 图片链接",
-    Role.SOURCE: "source shop shopname store storename supplier seller merchant 店名 店铺 卖家 供应商 商家",
+    Role.SOURCE: "source shop shopname store storename supplier seller merchant vendor channel "
+    "店名 店铺 店铺名称 卖家 供应商 供货商 商家 商户 门店 来源 渠道 平台",
     Role.UPDATED_AT: "updatedat updatetime lastmodified modifiedat modified crawledat timestamp 更新时间 日期 时间",
 }
 _EVENT_NAMES: Mapping[Role, str] = {
@@ -65,6 +69,17 @@ _SHOPPER_NAMES = frozenset(
 )
 _MISSING_WORDS = frozenset(
     "n/a na null none nil nan - -- ? unknown undefined 无 暂无 未知 空 不详".split()  # noqa: SIM905 -- a list of words
+)
+
+# Only of a price: elsewhere they may say something.
+_NO_PRICE = re.compile(
+    r"\s*(?:(?:价格)?(?:面议|待定|未定)|(?:暂)?无(?:报价|价格)|暂无价|请?询价|电询|电议|议价|咨询客服"
+    r"|tb[acd]|poa|(?:price )?on request|call for price|contact us|not available)\s*",
+    re.IGNORECASE,
+)
+_SOURCE_NAME = re.compile(
+    r".*(?:来源|店铺|店名|门店|供应商|供货商|卖家|商家|商户|渠道)(?:名称|名|id|编号|编码)?"
+    r"|(?:data|feed|product|item|offer|web|online|e)?(?:source|shop|store|supplier|seller|vendor|merchant)(?:name|id|code|no)?"
 )
 
 _INTEGER = re.compile(r"[+-]?(?:0|[1-9][0-9]{0,14})")  # longer ones are names of something, and no float holds them
@@ -102,6 +117,15 @@ class _Seen:
         self.types[type(value)] += 1
         self.texts.append(text)
 
+    def without_price(self) -> Counter[str]:
+        """How often each text stands that says there is no price."""
+        return Counter(text for text in self.texts if _NO_PRICE.fullmatch(text))
+
+    def no_amounts(self) -> list[str]:
+        """Texts that are no amount and do not say that there is none."""
+        known = [text for text in self.texts if not _NO_PRICE.fullmatch(text)]
+        return [text for text in known if isinstance(parse_price(text[:200]), NoPrice)]
+
     def most(self, test: Callable[[str], object]) -> bool:
         """Whether a test holds for most of the values; False where there are none."""
         return bool(self.texts) and sum(bool(test(text)) for text in self.texts) >= _MOST * len(self.texts)
@@ -129,8 +153,11 @@ class _Proposal:
     why: list[str] = field(default_factory=list)
 
 
-def draft_contract(rows: Iterable[Mapping[str, Any]], topic: str) -> str:
-    """A contract as YAML, proposed from the first `SAMPLE` rows. Raises ValueError where there are no rows."""
+def draft_contract(rows: Iterable[Mapping[str, Any]], topic: str, malformed: int = 0) -> str:
+    """A contract as YAML, proposed from the first `SAMPLE` rows. Raises ValueError where there are no rows.
+
+    malformed: rows beside those that do not read, so that the draft can say so.
+    """
     columns: dict[str, _Seen] = {}
     count = 0
     for count, row in enumerate(islice(rows, SAMPLE), start=1):  # noqa: B007 -- the count is used after the loop
@@ -146,8 +173,15 @@ def draft_contract(rows: Iterable[Mapping[str, Any]], topic: str) -> str:
     _roles_by_name(proposals, _PRODUCT_NAMES if kind is Kind.PRODUCTS else _EVENT_NAMES)
     _roles_by_content(proposals, kind)
     for proposal in proposals.values():
-        _describe(proposal, count)
-    return "\n".join(_yaml(topic, kind, list(proposals.values()), count)) + "\n"
+        _describe(proposal, count, kind)
+    return "\n".join(_yaml(topic, kind, list(proposals.values()), count, malformed)) + "\n"
+
+
+def names_of(role: Role, kind: Kind, columns: Iterable[str]) -> list[str]:
+    """Those of these columns whose names are usual for a role, the most usual first."""
+    words = (_PRODUCT_NAMES if kind is Kind.PRODUCTS else _EVENT_NAMES).get(role, "").split()
+    place = {word: n for n, word in reversed(list(enumerate(words)))}
+    return sorted((c for c in columns if _folded(c) in place), key=lambda c: place[_folded(c)])
 
 
 def _folded(name: str) -> str:
@@ -171,6 +205,12 @@ def _roles_by_name(proposals: Mapping[str, _Proposal], names: Mapping[Role, str]
                 proposal.role = role
                 proposal.why.append(f"role {role}: its name")
                 break
+    if all(proposal.role is not Role.SOURCE for proposal in proposals.values()):
+        for name, proposal in proposals.items():
+            if proposal.role is None and _SOURCE_NAME.fullmatch(_folded(name)) and _fits(proposal.seen, Role.SOURCE):
+                proposal.role = Role.SOURCE
+                proposal.why.append("role source: its name")
+                break
 
 
 def _fits(seen: _Seen, role: Role) -> bool:
@@ -178,7 +218,10 @@ def _fits(seen: _Seen, role: Role) -> bool:
     if not seen.texts:
         return True
     if role is Role.PRICE:
-        return seen.most(lambda t: any(c.isdigit() for c in t) and len(t) < 40)
+        known = len(seen.texts) - seen.without_price().total()
+        return known == 0 or known - len(seen.no_amounts()) >= _HALF * known
+    if role is Role.SOURCE:
+        return seen.most(lambda t: len(t) <= 100 and not _URL.match(t))
     if role in (Role.URL, Role.IMAGE):
         return seen.most(lambda t: _URL.match(t) or "/" in t)
     if role in (Role.UPDATED_AT, Role.TIME):
@@ -246,15 +289,19 @@ _NAMES_OF_THINGS = frozenset({Role.ID, Role.EVENT_ID, Role.PRODUCT, Role.USER, R
 _FREE_TEXTS = _NAMES_OF_THINGS | {Role.TITLE, Role.DESCRIPTION, Role.QUERY, Role.REVIEW, Role.URL, Role.IMAGE}
 
 
-def _describe(proposal: _Proposal, rows: int) -> None:
+def _describe(proposal: _Proposal, rows: int, kind: Kind) -> None:
     seen = proposal.seen
     proposal.type = _type(proposal)
     proposal.missing = _missing(proposal)
-    there = len(seen.texts) - sum(seen.zeros[text] for text in proposal.missing)
-    if there == rows >= _ENOUGH:
+    there = len(seen.texts) - sum(text in proposal.missing for text in seen.texts)
+    if proposal.role in NEEDED_ROLES[kind]:
+        proposal.required = True
+        if there == rows:
+            proposal.why.append("required: nothing goes without it")
+    elif there == rows >= _ENOUGH_TO_REQUIRE:
         proposal.required = True
         proposal.why.append("required: never empty in the sample")
-    elif there < rows:
+    if there < rows:
         proposal.why.append(f"empty in {rows - there} of {rows} rows")
     if proposal.role in (Role.ID, Role.EVENT_ID) and seen.distinct < len(seen.texts):
         proposal.why.append("values repeat: a later row of the same id is an update")
@@ -270,7 +317,12 @@ def _describe(proposal: _Proposal, rows: int) -> None:
 def _type(proposal: _Proposal) -> ColumnType:
     seen, role = proposal.seen, proposal.role
     if role is Role.PRICE:
-        return ColumnType.NUMBER
+        odd = seen.no_amounts()
+        if not odd:
+            return ColumnType.NUMBER
+        shown = ", ".join(f"“{text[:30]}”" for text in list(dict.fromkeys(odd))[:3])
+        proposal.why.append(f"a string, because of values that are no amounts ({len(odd)} of {seen.rows}): {shown}")
+        return ColumnType.STRING
     if role in (Role.TIME, Role.UPDATED_AT):
         return ColumnType.TIMESTAMP
     if role is not None or not seen.texts:
@@ -287,12 +339,15 @@ def _type(proposal: _Proposal) -> ColumnType:
 
 def _missing(proposal: _Proposal) -> tuple[str, ...]:
     seen = proposal.seen
+    counts = Counter(seen.missing)
     words = list(seen.missing)
     if proposal.role is Role.PRICE:
+        counts += seen.without_price()
+        words = list(counts)
         # Nobody sells a share of the shelves for nothing; a single free article may be one.
         words += [text for text, count in seen.zeros.items() if count >= max(3, 0.01 * seen.rows)]
     if words:
-        shown = ", ".join(f"{word!r} in {seen.missing[word] or seen.zeros[word]}" for word in words[:3])
+        shown = ", ".join(f"{word!r} in {counts[word] or seen.zeros[word]}" for word in words[:3])
         proposal.why.append(f"missing: {shown} of {seen.rows} rows")
     return tuple(sorted(words)[:10])
 
@@ -321,11 +376,12 @@ def _comment(text: str) -> str:
     return "".join(c if c.isprintable() else " " for c in text)
 
 
-def _yaml(topic: str, kind: Kind, proposals: Sequence[_Proposal], rows: int) -> list[str]:
+def _yaml(topic: str, kind: Kind, proposals: Sequence[_Proposal], rows: int, malformed: int) -> list[str]:
     roles = {p.role: p.seen.name for p in proposals if p.role is not None}
     name = _quoted(topic)
+    read = f"{rows} of {rows + malformed}" if malformed else str(rows)
     lines = [
-        f"# Drafted from {rows} rows. Every guess has its reason beside it: read, correct, then",
+        f"# Drafted from {read} rows. Every guess has its reason beside it: read, correct, then",
         "# streamgauge contract check FILE",
         "apiVersion: v3.1.0",
         "kind: DataContract",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any
@@ -10,8 +9,12 @@ from typing import Annotated, Any
 import orjson
 import typer
 
-from detectors.contract.check import check_contract
+from detectors.contract.check import check_contract, contract_advice
 from detectors.contract.draft import SAMPLE, draft_contract
+from detectors.contract.load import parse_contract
+from detectors.contract.presence import Absent, absent_columns
+from streams.cli.columns import likely_delimiter
+from streams.cli.screen import errors
 from streams.errors import InputError
 from streams.files import FileFormat, read_rows
 
@@ -20,28 +23,55 @@ __all__ = ["check", "draft"]
 
 def check(
     file: Annotated[Path, typer.Argument(help="The contract: Open Data Contract Standard v3, YAML.")],
+    data: Annotated[
+        Path | None,
+        typer.Option("--data", help="A sample: say too which columns of the contract are in none of its rows."),
+    ] = None,
+    delimiter: Annotated[str | None, typer.Option("--delimiter", help="Between the fields of CSV.")] = None,
+    format: Annotated[FileFormat | None, typer.Option("--format", help="Where the name does not tell.")] = None,  # noqa: A002 -- the option's name
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Say what is wrong with a contract, in which line, and what would be right. Exit code 1 if anything is."""
+    """Say what is wrong with a contract, in which line, and what would be right. Exit code 1 if anything is.
+
+    Warnings are of what can be used and is hardly meant so; they leave the exit code as it is. With --data, a column
+    that no row has is wrong where the contract requires it or the id or title is in it, else a warning.
+    """
     try:
         text = file.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError:
         raise InputError(f"{file} is not UTF-8.", "Convert it first, for example with iconv.") from None
     except OSError as error:
         raise InputError(f"{file} cannot be read: {error.strerror}.", "Check the path.") from None
-    problems = check_contract(text)
+    problems, advice = check_contract(text), contract_advice(text)
+    absent: list[Absent] = []
+    if data is not None and not problems:
+        rows, _ = _sample(data, delimiter, format)
+        if not rows:
+            raise InputError(f"{data} has no rows to look at.", "Give a sample of a few hundred.")
+        absent = absent_columns(parse_contract(text, str(file)), {name for row in rows for name in row})
+    wrong = len(problems) + sum(column.needed for column in absent)
     if json:
-        listed = [{"line": p.line, "path": p.path, "message": p.message, "suggestion": p.suggestion} for p in problems]
-        typer.echo(orjson.dumps({"file": str(file), "ok": not problems, "problems": listed}))
-    elif problems:
-        for problem in problems:
-            typer.echo(f"{file}:{problem.line}: {problem.path + ': ' if problem.path else ''}{problem.message}")
+        listed, advised = (
+            [{"line": p.line, "path": p.path, "message": p.message, "suggestion": p.suggestion} for p in those]
+            for those in (problems, advice)
+        )
+        result = {"file": str(file), "ok": not wrong, "problems": listed, "warnings": advised, "absent": absent}
+        typer.echo(orjson.dumps(result))
+        raise typer.Exit(1 if wrong else 0)
+    for warning, those in ((False, problems), (True, advice)):
+        for problem in those:
+            where = f"{file}:{problem.line}: {problem.path + ': ' if problem.path else ''}"
+            typer.echo(f"{where}{'warning: ' if warning else ''}{problem.message}")
             if problem.suggestion:
                 typer.echo(f"    {problem.suggestion}")
-        typer.echo(f"{len(problems)} problem{'s' if len(problems) > 1 else ''}. Mend the lines named, and check again.")
+    for column in absent:
+        typer.echo(f"{data}: {'' if column.needed else 'warning: '}{column}")
+    warnings = len(advice) + len(absent) - sum(column.needed for column in absent)
+    if wrong:
+        typer.echo(f"{wrong} problem{'s' if wrong > 1 else ''}. Mend what is named, and check again.")
     else:
-        typer.echo(f"{file} is a sound contract.")
-    raise typer.Exit(1 if problems else 0)
+        typer.echo(f"{file} is a sound contract" + (f", with {warnings} warning(s)." if warnings else "."))
+    raise typer.Exit(1 if wrong else 0)
 
 
 def draft(
@@ -51,16 +81,25 @@ def draft(
     format: Annotated[FileFormat | None, typer.Option("--format", help="Where the name does not tell.")] = None,  # noqa: A002 -- the option's name
 ) -> None:
     """Propose a contract from a sample, as YAML on standard output, each guess with its reason."""
-    rows = _fields(data, delimiter, format)
+    rows, malformed = _sample(data, delimiter, format)
     name = topic or (data.stem if str(data) != "-" else "products")
     try:
-        text = draft_contract(rows, name)
+        text = draft_contract(rows, name, malformed)
     except ValueError:
         raise InputError(f"{data} has no rows to draft a contract from.", "Give a sample of a few hundred.") from None
     typer.echo(text, nl=False)
 
 
-def _fields(path: Path, delimiter: str | None, format: FileFormat | None) -> Iterator[dict[str, Any]]:  # noqa: A002 -- the same
-    for row in islice(read_rows(path, delimiter, format), SAMPLE):
-        if row.fields is not None:
-            yield row.fields
+def _sample(path: Path, delimiter: str | None, format: FileFormat | None) -> tuple[list[dict[str, Any]], int]:  # noqa: A002 -- the same
+    """The first rows of a file, and how many rows beside them do not read."""
+    if delimiter is None and (found := likely_delimiter(path, format)) is not None:
+        delimiter, name = found
+        errors.print(
+            f"The fields of {path} are taken to be between {name}; --delimiter says otherwise.",
+            markup=False,
+            soft_wrap=True,
+        )
+    delimiter = "\t" if delimiter == "\\t" else delimiter
+    rows = [row.fields for row in islice(read_rows(path, delimiter, format), SAMPLE)]
+    good = [fields for fields in rows if fields is not None]
+    return good, len(rows) - len(good)

@@ -6,9 +6,10 @@ from typing import Annotated
 
 import orjson
 import typer
+from rich.markup import escape
 
 from streams.cli.options import ConfigOption, JsonOption, ServersOption, load_settings
-from streams.cli.screen import output
+from streams.cli.screen import errors, output
 
 __all__ = ["doctor"]
 
@@ -31,13 +32,15 @@ def doctor(
 
     settings = load_settings(config, bootstrap_servers)
     checks = []
-    for check in run_checks(settings, probe=probe):
-        checks.append(check)
-        if not json:
-            output.print(f"{check.status.value:<5}", style=_COLOURS[check.status.value], end="")
-            output.print(f"{check.name}: {check.message}", markup=False, soft_wrap=True)
-            if check.todo:
-                output.print(f"     {check.todo}", markup=False, soft_wrap=True)
+    with errors.status("looking") as status:  # shown on a terminal only
+        looks = run_checks(settings, probe=probe, on_step=lambda what: status.update(f"looking at {escape(what)}"))
+        for check in looks:
+            checks.append(check)
+            if not json:
+                output.print(f"{check.status.value:<5}", style=_COLOURS[check.status.value], end="")
+                output.print(f"{check.name}: {check.message}", markup=False, soft_wrap=True)
+                if check.todo:
+                    output.print(f"     {check.todo}", markup=False, soft_wrap=True)
     failed = sum(check.status is Status.FAIL for check in checks)
     if json:
         output.out(orjson.dumps({"ok": failed == 0, "checks": checks}).decode())

@@ -42,6 +42,7 @@ COMMANDS = (
         "topics list", "streams.cli.topics", "list_topics", "Show the topics, their settings and the rights needed."
     ),
     Command("doctor", "streams.cli.doctor", "doctor", "Look for what is wrong with Kafka, the topics or this machine."),
+    Command("show", "streams.cli.show", "show", "Show the newest records of a topic, readable."),
     Command("replay", "streams.cli.replay", "replay", "Send dead letters back to the topics they came from."),
     Command("contract check", "streams.cli.contract", "check", "Say what is wrong with a data contract, and where."),
     Command("contract draft", "streams.cli.contract", "draft", "Propose a data contract from a sample of data."),

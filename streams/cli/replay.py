@@ -31,13 +31,18 @@ def replay(
         str | None, typer.Option(metavar="TIME", help="Only those that died then or later (ISO 8601).")
     ] = None,
     until: Annotated[str | None, typer.Option(metavar="TIME", help="Only those that died before (ISO 8601).")] = None,
-    again: Annotated[bool, typer.Option("--again", help="Also those that were replayed before.")] = False,
+    again: Annotated[
+        bool, typer.Option("--again", help="Also those that were replayed before, and those that died again.")
+    ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be sent, and send nothing.")] = False,
     json: JsonOption = False,
     config: ConfigOption = None,
     bootstrap_servers: ServersOption = None,
 ) -> None:
     """Send dead letters back to the topics they came from: original key, value and headers, in their old partition.
+
+    A header streamgauge.replayed says how often. A letter that died again of the same error is left out: mend what
+    it died of, then replay it with --again.
 
     A letter is acknowledged only after Kafka has confirmed what was sent, so a run that breaks off can be repeated.
     Every choice of filters remembers its own place. It ends with the letters that were there when it began.
@@ -63,6 +68,8 @@ def replay(
             "sent": result.sent,
             "passed_over": result.passed_over,
             "foreign": result.foreign,
+            "died_again": result.died_again,
+            "repeated": result.repeated,
         }
         output.out(orjson.dumps(counts | {"dry_run": dry_run, "causes": causes}).decode())
         return
@@ -72,7 +79,16 @@ def replay(
         text += f", {result.passed_over:,} passed over by the filters"
     if result.foreign:
         text += f", {result.foreign:,} left because their headers do not say where they came from"
+    if result.repeated:
+        text += f", {result.repeated:,} left because they are later deaths of records that were sent"
     errors.print(text, markup=False, soft_wrap=True)
+    if result.died_again:
+        errors.print(
+            f"{result.died_again:,} left because they died again of the same error after a replay: mend what they died "
+            "of, then add --again.",
+            markup=False,
+            soft_wrap=True,
+        )
 
 
 def _show(causes: Counter[tuple[str, str, str]], done: str) -> None:

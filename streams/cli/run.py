@@ -31,7 +31,7 @@ def run(
     contracts, is in the settings; without any it reads the topics products and behaviors as the demo writes them.
 
     Exit code 0 after Ctrl-C or SIGTERM; 1 when the infrastructure fails: nothing is then acknowledged that is not
-    done, so starting again continues where it stopped.
+    done, so starting again continues where it stopped. Every minute in which something was done a line says what.
     """
     settings = load_settings(config, bootstrap_servers)
 
@@ -43,6 +43,7 @@ def run(
 
     configure_logs(settings.log_format, settings.log_level)
     log = structlog.get_logger(__name__)
+    log.info("worker.loading", message="Kafka, the encoder and the detectors; that can take half a minute")
     check_reachable(settings.kafka)
     for name in ensure_topics(settings, create_sources=create_topics):
         log.info("topic.made", topic=name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ import orjson
 import typer
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
+from streams.cli.columns import likely_delimiter, noting_columns
 from streams.cli.options import ConfigOption, JsonOption, ServersOption, load_settings
 from streams.cli.screen import errors, output
 from streams.files import FileFormat, Row, not_utf8, read_rows
@@ -18,10 +20,13 @@ from streams.files import FileFormat, Row, not_utf8, read_rows
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from detectors.contract.model import Contract
     from streams.sender import Sent
     from streams.settings import Settings
 
 __all__ = ["send"]
+
+_LOOK = 1_000  # rows after which it is said which columns of the contract were in none of them
 
 
 def send(
@@ -60,6 +65,14 @@ def send(
     largest = _largest_record(settings, topic)
     started = time.monotonic()
     delimiter = "\t" if delimiter == "\\t" else delimiter
+    for path in files:
+        if delimiter is None and (found := likely_delimiter(path, format)) is not None:
+            _say(
+                f"WARNING: {path} has one column between commas and several between {found[1]}: "
+                f"is --delimiter {shlex.quote(found[0])} meant?"
+            )
+    if contract is None and key is None and topic not in settings.rekey:
+        _say(_without_keys(settings, topic))
     job = _Job(settings, topic, format, delimiter, contract, key, source, per_second, largest, limit, resume)
     done = [job.send(path) for path in files]
     seconds = time.monotonic() - started
@@ -104,6 +117,9 @@ class _Job:
             key_of = keys_from_columns(self.key)
         foreign: list[bytes] = []
         rows = _noting_what_is_not_utf8(read_rows(path, self.delimiter, self.format), foreign)
+        if contract is not None:
+            judged = contract
+            rows = noting_columns(rows, _LOOK, lambda seen, count: _absent(judged, path, seen, count))
         bookmark = None
         before = 0
         if not standard_input:
@@ -148,21 +164,28 @@ class _Job:
             text += f"; {result.as_text:,} as the text they are: they do not fit the header or are no JSON object"
         if result.without_key and keyed:
             text += f"; {result.without_key:,} without a key"
-        elif result.without_key and self._needs_keys():
-            text += (
-                f"; WARNING: {result.without_key:,} without a key, though the contract of {self.topic} makes keys: "
-                "a worker needs all records of a product in one partition. Send with --contract or --key, "
-                f'or set rekey = ["{self.topic}"] to have the worker do it.'
-            )
         _say(text)
         for number, reason in list(result.refused.items())[:5]:
             _say(f"{path}: row {number} was refused: {reason}")
         if len(result.refused) > 5:
             _say(f"{path}: {len(result.refused) - 5:,} more rows were refused")
 
-    def _needs_keys(self) -> bool:
-        settings = self.settings
-        return self.topic in {*settings.products, *settings.behaviors} and self.topic not in settings.rekey
+
+def _without_keys(settings: Settings, topic: str) -> str:
+    text = "WARNING: without --contract FILE or --key TEMPLATE (such as '{id}') the rows are sent without keys"
+    if topic in settings.products:
+        return (
+            f"{text}, though the contract of {topic} makes keys: a worker needs all records of a product in one "
+            f'partition. rekey = ["{topic}"] in the settings has the worker do it.'
+        )
+    return f"{text}, and records of one product or user can come in several partitions."
+
+
+def _absent(contract: Contract, path: Path, seen: set[str], rows: int) -> None:
+    from detectors.contract.presence import absent_columns
+
+    for column in absent_columns(contract, seen):
+        _say(f"WARNING: {path}: {str(column).replace('none of the rows', f'none of the first {rows:,} rows')}")
 
 
 def _noting_what_is_not_utf8(rows: Iterable[Row], foreign: list[bytes]) -> Iterator[Row]:

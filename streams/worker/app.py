@@ -38,6 +38,7 @@ from streams.contracts import contracts_of
 from streams.errors import InfrastructureError
 from streams.kafka.clients import admin_client, aiokafka_options
 from streams.kafka.topics import existing
+from streams.progress import ProgressLog
 from streams.rule_settings import check_auto_apply
 from streams.settings import Settings
 from streams.worker.behaviors import BehaviorWay
@@ -105,6 +106,7 @@ class Worker:
         self._retries: Counter[str] = Counter()
         self._beat: float | None = None
         self.metrics = Metrics(version("streamgauge"), encoder.name)
+        self._progress = ProgressLog(self.metrics.registry)
         self._write_state()
 
         self.app = make_app(settings)
@@ -169,10 +171,16 @@ class Worker:
         """Work until told to stop, or until the infrastructure fails; the process's exit code."""
         self._server.start()
         self._write_state()
-        log.info("worker.starts", metrics=self.metrics_url, encoder=self._encoder.description)
+        log.info(
+            "worker.starts",
+            metrics=self.metrics_url,
+            encoder=self._encoder.description,
+            message="reading the catalogue, which can take a while",
+        )
         try:
             return run_app(self.app)
         finally:
+            self._progress.say()
             self._server.stop()
             self._compute.close()
             for texts in self._texts:
@@ -369,7 +377,10 @@ class Worker:
             if self._ready.is_set():
                 ours = frozenset((tp.topic, tp.partition) for tp in self.app.consumer.assignment())
                 await self._catalogue.reassert(ours)
+            self._progress.tick()
             await self.app.sleep(2.0)
+        if not self.app.crashed:
+            log.info("worker.stops", message="what is in flight ends first")
 
     def _report(self) -> None:
         lag: Counter[str] = Counter()

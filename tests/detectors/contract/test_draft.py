@@ -147,6 +147,72 @@ def test_types_and_missing_values() -> None:
     assert "role price: its name; missing: '0.0' in 40 of 60 rows" in text
 
 
+def required(contract: Contract) -> set[str]:
+    return {c.name for c in contract.columns if c.constraint(ConstraintKind.REQUIRED) is not None}
+
+
+@pytest.mark.parametrize(
+    ("count", "expected"), [(3, {"sku", "标题"}), (299, {"sku", "标题"}), (300, {"sku", "标题", "品牌"})]
+)
+def test_id_and_title_are_required_and_others_only_after_many_rows(count: int, expected: set[str]) -> None:
+    rows = [{"sku": f"A{i}", "标题": f"自然堂 洁面乳 {i}号", "品牌": "自然堂"} for i in range(count)]
+    assert required(drafted(rows)) == expected
+    rows[0]["标题"] = ""
+    assert required(drafted(rows)) == expected
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "来源",
+        "店铺",
+        "店铺名称",
+        "供应商编码",
+        "渠道",
+        "数据来源",
+        "shop",
+        "supplier",
+        "vendor",
+        "seller_id",
+        "data_source",
+    ],
+)
+def test_where_offers_come_from_is_their_source(name: str) -> None:
+    contract = drafted([{"sku": f"A{i}", "title": f"Lamp number {i}", name: "north"} for i in range(30)])
+    assert contract.column_of(Role.SOURCE) == name
+    assert contract.key == "{source}/{id}"
+
+
+@pytest.mark.parametrize("name", ["seller_rating", "resource", "restore_date", "store_url", "出口渠道价"])
+def test_what_is_no_source(name: str) -> None:
+    value = "https://example.com/a" if name.endswith("url") else "4.5"
+    contract = drafted([{"sku": f"A{i}", "title": f"Lamp number {i}", name: value} for i in range(30)])
+    assert (contract.column_of(Role.SOURCE), contract.key) == (None, "{id}")
+
+
+def test_prices_with_words_for_no_price_and_with_odd_values() -> None:
+    words = ["面议", "待定", "暂无报价", "N/A", "-"]
+    rows = [{"sku": f"A{i}", "标题": f"洁面乳 {i}号", "价格": words[i] if i < 5 else f"￥{i}.00"} for i in range(30)]
+    text = draft_contract(rows, "goods")
+    price = parse_contract(text, "draft").roles[Role.PRICE]
+    assert (price.name, price.type, price.missing) == ("价格", ColumnType.NUMBER, frozenset(words))
+    for i in range(5, 15):
+        rows[i]["价格"] = "两件八折"
+    text = draft_contract(rows, "goods")
+    price = parse_contract(text, "draft").roles[Role.PRICE]
+    assert (price.type, price.missing) == (ColumnType.STRING, frozenset(words))
+    assert "a string, because of values that are no amounts (10 of 30): “两件八折”" in text
+    for row in rows:
+        row["价格"] = "两件八折"
+    assert Role.PRICE not in drafted(rows).roles
+
+
+def test_rows_that_do_not_read_are_counted() -> None:
+    rows = [{"sku": "A1", "title": "Lamp"}]
+    assert draft_contract(rows, "goods").startswith("# Drafted from 1 rows. Every guess")
+    assert draft_contract(rows, "goods", 2).startswith("# Drafted from 1 of 3 rows. Every guess")
+
+
 def test_what_was_not_found_is_said() -> None:
     text = draft_contract([{"x": 1.5}], "goods")
     assert "TODO: no column looks like the id of the product" in text

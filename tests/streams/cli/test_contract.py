@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from streams.cli.columns import likely_delimiter
 from streams.cli.main import main
 
 _CONTRACTS = Path(__file__).parents[2] / "contracts"
@@ -57,3 +58,75 @@ def test_a_draft_of_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     data.write_text("sku,title\n")
     assert call("draft", "--data", str(data)) == 1
     assert "has no rows" in capsys.readouterr().err
+
+
+def test_a_draft_says_how_many_rows_do_not_read(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    data = tmp_path / "goods.csv"
+    data.write_text("sku,title\n" + "".join(f"{i},lamp {i}\n" for i in range(30)) + "1\n1,2,3\n")
+    assert call("draft", "--data", str(data)) == 0
+    assert capsys.readouterr().out.startswith("# Drafted from 30 of 32 rows. Every guess")
+
+
+@pytest.mark.parametrize(("delimiter", "name"), [(";", "';'"), ("\t", "a tab"), ("|", "'|'")])
+def test_another_delimiter_is_found_and_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], delimiter: str, name: str
+) -> None:
+    data = tmp_path / "goods.csv"
+    rows = [("sku", "标题", "价格"), *((str(i), f"灯 {i}", "1,5") for i in range(30)), ("broken",)]
+    data.write_text("".join(delimiter.join(row) + "\n" for row in rows), encoding="utf-8")
+    assert call("draft", "--data", str(data)) == 0
+    out, err = capsys.readouterr()
+    assert err == f"The fields of {data} are taken to be between {name}; --delimiter says otherwise.\n"
+    assert out.startswith("# Drafted from 30 of 31 rows.")
+    assert "role title: its name" in out
+
+
+def test_one_column_may_be_all_there_is(tmp_path: Path) -> None:
+    data = tmp_path / "goods.csv"
+    for text in ("word\na;b\nc;d\n", "a,b;c\n1,2;3\n", "", "a;b\n1\n2\n3\n"):
+        data.write_text(text)
+        assert likely_delimiter(data, None) is None, text
+    assert likely_delimiter(tmp_path / "goods.jsonl", None) is None
+
+
+def test_columns_that_are_in_no_row(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    data = tmp_path / "goods.csv"
+    contract = _CONTRACTS / "abt-buy.yaml"
+    data.write_text("id,name,description,price,manufacturer\n1,lamp,,2,x\n")
+    assert call("check", str(contract), "--data", str(data)) == 0
+    assert capsys.readouterr().out == f"{contract} is a sound contract.\n"
+    data.write_text("id,name,description,prices,manufacturer\n1,lamp,,2,x\n")
+    assert call("check", str(contract), "--data", str(data)) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        f"{data}: warning: The column 'price' (role price) of the contract is in none of the rows. "
+        "Did you mean 'prices'?",
+        f"{contract} is a sound contract, with 1 warning(s).",
+    ]
+    data.write_text("id,title,description,price,manufacturer\n1,lamp,,2,x\n")
+    assert call("check", str(contract), "--data", str(data), "--json") == 1
+    assert json.loads(capsys.readouterr().out)["absent"] == [
+        {"name": "name", "role": "title", "needed": True, "meant": "title"}
+    ]
+    data.write_text("id,name\n")
+    assert call("check", str(contract), "--data", str(data)) == 1
+    assert "has no rows to look at" in capsys.readouterr().err
+
+
+def test_a_key_without_the_source_is_warned_of(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "c.yaml"
+    text = (_CONTRACTS / "tmall.yaml").read_text(encoding="utf-8")
+    file.write_text(text, encoding="utf-8")
+    assert call("check", str(file)) == 0
+    before = capsys.readouterr().out
+    assert ("warning" in before) is ("{source}" not in text)
+    other = "\n".join(
+        line if "property: key" not in line else line.replace("{source}/{id}", "{id}") for line in text.splitlines()
+    )
+    file.write_text(other, encoding="utf-8")
+    assert call("check", str(file), "--json") == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert answer["ok"] is True
+    assert [warning["message"] for warning in answer["warnings"]] == [
+        "a column has the role source and the key '{id}' has no {source}: a deletion (a record without value) does not "
+        "tell whose product it deletes."
+    ]

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -39,7 +41,7 @@ def test_a_patient_in_good_health(streamgauge: Run, config: Path, kafka_servers:
     assert "Kafka 4.1" in checks["kafka"][1]
     assert checks["topics"] == ("ok", "8 are as they should be", "")
     assert checks["rights"][0] == "ok"
-    assert checks[f"keys of {topic_prefix}products"][1] == "the newest 20 records are keyed by product"
+    assert checks[f"keys of {topic_prefix}products"][1] == "the newest 20 products are keyed by product"
     assert checks["clock"][0] == "ok"
     code, out, _ = streamgauge("doctor", "--config", config)
     assert code == 0
@@ -68,8 +70,36 @@ def test_what_is_wrong_with_topics_and_keys(
     status, message, todo = diagnose(streamgauge, config)[1][name]
     assert (status, message) == ("fail", "1 products are in more than one partition")
     assert "rekey" in todo
-    send_all(kafka_servers, source, [(None, b'{"id": 8}')])
-    assert diagnose(streamgauge, config)[1][name][1] == "1 of the newest 23 records have no key"
+    send_all(kafka_servers, source, [(None, b'{"id": 8}')] * 3)
+    assert diagnose(streamgauge, config)[1][name][:2] == ("fail", "3 of the newest 23 products have no key")
+
+
+@pytest.mark.kafka
+def test_records_that_do_not_read_say_nothing_of_keys(
+    streamgauge: Run, config: Path, kafka_servers: str, topic_prefix: str
+) -> None:
+    source = make_topic(kafka_servers, topic_prefix + "products", 2)
+    name = f"keys of {source}"
+    send_all(kafka_servers, source, [(b"%d" % i, b'{"id": %d, "name": "lamp"}' % i) for i in range(43)])
+    send_all(kafka_servers, source, [(None, b"4,lamp"), (None, b"[]"), (None, None)] * 3)
+    assert diagnose(streamgauge, config)[1][name][:2] == ("ok", "the newest 43 products are keyed by product")
+    send_all(kafka_servers, source, [(None, b'{"id": 99, "name": "lamp"}')])
+    code, checks = diagnose(streamgauge, config)
+    assert (code, checks[name][:2]) == (0, ("warn", "1 of the newest 44 products have no key"))
+
+
+@pytest.mark.kafka
+def test_columns_of_the_contract_that_no_record_has(
+    streamgauge: Run, config: Path, kafka_servers: str, topic_prefix: str
+) -> None:
+    source = make_topic(kafka_servers, topic_prefix + "products")
+    fields = b'{"id": 1, "title": "lamp", "description": "", "price": 1, "manufacturer": "x"}'
+    send_all(kafka_servers, source, [(b"1", fields)])
+    assert diagnose(streamgauge, config)[1][f"columns of {source}"] == (
+        "warn",
+        "its contract has the column 'name' (role title), which none of the newest 1 records that read has",
+        "Did you mean 'title'?",
+    )
 
 
 def test_without_kafka_the_rest_is_still_looked_at(streamgauge: Run, tmp_path: Path) -> None:
@@ -88,6 +118,7 @@ def test_without_kafka_the_rest_is_still_looked_at(streamgauge: Run, tmp_path: P
     assert checks["contract of products"][0] == "fail"
     assert checks["state folder"][0] in ("ok", "warn")
     assert "device" in checks
+    assert next(iter(checks)) == "kafka"
 
 
 def test_a_contract_of_the_wrong_kind_fails_as_a_worker_would(streamgauge: Run, tmp_path: Path) -> None:
@@ -102,3 +133,14 @@ def test_a_contract_of_the_wrong_kind_fails_as_a_worker_would(streamgauge: Run, 
     status, message, todo = checks["contract of goods"]
     assert (status, message) == ("fail", "The contract of topic goods is one of behaviors, not of products.")
     assert todo.startswith("Name the topic under [behaviors] in the settings")
+
+
+def test_torch_is_not_imported_to_see_that_there_is_no_gpu(tmp_path: Path) -> None:
+    code = (
+        "import sys; from streams.checks import _gpu\n"
+        "import streams.checks as checks; checks._NVIDIA = checks._AMD = checks._WSL = '/dev/nothing-of-the-kind'\n"
+        "print(_gpu(), 'torch' in sys.modules)"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    if sys.platform == "linux":
+        assert run.stdout == "None False\n"

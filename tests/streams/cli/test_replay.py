@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from detectors.records import StoredRecord
-from sinks.dead_letters import Death, bury
+from sinks.dead_letters import Death, bury, parse
 from streams.kafka.topics import ensure_topics
-from streams.replayer import Filters
+from streams.replayer import Filters, Mark
 from streams.settings import KafkaSettings, Settings, TopicNames
 from tests.kafka_tools import make_topic, read_all, send_all
 from tests.streams.cli.conftest import Run
@@ -68,9 +68,76 @@ def test_records_go_back_as_they_were_and_once(
     assert [(r.partition, r.key, r.value) for r in back] == [
         (2, None if i == 1 else b"key%d" % i, b"\xffvalue%d" % i) for i in range(5)
     ]
-    assert {tuple(map(tuple, r.headers)) for r in back} == {(("source", b"north"), ("source", b"again"))}
+    assert [tuple(map(tuple, r.headers)) for r in back] == [
+        (
+            ("source", b"north"),
+            ("source", b"again"),
+            ("streamgauge.replayed", b"1"),
+            ("streamgauge.replayed.cause", b"decode not_json" if i < 3 else b"process boom"),
+            ("streamgauge.replayed.origin", b"%s/2/%d" % (source.encode(), i)),
+        )
+        for i in range(5)
+    ]
     assert replayed(streamgauge, letters)["read"] == 0
     assert replayed(streamgauge, letters, "--again", "--error", "boom")["sent"] == 2
+
+
+def test_the_mark_of_a_replay() -> None:
+    died = bury(StoredRecord("shop", 1, 7, 1, b"k", b"v", [("source", b"north")]), "decode", "not_json", "why")[2]
+    first, death = Mark.of(died), parse(died)
+    assert death is not None
+    assert (first, first.died_again(death)) == (Mark(), False)
+    back = first.replayed(died, death)
+    assert back == [
+        ("source", b"north"),
+        ("streamgauge.replayed", b"1"),
+        ("streamgauge.replayed.cause", b"decode not_json"),
+        ("streamgauge.replayed.origin", b"shop/1/7"),
+    ]
+    record = StoredRecord("shop", 1, 90, 1, b"k", b"v", [(name, value or b"") for name, value in back])
+    for stage, error, same in (("decode", "not_json", True), ("contract", "missing_id", False)):
+        again = bury(record, stage, error, "why")[2]
+        later = parse(again)
+        assert later is not None
+        second = Mark.of(again)
+        assert second == Mark(1, "decode not_json", "shop/1/7")
+        assert second.died_again(later) is same
+        assert second.replayed(again, later) == [
+            ("source", b"north"),
+            ("streamgauge.replayed", b"2"),
+            ("streamgauge.replayed.cause", f"{stage} {error}".encode()),
+            ("streamgauge.replayed.origin", b"shop/1/7"),
+        ]
+    assert Mark.of([("streamgauge.replayed", b"often")]) == Mark()
+
+
+@pytest.mark.kafka
+def test_what_died_again_of_the_same_is_left_out(
+    streamgauge: Run, letters: Path, kafka_servers: str, topic_prefix: str
+) -> None:
+    source = topic_prefix + "shop"
+    assert replayed(streamgauge, letters)["sent"] == 5
+    dead = []
+    for record in read_all(kafka_servers, source):
+        error = "boom" if record.offset == 0 else parse_cause(record.headers)
+        stored = StoredRecord(source, record.partition, record.offset, 1, record.key, record.value, record.headers)
+        key, value, headers = bury(stored, "process" if error == "boom" else "decode", error, "why")
+        dead.append((key, value, [(name, text or b"") for name, text in headers]))
+    send_all(kafka_servers, topic_prefix + "dead-letters", dead)
+    dry = replayed(streamgauge, letters, "--dry-run")
+    assert (dry["sent"], dry["died_again"]) == (1, 4)  # one died of something else this time
+    _, _, err = streamgauge("replay", "--config", letters)
+    assert err.splitlines() == [
+        "5 letters read, 1 sent",
+        "4 left because they died again of the same error after a replay: mend what they died of, then add --again.",
+    ]
+    again = replayed(streamgauge, letters, "--again")
+    assert (again["read"], again["sent"], again["repeated"]) == (11, 5, 5)  # each record once
+    assert len(read_all(kafka_servers, source)) == 11
+
+
+def parse_cause(headers: list[tuple[str, bytes]]) -> str:
+    return dict(headers)["streamgauge.replayed.cause"].decode().split()[1]
 
 
 @pytest.mark.kafka
