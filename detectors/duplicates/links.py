@@ -306,6 +306,8 @@ class LinkOwner:
                 continue
             if product.deleted or other.deleted or s.identity == c.identity:
                 continue
+            if getattr(c, "relation", "same") != "same":  # a variant is told, and never linked
+                continue
             link = Link(
                 s.identity,
                 s.match_version,

@@ -1,13 +1,16 @@
 """How much the clusters depend on the order in which offers come.
 
 The rows of one or more files are streamed as they are and then in shuffled orders, through the worker's own classes;
-every two orders are compared. Offers keep their times, so that only the order differs.
+every two orders are compared. Offers keep their times, so that only the order differs. With --window rows only change
+places within so many, as where several workers read the partitions of one topic; with --flat-rows search is no longer
+exact from so many products on.
 
     pairs      inside clusters, in the order of the files
     differing  pairs that one of two orders has and the other has not, on average over all two orders
     share      differing, of the pairs that either has
 
     python -m tests.benchmarks.arrival_order --contract C --data FILE [--data FILE] [--delimiter ,] [--shuffles 5]
+        [--window 500] [--flat-rows 256]
 """
 
 from __future__ import annotations
@@ -24,6 +27,7 @@ from detectors.contract.load import load_contract
 from detectors.contract.model import Contract, Feed
 from detectors.duplicates.entry import decode_entries, encode_entry, quantise
 from detectors.duplicates.epoch import EpochPolicy, epoch_chunks
+from detectors.duplicates.index import FLAT_ROWS
 from detectors.duplicates.links import LinkOwner
 from detectors.duplicates.offer import facts_of, next_entry
 from detectors.duplicates.statement import statements
@@ -37,9 +41,12 @@ from streams.settings import Settings
 BATCH = 64
 
 
-def stream(contract: Contract, encoder: CachedEncoder, records: Sequence[StoredRecord]) -> set[frozenset[str]]:
+def stream(
+    contract: Contract, encoder: CachedEncoder, records: Sequence[StoredRecord], flat_rows: int
+) -> set[frozenset[str]]:
     """The pairs inside clusters after these records."""
-    view, owner, epochs, end = CatalogueView(encoder.name, encoder.dim), LinkOwner(), EpochPolicy(), 0
+    view = CatalogueView(encoder.name, encoder.dim, flat_rows=flat_rows)
+    owner, epochs, end = LinkOwner(), EpochPolicy(), 0
     intake, clean = Intake(contract), contract.feed is Feed.CLEAN
 
     def append(items: Sequence[tuple[bytes, bytes | None, Sequence[tuple[str, bytes]]]]) -> None:
@@ -72,21 +79,25 @@ def main() -> int:
     parser.add_argument("--data", type=Path, action="append", required=True)
     parser.add_argument("--delimiter", default=",")
     parser.add_argument("--shuffles", type=int, default=5)
+    parser.add_argument("--window", type=int, default=0, help="shuffle within so many rows; 0: all of them")
+    parser.add_argument("--flat-rows", type=int, default=FLAT_ROWS, help="products up to which search is exact")
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
     contract = load_contract(options.contract)
     encoder = CachedEncoder(load_encoder("static", cache_dir=Settings().cache_dir))
     rows = [(path, row.value) for path in options.data for row in read_rows(path, options.delimiter)]
     times = list(range(len(rows)))
+    window = options.window or len(rows)
     rng = random.Random(options.seed)
     found = []
     for turn in range(options.shuffles + 1):
-        order = times if turn == 0 else rng.sample(times, len(times))
+        parts = [times[i : i + window] for i in range(0, len(times), window)]
+        order = times if turn == 0 else [n for part in parts for n in rng.sample(part, len(part))]
         records = [
             StoredRecord(contract.topic, 0, offset, n, None, rows[n][1], (("source", rows[n][0].stem.encode()),))
             for offset, n in enumerate(order)
         ]
-        found.append(stream(contract, encoder, records))
+        found.append(stream(contract, encoder, records, options.flat_rows))
         print(f"order {turn}: {len(found[-1]):,} pairs", file=sys.stderr)  # noqa: T201 -- progress
     apart = [(len(a ^ b), len(a ^ b) / max(1, len(a | b))) for a, b in combinations(found, 2)]
     figures = {

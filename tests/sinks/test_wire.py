@@ -1,5 +1,6 @@
 import orjson
 
+from detectors.duplicates.golden import DEFAULT_RULES, GoldenState, golden_record
 from detectors.duplicates.links import Link, LinkChange, LinkStatus
 from detectors.records import (
     Correction,
@@ -15,7 +16,15 @@ from detectors.records import (
     Suggestion,
     Version,
 )
-from sinks.wire import Versions, corrected_record, finding_id, finding_message, link_message, quality_score
+from sinks.wire import (
+    Versions,
+    corrected_record,
+    finding_id,
+    finding_message,
+    golden_message,
+    link_message,
+    quality_score,
+)
 
 RULE = Rule("price.scale", Dimension.ACCURACY, Severity.ERROR, "a price off by a power of ten")
 SOURCE = StoredRecord("products", 2, 41, 1_700_000_000_000, b"s/1", b'{"price": 2100}')
@@ -89,3 +98,20 @@ def test_a_link_shows_both_titles() -> None:
     assert body["evidence"]["neighbours"] == [{"identity": "a/1", "score": 1.0, "value": "x" * 200}]
     gone = orjson.loads(link_message(LinkChange(LinkStatus.RETRACTED, link), VERSIONS, None, None, 99)[1])
     assert (gone["status"], gone["observed"], gone["event_time"]) == ("retracted", None, None)
+
+
+def test_a_golden_record_says_its_version_twice() -> None:
+    state = GoldenState()
+    change = state.renew(golden_record("店/1", [Facts("店/1", "凝霜50ml", price=3.5, currency="CNY")], DEFAULT_RULES))
+    assert change is not None
+    key, value, headers = golden_message(change, 1_700_000_000_000)
+    assert value is not None
+    body = orjson.loads(value)
+    assert key == "店/1".encode()
+    assert [body[name] for name in ("version", "digest", "processing_time", "title", "price", "offers")] == [
+        1, change.digest, 1_700_000_000_000, "凝霜50ml", 3.5, 1,
+    ]  # fmt: skip
+    assert headers == [("version", b"1"), ("digest", change.digest.encode())]
+    ended = state.end("店/1")
+    assert ended is not None
+    assert golden_message(ended, 0) == ("店/1".encode(), None, [])

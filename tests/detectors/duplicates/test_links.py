@@ -8,9 +8,10 @@ import orjson
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from detectors.duplicates.entry import Entry
 from detectors.duplicates.links import LinkOwner, LinkStatus
-from detectors.duplicates.statement import Candidate, Statement
-from detectors.records import Version
+from detectors.duplicates.statement import Candidate, Statement, update
+from detectors.records import Facts, Version
 
 
 def say(
@@ -202,3 +203,12 @@ def test_who_comes_back_is_first_seen_then() -> None:
     owner.apply([say("b/1", 9, deleted=True)])
     assert (owner.members("b/1"), owner.members("a/1")) == ([], ["a/1"])
     assert owner.state_of("a/1")["previous"] == "b/1"
+
+
+def test_a_new_price_changes_no_link_but_is_told() -> None:
+    owner = LinkOwner()
+    owner.apply([say("a/1", 1), say("b/1", 2, ("a/1", 1, 1.0))])
+    facts = Facts("b/1", price=3.0, first_seen=2)
+    entry = Entry("b/1", "products", 0, Version(0, 8), match_version=Version(0, 2), facts=facts)
+    applied = owner.apply([update(entry, 8, clean=False)])
+    assert (applied.changes, applied.touched, applied.renewed) == ([], frozenset(), {"a/1", "b/1"})
