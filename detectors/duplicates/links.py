@@ -26,7 +26,7 @@ from itertools import chain
 from typing import Any
 
 from detectors.duplicates.rule import confidence
-from detectors.duplicates.statement import Statement
+from detectors.duplicates.statement import SAME, Statement
 from detectors.records import Version
 
 __all__ = ["Applied", "Link", "LinkChange", "LinkOwner", "LinkStatus"]
@@ -294,6 +294,8 @@ class LinkOwner:
             changed.add(s.identity)
             solve.add(s.identity)
         for c in s.candidates:
+            if c.relation != SAME:
+                continue
             self._bump(c.identity, c.match_version, changed, solve)
             other = self._products[c.identity]
             if s.match_version != product.version or c.match_version != other.version:

@@ -113,7 +113,9 @@ def evaluate_matcher(
     labels = list(_labels(pairs, columns, pairs_delimiter))
     run, candidates = _candidates(contract, files, encoder, delimiter, progress, matcher)
     known, unknown = _in_data(run, labels, len(files) - 1, pairs)
-    scores = matcher.raw(rivalled(candidates.columns, candidates.earlier)) if len(candidates.columns) else []
+    scores = np.zeros(0)
+    if len(candidates.columns):
+        scores = matcher.raw(rivalled(candidates.columns, candidates.earlier))
     accepted = {
         pair
         for pair, score in zip(zip(candidates.later, candidates.earlier, strict=True), scores, strict=True)
