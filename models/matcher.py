@@ -12,7 +12,8 @@ import lightgbm
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors.duplicates.matcher import COLUMNS, FILES, Matcher, MatcherError
+from detectors.duplicates.matcher import COLUMNS, FILES, Matcher, MatcherError, raw_scores, rivalled
+from detectors.duplicates.rule import THRESHOLD
 from models.errors import ArtefactError, TrainingError
 from models.folder import check_folder, written_folder
 
@@ -20,8 +21,9 @@ __all__ = ["LabelledPairs", "check_matcher_folder", "load_matcher", "save_matche
 
 _FOLDS = 5
 _LEAST = 20  # labels of each kind
-# Trees, their leaves, and the fewest labels in a leaf, from cautious to bold.
-_CHOICES = ((40, 4, 20), (120, 8, 20), (250, 15, 20))
+# Trees, their leaves, and whether they start from the rule, from cautious to bold.
+_CHOICES = ((40, 4, True), (120, 8, True), (300, 15, False))
+_FEWEST = 20  # labels in a leaf
 _THRESHOLDS = np.arange(-4.0, 3.01, 0.125)
 
 
@@ -43,8 +45,9 @@ class LabelledPairs:
 def train_matcher(pairs: LabelledPairs, seed: int = 0) -> Matcher:
     """A matcher that learned from these pairs.
 
-    How many trees and which threshold is decided by cross-validation in five parts, all pairs of a product in one,
-    by the F1 over the labelled pairs after each product is given to its best match, as the stream does it.
+    How many trees, and the thresholds, are decided by cross-validation in five parts, all pairs of a later product in
+    one. What is known of rivals only when all products are, is left out of half of what the trees see, for a stream
+    does not know it; the stream's threshold is that of the best F1 after each product is given to its best match.
 
     Raises: TrainingError for too few labels.
     """
@@ -57,32 +60,42 @@ def train_matcher(pairs: LabelledPairs, seed: int = 0) -> Matcher:
             "Label more pairs, or check --data, --pairs and --pair-columns.",
         )
     part = np.array([zlib.crc32(identity.encode("utf-8", "replace")) % _FOLDS for identity in pairs.later])
-    best: tuple[float, int, float] | None = None
-    found: dict[str, Any] = {}
+    full = rivalled(pairs.columns, pairs.earlier)
+    best: tuple[float, int] | None = None
+    alone = streamed = (0.0, 0.0, 0.0, 0.0)
     for choice in range(len(_CHOICES)):
-        scores = np.zeros(len(label))
+        scores, scores_streamed = np.zeros(len(label)), np.zeros(len(label))
         for fold in range(_FOLDS):
             inside, outside = (part != fold) & (label >= 0), part == fold
             if len(np.unique(label[inside])) < 2 or not outside.any():
                 continue
-            booster = _fit(pairs.columns[inside], label[inside], choice, seed)
-            scores[outside] = _raw(booster, pairs.columns[outside])
-        threshold, precision, recall, f1 = _best_threshold(pairs, scores)
-        if best is None or f1 > best[0] + 1e-3:
-            best = (f1, choice, threshold)
-            found = {"precision": precision, "recall": recall, "f1": f1}
+            booster = _fit(full[inside], pairs.columns[inside], label[inside], choice, seed)
+            from_rule = _CHOICES[choice][2]
+            scores[outside] = raw_scores(booster, full[outside], from_rule=from_rule)
+            scores_streamed[outside] = raw_scores(booster, pairs.columns[outside], from_rule=from_rule)
+        found = _best_threshold(pairs, scores, np.ones(len(label), bool))
+        if best is None or found[3] > best[0] + 2e-3:
+            best, alone = (found[3], choice), found
+            streamed = _best_threshold(pairs, scores_streamed, couples(pairs, scores_streamed, float(_THRESHOLDS[0])))
     assert best is not None
-    rule = _measured(pairs, couples(pairs, pairs.columns[:, COLUMNS.index("rule")], -1.5))
+    rule_scores = pairs.columns[:, COLUMNS.index("rule")]
+    rule = _measured(pairs, couples(pairs, rule_scores, THRESHOLD))
     report = {
         "pairs": same + other + pairs.missed,
         "same": same + pairs.missed,
         "not_candidates": pairs.missed,
-        "cross_validated": {name: round(value, 4) for name, value in found.items()},
-        "rule_alone": dict(zip(("precision", "recall", "f1"), (round(x, 4) for x in rule), strict=True)),
+        "pairs_alone": _figures(alone[1:]),
+        "in_the_stream": _figures(streamed[1:]),
+        "rule_in_the_stream": _figures(rule),
         "trees": _CHOICES[best[1]][0],
     }
     labelled = label >= 0
-    return Matcher.of(_fit(pairs.columns[labelled], label[labelled], best[1], seed), best[2], report)
+    booster = _fit(full[labelled], pairs.columns[labelled], label[labelled], best[1], seed)
+    return Matcher.of(booster, streamed[0], alone[0], report, from_rule=_CHOICES[best[1]][2])
+
+
+def _figures(values: Sequence[float]) -> dict[str, float]:
+    return {name: round(value, 4) for name, value in zip(("precision", "recall", "f1"), values, strict=True)}
 
 
 def check_matcher_folder(folder: Path) -> None:
@@ -117,9 +130,13 @@ def couples(pairs: LabelledPairs, scores: NDArray[np.float64], threshold: float)
     return kept
 
 
-def _best_threshold(pairs: LabelledPairs, scores: NDArray[np.float64]) -> tuple[float, float, float, float]:
-    """Threshold, precision, recall, F1. A greedy matching to a threshold is the beginning of that to a lower one."""
-    kept = couples(pairs, scores, float(_THRESHOLDS[0]))
+def _best_threshold(
+    pairs: LabelledPairs, scores: NDArray[np.float64], kept: NDArray[np.bool_]
+) -> tuple[float, float, float, float]:
+    """Threshold, precision, recall, F1. kept: pairs that count at the lowest threshold.
+
+    A greedy matching to a threshold is the beginning of that to a lower one.
+    """
     found = [(float(t), *_measured(pairs, kept & (scores >= t))) for t in _THRESHOLDS]
     return max(found, key=lambda row: (row[3], row[0]))
 
@@ -131,14 +148,18 @@ def _measured(pairs: LabelledPairs, kept: NDArray[np.bool_]) -> tuple[float, flo
     return precision, recall, 2 * precision * recall / max(precision + recall, 1e-12)
 
 
-def _fit(columns: NDArray[np.float64], label: NDArray[np.int8], choice: int, seed: int) -> Any:
-    trees, leaves, fewest = _CHOICES[choice]
-    rule = np.ascontiguousarray(columns[:, COLUMNS.index("rule")])
-    data = lightgbm.Dataset(columns, label, init_score=rule, params={"verbose": -1})
+def _fit(
+    full: NDArray[np.float64], columns: NDArray[np.float64], label: NDArray[np.int8], choice: int, seed: int
+) -> Any:
+    """full, columns: the same pairs with and without what is known of rivals."""
+    trees, leaves, from_rule = _CHOICES[choice]
+    both, labels = np.concatenate((full, columns)), np.concatenate((label, label))
+    start = np.ascontiguousarray(both[:, COLUMNS.index("rule")]) if from_rule else None
+    data = lightgbm.Dataset(both, labels, init_score=start, params={"verbose": -1})
     options = {
         "objective": "binary",
         "num_leaves": leaves,
-        "min_data_in_leaf": fewest,
+        "min_data_in_leaf": 2 * _FEWEST,
         "learning_rate": 0.05,
         "bagging_fraction": 0.8,
         "bagging_freq": 1,
@@ -151,7 +172,3 @@ def _fit(columns: NDArray[np.float64], label: NDArray[np.int8], choice: int, see
         "verbose": -1,
     }
     return lightgbm.train(options, data, trees)
-
-
-def _raw(booster: Any, columns: NDArray[np.float64]) -> NDArray[np.float64]:
-    return np.asarray(columns[:, COLUMNS.index("rule")] + booster.predict(columns, raw_score=True, num_threads=1))

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from detectors.duplicates.sketch import grams
 from detectors.duplicates.texts import Gathered, MemoryTexts, Texts
-from detectors.duplicates.words import GROUPS, NUMBERS, TOKENS, WORD_MASK, brand_word, title_words
+from detectors.duplicates.words import GROUPS, NUMBERS, TOKENS, WORD_MASK, brand_word, title_words, without_promotion
 from detectors.money import RATES, number
 from detectors.records import Facts, split_identity
 
@@ -127,7 +127,6 @@ _PACKED = re.compile(r"(\d{1,3}|[两二三四五六七八九十])[只支瓶盒�
 _NUMERALS = {numeral: str(i) for i, numeral in enumerate("二三四五六七八九十", 2)} | {"两": "2"}
 # A set, or a refill, against a single piece. Free gifts are written otherwise.
 _SET = re.compile("套装|礼盒|组合|套组|[件部]套|量贩|三部曲|三步曲|替换装")
-_PROMOTION = re.compile("【[^】]*】|^\\[[^]]*]")  # where Chinese shops write what is on offer, not what is sold
 _NO_CODE = re.compile(
     r"spf\d+(pa)?|(\d+(\.\d+)?(gb|g|kg|mb|tb|ml|l|oz|inch|in|ft|mm|cm|m|w|watt|hz|mhz|ghz|mp|pack|pk|v|x|k|rpm|mah|users?|pcs?|bit"
     r"|st|nd|rd|th|d|p|i|port|ch|way|channel|pages?|s))+\d?"
@@ -437,7 +436,7 @@ class EvidenceRows:
         self._brand[row] = brand_word(fact.brand) if fact.brand else 0
 
     def _put_grams(self, rows: Sequence[int], folded: Sequence[str]) -> None:
-        texts = {row: _PROMOTION.sub(" ", text) for row, text in zip(rows, folded, strict=True) if _mostly_cjk(text)}
+        texts = {row: without_promotion(text) for row, text in zip(rows, folded, strict=True) if _mostly_cjk(text)}
         for row in rows:
             self._grams[row], self._said[row], self._set[row] = _NO_GRAMS, "", False
         if not texts:

@@ -26,7 +26,7 @@ from itertools import chain
 from typing import Any
 
 from detectors.duplicates.rule import confidence
-from detectors.duplicates.statement import Statement
+from detectors.duplicates.statement import SAME, Statement
 from detectors.records import Version
 
 __all__ = ["Applied", "Link", "LinkChange", "LinkOwner", "LinkStatus"]
@@ -299,14 +299,14 @@ class LinkOwner:
             changed.add(s.identity)
             solve.add(s.identity)
         for c in s.candidates:
+            if c.relation != SAME:  # a variant is told, and never linked
+                continue
             theirs = _number(c.match_version)
             self._bump(c.identity, theirs, changed, solve)
             other = self._products[c.identity]
             if version != product.version or theirs != other.version:
                 continue
             if product.deleted or other.deleted or s.identity == c.identity:
-                continue
-            if getattr(c, "relation", "same") != "same":  # a variant is told, and never linked
                 continue
             link = Link(
                 s.identity,

@@ -8,6 +8,7 @@ Source: Friedman, Greedy Function Approximation (2001), as LightGBM does it.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,13 +20,16 @@ from numpy.typing import NDArray
 from detectors.duplicates.features import FEATURES, STEP, PairFeatures
 from detectors.duplicates.rule import THRESHOLD, evidence_scores, margins, rule_scores
 
-__all__ = ["COLUMNS", "FILES", "Matcher", "MatcherError", "columns_of"]
+__all__ = ["COLUMNS", "FILES", "Matcher", "MatcherError", "columns_of", "raw_scores", "rivalled"]
 
 _FORMAT = 1
 FILES = ("trees.txt", "matcher.json")
 _AHEAD = ("similarity", "contained", "overlap", "own_least", "code_shared")
-COLUMNS = (*FEATURES, "rule", "rule_ahead", "rule_place", *(f"{name}_ahead" for name in _AHEAD))
+_OWN = (*FEATURES, "rule", "rule_ahead", "rule_place", *(f"{name}_ahead" for name in _AHEAD))
+_RIVALLED = ("similarity", "contained", "overlap", "rule")
+COLUMNS = (*_OWN, *(f"{name}_{what}" for name in _RIVALLED for what in ("before_rivals", "rivals_place")), "rivals")
 _NO_RULE = -20.0
+_MOST = 3.0  # ahead of, or behind, the best rival
 
 
 class MatcherError(ValueError):
@@ -33,20 +37,51 @@ class MatcherError(ValueError):
 
 
 def columns_of(features: PairFeatures, sources: NDArray[np.intp] | None) -> NDArray[np.float64]:
-    """(b, k, len(COLUMNS)) what a matcher looks at. sources: as in `rule.margins`."""
+    """(b, k, len(COLUMNS)) what a matcher looks at. sources: as in `rule.margins`.
+
+    What `rivalled` knows is not known in a stream, and NaN.
+    """
     there = features.there
     scores = evidence_scores(features, clean=sources is not None)
     place = (scores[:, :, None] < scores[:, None, :]).sum(axis=2)
     rule = np.where(there, rule_scores(features, sources), _NO_RULE)
     ahead = [margins(np.where(there, features.of(name), -np.inf), sources) for name in _AHEAD]
     more = np.stack([rule, margins(scores, sources), place, *ahead], axis=2)
-    found: NDArray[np.float64] = np.concatenate((features.values, np.rint(more * STEP) / STEP), axis=2)
-    return found
+    unknown = np.full((*there.shape, len(COLUMNS) - len(_OWN)), np.nan)
+    return np.concatenate((features.values, np.rint(more * STEP) / STEP, unknown), axis=2)
+
+
+def rivalled(columns: NDArray[np.float64], earlier: Sequence[str]) -> NDArray[np.float64]:
+    """(p, len(COLUMNS)) with what is known when all products are: how a pair stands among all pairs of its earlier one.
+
+    columns: (p, len(COLUMNS)) of `columns_of`. earlier: (p,) the earlier product of each.
+    """
+    out = columns.copy()
+    group = np.unique(np.asarray(earlier), return_inverse=True)[1]
+    at = len(_OWN)
+    for name in _RIVALLED:
+        value = columns[:, COLUMNS.index(name)]
+        order = np.lexsort((-value, group))
+        first = np.flatnonzero(np.concatenate((np.ones(1, bool), np.diff(group[order]) != 0)))
+        length = np.diff(first, append=len(order))
+        place = np.arange(len(order)) - np.repeat(first, length)
+        ranked = value[order]
+        best = np.repeat(ranked[first], length)
+        second = ranked[np.minimum(first + 1, len(order) - 1)]
+        second = np.repeat(np.where(length > 1, second, ranked[first] - _MOST), length)
+        ahead = ranked - np.where(place == 0, second, best)
+        out[order, at], out[order, at + 1] = np.clip(ahead, -_MOST, _MOST), place
+        at += 2
+    out[:, at] = np.bincount(group)[group]
+    return out
 
 
 @dataclass(frozen=True, slots=True)
 class Matcher:
-    """Trees that add to the score of the rule. threshold: of the sum, from which a pair is accepted.
+    """Boosted trees. threshold: of their sum, from which the stream accepts a pair.
+
+    pair_threshold: the same for a pair on its own, where all products are known. from_rule: the trees add to the score
+    of the rule.
 
     booster: of LightGBM, over `COLUMNS`. report: what was measured at training, as JSON.
     """
@@ -54,6 +89,8 @@ class Matcher:
     name: str
     booster: Any
     threshold: float
+    pair_threshold: float
+    from_rule: bool
     report: dict[str, Any]
 
     def scores(self, features: PairFeatures, sources: NDArray[np.intp] | None) -> NDArray[np.float64]:
@@ -65,15 +102,17 @@ class Matcher:
         return np.round(out, 4)
 
     def raw(self, columns: NDArray[np.float64]) -> NDArray[np.float64]:
-        """(p,) sums of rule and trees of (p, len(COLUMNS))."""
-        added = self.booster.predict(columns, raw_score=True, num_threads=1)
-        return np.asarray(columns[:, COLUMNS.index("rule")] + added)
+        """(p,) sums of the trees over (p, len(COLUMNS))."""
+        return raw_scores(self.booster, columns, from_rule=self.from_rule)
 
     @classmethod
-    def of(cls, booster: Any, threshold: float, report: dict[str, Any]) -> Matcher:
+    def of(
+        cls, booster: Any, threshold: float, pair_threshold: float, report: dict[str, Any], *, from_rule: bool
+    ) -> Matcher:
         """A matcher, named after its content."""
-        digest = hashlib.blake2b(f"{threshold}\n{booster.model_to_string()}".encode(), digest_size=4).hexdigest()
-        return cls(f"matcher-{digest}", booster, threshold, report)
+        content = f"{threshold} {pair_threshold} {from_rule}\n{booster.model_to_string()}"
+        digest = hashlib.blake2b(content.encode(), digest_size=4).hexdigest()
+        return cls(f"matcher-{digest}", booster, threshold, pair_threshold, from_rule, report)
 
     def write(self, folder: Path) -> None:
         """Write `FILES` into a folder."""
@@ -83,6 +122,8 @@ class Matcher:
             "name": self.name,
             "columns": COLUMNS,
             "threshold": self.threshold,
+            "pair_threshold": self.pair_threshold,
+            "from_rule": self.from_rule,
             "report": self.report,
         }
         (folder / FILES[1]).write_bytes(orjson.dumps(head, option=orjson.OPT_INDENT_2))
@@ -100,7 +141,13 @@ class Matcher:
             booster = lightgbm.Booster(model_str=trees)
             if booster.num_feature() != len(COLUMNS):
                 raise MatcherError(f"{folder} holds trees that belong to another matcher: train it again.")
-            matcher = cls.of(booster, float(head["threshold"]), dict(head["report"]))
+            matcher = cls.of(
+                booster,
+                float(head["threshold"]),
+                float(head["pair_threshold"]),
+                dict(head["report"]),
+                from_rule=bool(head["from_rule"]),
+            )
         except MatcherError:
             raise
         except (OSError, ValueError, KeyError, TypeError, lightgbm.basic.LightGBMError) as error:
@@ -108,3 +155,9 @@ class Matcher:
         if matcher.name != head["name"]:
             raise MatcherError(f"{folder} was changed after training: train the matcher again.")
         return matcher
+
+
+def raw_scores(booster: Any, columns: NDArray[np.float64], *, from_rule: bool) -> NDArray[np.float64]:
+    """(p,) sums of the trees, and of the score of the rule that they start from."""
+    added = np.asarray(booster.predict(columns, raw_score=True, num_threads=1), np.float64)
+    return added + columns[:, COLUMNS.index("rule")] if from_rule else added

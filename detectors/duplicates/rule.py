@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from functools import lru_cache
 
@@ -11,10 +12,11 @@ from numpy.typing import NDArray
 
 from detectors.duplicates.evidence import Comparison, codes_of, measures_in_words, names_of
 from detectors.duplicates.features import FEATURES, PairFeatures
+from detectors.duplicates.words import GROUPS
 from detectors.records import Dimension, Facts, Rule, Severity
 from detectors.standardise.chinese import fold
 
-__all__ = ["DUPLICATE_EXACT", "DUPLICATE_NEAR", "THRESHOLD", "confidence", "reason", "rule_scores"]
+__all__ = ["DUPLICATE_EXACT", "DUPLICATE_NEAR", "DUPLICATE_VARIANT", "THRESHOLD", "confidence", "reason", "rule_scores"]
 
 THRESHOLD = -1.5
 UNNAMED_PRICE = 0.34  # |ln price ratio| (1.4 times) from which Chinese titles without a code are of two products
@@ -24,6 +26,12 @@ DUPLICATE_EXACT = Rule(
     Dimension.UNIQUENESS,
     Severity.WARNING,
     "The product is listed already, with the same text and the same code.",
+)
+DUPLICATE_VARIANT = Rule(
+    "duplicate.variant",
+    Dimension.UNIQUENESS,
+    Severity.INFO,
+    "The product is another colour, size, pack, version or licence of one that is listed.",
 )
 DUPLICATE_NEAR = Rule(
     "duplicate.near",
@@ -60,6 +68,10 @@ _BIAS = -5.0
 # changes one word: so more is asked there.
 _MARKETPLACE_BIAS, _MARKETPLACE_EXCHANGED = -0.75, -2.0
 _MARGIN, _MARGIN_MOST = 1.25, 2.0
+# Of titles that differ in little else: by the weight of their words, and in price (3 times).
+_VARIANT_CONTAINED, _VARIANT_OVERLAP, _VARIANT_PRICE = 0.75, 0.5, 1.1
+_WORD = re.compile(r"[^\W_]+(?:[./-][^\W_]+)*")
+_WORDS_SAID = 4
 _VECTOR = np.array([WEIGHTS.get(name, 0.0) for name in FEATURES])
 
 
@@ -86,6 +98,26 @@ def margins(scores: NDArray[np.float64], sources: NDArray[np.intp] | None) -> ND
         ahead = np.where(np.isneginf(best), _MARGIN_MOST, scores - best)
     least = 0.0 if sources is None else -_MARGIN_MOST
     return np.asarray(np.clip(np.nan_to_num(ahead), least, _MARGIN_MOST))
+
+
+def variants(features: PairFeatures, scores: NDArray[np.float64], threshold: float = THRESHOLD) -> NDArray[np.bool_]:
+    """(b, k) the candidates that are not the same product but another colour, size, pack, version or licence of it.
+
+    The titles say the same, by the weight of their words, but for a word, an amount or a code's ending that tells them
+    apart, and the score is below the threshold.
+    """
+    differs = (
+        (features.of("units") > 0)
+        | (features.of("exchanged") > 0)
+        | (features.of("code_stem") > 0)
+        | (features.of("year_conflict") > 0)
+        | (features.of("version_conflict") > 0)
+    )
+    for group in GROUPS:
+        differs |= features.of(f"{group}_conflict") > 0
+    alike = (features.of("contained") >= _VARIANT_CONTAINED) & (features.of("overlap") >= _VARIANT_OVERLAP)
+    other = (features.of("brand_conflict") > 0) | (features.of("price") > _VARIANT_PRICE)
+    return np.asarray(features.there & differs & alike & ~other & (scores < threshold))
 
 
 def rule_scores(features: PairFeatures, sources: NDArray[np.intp] | None = None) -> NDArray[np.float64]:
@@ -128,10 +160,15 @@ def exact(c: Comparison) -> NDArray[np.bool_]:
     return np.asarray(c.same_text & ((c.code_in & (c.gtin >= 0)) | (c.gtin > 0)))
 
 
-def reason(a: Facts, b: Facts, prices: tuple[float | None, float | None], similarity: float) -> str:
-    """Why two products are taken for one, in words: what they share, then what the prices are."""
-    text_a, codes_a, amounts_a = _parsed(a)
-    text_b, codes_b, amounts_b = _parsed(b)
+def reason(
+    a: Facts, b: Facts, prices: tuple[float | None, float | None], similarity: float, *, variant: bool = False
+) -> str:
+    """Why two products are taken for one, in words: what they share, then what the prices are.
+
+    variant: why they are taken for variants instead: what tells them apart, too.
+    """
+    text_a, codes_a, words_a, amounts_a = _parsed(a)
+    text_b, codes_b, words_b, amounts_b = _parsed(b)
     parts = []
     if a.gtin and b.gtin and a.gtin.lstrip("0") == b.gtin.lstrip("0"):
         parts.append(f"same GTIN {a.gtin}")
@@ -142,6 +179,12 @@ def reason(a: Facts, b: Facts, prices: tuple[float | None, float | None], simila
         parts.append("same title")
     elif not shared:
         parts.append(f"titles {similarity:.0%} alike")
+    if text_a != text_b and not shared and (common := [word for word in words_a if word in words_b]):
+        parts.append(f"both say {' '.join(common[:_WORDS_SAID])}")
+    if variant and text_a.isascii() and text_b.isascii():  # runs of Chinese would be quoted whole
+        own_a, own_b = ([w for w in x if w not in y] for x, y in ((words_a, words_b), (words_b, words_a)))
+        told = f"{' '.join(own_a[:_WORDS_SAID]) or '-'} against {' '.join(own_b[:_WORDS_SAID]) or '-'}"
+        parts.append(f"differ in {told}")
     amounts = [amount for amount in amounts_a if amount in amounts_b]
     if amounts:
         parts.append(f"both {amounts[0]}")
@@ -151,10 +194,13 @@ def reason(a: Facts, b: Facts, prices: tuple[float | None, float | None], simila
 
 
 @lru_cache(maxsize=1 << 14)
-def _parsed(facts: Facts) -> tuple[str, Sequence[str], Sequence[str]]:
-    """The folded title, its codes and its amounts; a product is asked for with each of its likes."""
+def _parsed(facts: Facts) -> tuple[str, Sequence[str], Sequence[str], Sequence[str]]:
+    """The folded title, its codes, its words (Chinese ones as they stand together) and its amounts; a product is asked
+    for with each of its likes.
+    """
     text = fold(facts.title)
-    return text, codes_of(text, facts.mpn, names_of(facts)), measures_in_words(text)
+    words = tuple(dict.fromkeys(_WORD.findall(text)))
+    return text, codes_of(text, facts.mpn, names_of(facts)), words, measures_in_words(text)
 
 
 def _money(price: float, currency: str | None) -> str:

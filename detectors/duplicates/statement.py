@@ -16,17 +16,21 @@ from detectors.duplicates.features import PairFeatures, pair_features
 from detectors.duplicates.rule import (
     DUPLICATE_EXACT,
     DUPLICATE_NEAR,
+    DUPLICATE_VARIANT,
     THRESHOLD,
     UNNAMED_PRICE,
     certain,
     exact,
     reason,
     rule_scores,
+    variants,
 )
 from detectors.duplicates.view import CatalogueView, Hits
 from detectors.records import Version, split_identity
 
 __all__ = [
+    "SAME",
+    "VARIANT",
     "Candidate",
     "Statement",
     "StatementError",
@@ -38,6 +42,10 @@ __all__ = [
 ]
 
 
+SAME, VARIANT = "same", "variant"
+_VARIANTS = 3  # named of one product, at most
+
+
 class StatementError(ValueError):
     """A record of the links topic that does not read."""
 
@@ -46,7 +54,8 @@ class StatementError(ValueError):
 class Candidate:
     """A product that may be the same.
 
-    score: of the rule. similarity: 0-1. certain: a code or GTIN names both by itself.
+    score: of the rule. similarity: 0-1. certain: a code or GTIN names both by itself. relation: "same", or "variant"
+    for another colour, size or version of the product, which no link follows from.
     """
 
     identity: str
@@ -56,6 +65,7 @@ class Candidate:
     certain: bool
     rule: str
     reason: str
+    relation: str = SAME
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,24 +110,37 @@ def statements(
         # Where a code or GTIN speaks, or the text is the same, other words do not matter.
         named = comparison.code_in | (comparison.gtin > 0) | comparison.same_text
         apart = (comparison.units > 0) | (comparison.price > UNNAMED_PRICE)
-        for i, j in zip(*(x.tolist() for x in np.nonzero(scores >= threshold)), strict=True):
-            if not named[i, j] and view.evidence.other_product(
+        variant = variants(features, scores, threshold)
+        named_variants = [0] * len(row)
+        for i, j in zip(*(x.tolist() for x in np.nonzero((scores >= threshold) | variant)), strict=True):
+            if variant[i, j]:
+                named_variants[i] += 1
+                if named_variants[i] > _VARIANTS:
+                    continue
+            elif not named[i, j] and view.evidence.other_product(
                 int(row[i]), int(hits.candidates[i, j]), weights[epoch[i]], contradicted=bool(apart[i, j])
             ):
                 continue
             entry, other = view.entry_at(int(row[i])), view.entry_at(int(hits.candidates[i, j]))
             similarity = min(1.0, round(float(hits.similarity[i, j]), 4))
-            why = reason(entry.facts, other.facts, (entry.match_price, other.match_price), similarity)
-            rule = DUPLICATE_EXACT if same[i, j] else DUPLICATE_NEAR
+            why = reason(
+                entry.facts,
+                other.facts,
+                (entry.match_price, other.match_price),
+                similarity,
+                variant=bool(variant[i, j]),
+            )
+            rule = DUPLICATE_VARIANT if variant[i, j] else DUPLICATE_EXACT if same[i, j] else DUPLICATE_NEAR
             accepted.setdefault(i, []).append(
                 Candidate(
                     other.identity,
                     other.match_version,
                     float(scores[i, j]),
                     similarity,
-                    bool(sure[i, j]),
+                    bool(sure[i, j]) and not variant[i, j],
                     rule.name,
                     why,
+                    VARIANT if variant[i, j] else SAME,
                 )
             )
     for i, identity in enumerate(hits.identities):
@@ -194,9 +217,17 @@ def encode_statement(s: Statement) -> tuple[bytes, bytes]:
         "source": s.source,
         "clean": s.clean,
         "candidates": [
-            [c.identity, [*c.match_version], c.score, c.similarity, c.certain, c.rule, c.reason] for c in s.candidates
+            [c.identity, [*c.match_version], c.score, c.similarity, c.certain, c.rule, c.reason]
+            for c in s.candidates
+            if c.relation == SAME
         ],
     }
+    # Apart from the others, so that whoever knows nothing of variants links none.
+    variants_said = [
+        [c.identity, [*c.match_version], c.score, c.similarity, c.reason] for c in s.candidates if c.relation == VARIANT
+    ]
+    if variants_said:
+        body["variants"] = variants_said
     if s.deleted:
         body["deleted"] = True
     return s.identity.encode(), orjson.dumps(body)
@@ -218,7 +249,10 @@ def decode_statement(key: bytes | None, value: bytes | None) -> Statement:
             int(body["first_seen"]),
             _text(body["source"]),
             bool(body["clean"]),
-            tuple(_candidate(c) for c in body["candidates"]),
+            (
+                *(_candidate(c) for c in body["candidates"]),
+                *(_variant(c) for c in body.get("variants", ())),
+            ),
             bool(body.get("deleted", False)),
         )
     except (ValueError, TypeError, KeyError) as error:
@@ -229,6 +263,14 @@ def _candidate(raw: Sequence[Any]) -> Candidate:
     identity, version, score, similarity, sure, rule, why = raw
     return Candidate(
         _text(identity), _version(version), float(score), float(similarity), bool(sure), _text(rule), _text(why)
+    )
+
+
+def _variant(raw: Sequence[Any]) -> Candidate:
+    identity, version, score, similarity, why = raw
+    rule = DUPLICATE_VARIANT.name
+    return Candidate(
+        _text(identity), _version(version), float(score), float(similarity), False, rule, _text(why), VARIANT
     )
 
 

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-__all__ = ["GROUPS", "NUMBERS", "TOKENS", "TitleWords", "title_words", "word_buckets"]
+__all__ = ["GROUPS", "NUMBERS", "TOKENS", "TitleWords", "title_words", "without_promotion", "word_buckets"]
 
 TOKENS = 32  # words kept of one title
 NUMBERS = 4
@@ -152,6 +152,11 @@ _WORD = re.compile(
     r"[a-z0-9\u00df-\u024f\u0370-\u03ff\u0400-\u052f]+(?:\.[0-9]+)*|[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7a3]+"
 )
 _NUMBER = re.compile(r"v?(\d{1,4})((?:\.\d+)*)")
+# What Chinese shops promise of whatever they sell, and the brackets in which they write it.
+_PROMOTION = re.compile(
+    "【[^】]*】|^\\[[^]]*]|(?:专柜|官方|原装)?正品(?:保证|代购)?|全国包邮|包邮|免邮|顺丰|新款|新品|预售|现货|特价|特惠|热卖|爆款|促销|清仓"
+    "|秒杀|限时|抢购|旗舰店|专卖店|专营店|直营|天猫|聚划算|双(?:11|十一)|满减|赠品|上市"
+)
 _DROPPED = dict.fromkeys(map(ord, "'\u2019`\u00b4\u00ae\u2122"))
 
 
@@ -204,6 +209,8 @@ def title_words(folded: str) -> TitleWords:
     numbers: dict[str, int] = {}
     traits = [0] * len(GROUPS)
     system = False
+    if not folded.isascii():
+        folded = without_promotion(folded)
     for raw in _WORD.findall(folded.translate(_DROPPED)):
         if raw[0] > "\u2fff":
             for i in range(max(1, len(raw) - 1)):
@@ -226,6 +233,11 @@ def title_words(folded: str) -> TitleWords:
             word = number
         tokens[hash_word(word)] = word
     return TitleWords(tuple(tokens)[:TOKENS], tuple(tokens.values())[:TOKENS], numbers, tuple(traits))
+
+
+def without_promotion(folded: str) -> str:
+    """A folded Chinese title without what shops promise of everything."""
+    return _PROMOTION.sub(" ", folded)
 
 
 def word_buckets(texts: Sequence[str]) -> list[int]:

@@ -224,7 +224,8 @@ def matcher(
 ) -> None:
     """Stream files with a trained matcher deciding, and compare the clusters with labelled pairs.
 
-    A pair counts as found where both records are in one cluster at the end. Measure on pairs that the matcher was not
+    precision, recall and f1 judge each pair on its own, with all products of the files known; "stream" counts a pair as
+    found where both records are in one cluster at the end of the stream. Measure on pairs that the matcher was not
     trained on.
     """
     from detectors.contract.load import load_contract
@@ -255,8 +256,9 @@ def matcher(
         typer.echo(orjson.dumps(result).decode())
         return
     table = Table("", "", show_header=False, title=trained.name)
-    for name, value in result.items():
-        table.add_row(name.replace("_", " "), f"{value:,}" if isinstance(value, int) else f"{value:.4g}")
+    for name, value in {**result, **{f"stream {k}": v for k, v in report.stream.items()}}.items():
+        if not isinstance(value, dict):
+            table.add_row(name.replace("_", " "), f"{value:,}" if isinstance(value, int) else f"{value:.4g}")
     Console().print(table)
 
 

@@ -178,9 +178,14 @@ def matcher(
         f"{trained.name}, from {report['pairs']:,} labelled pairs; {report['same']:,} are the same product, "
         f"{report['not_candidates']:,} of them never met."
     )
-    for name, key in (("cross-validated", "cross_validated"), ("the rule alone", "rule_alone")):
+    output.print("Cross-validated, on labelled pairs:")
+    for name, key in (
+        ("each pair on its own", "pairs_alone"),
+        ("in the stream", "in_the_stream"),
+        ("the rule in the stream", "rule_in_the_stream"),
+    ):
         figures = ", ".join(f"{figure} {value:.3f}" for figure, value in report[key].items())
-        output.print(f"  {name:16} {figures}")
+        output.print(f"  {name:24} {figures}")
     output.print(f"Use it: STREAMGAUGE_MATCHER_MODEL={out}", soft_wrap=True)
 
 

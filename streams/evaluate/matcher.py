@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 
@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detectors.contract.model import Contract, Kind
-from detectors.duplicates.matcher import COLUMNS, Matcher, columns_of
+from detectors.duplicates.matcher import COLUMNS, Matcher, columns_of, rivalled
 from detectors.duplicates.statement import features_of, sources_of
 from detectors.duplicates.view import CatalogueView, Hits
 from detectors.records import StoredRecord
@@ -36,14 +36,16 @@ Label = tuple[str, str, int]
 class MatcherReport:
     """What a matcher makes of labelled pairs.
 
-    precision, recall, f1: a pair counts as found where the stream with this matcher has both in one cluster at the
-    end. pairs: labelled ones that are in the data. same: those of them that are the same product. unknown: pairs of
-    which a record is not in the data.
+    precision, recall, f1: each pair judged on its own, with all products known. stream: the same figures where a pair
+    counts as found when the stream with this matcher has both in one cluster at the end; there each product has one
+    partner only, unless a code or GTIN names more. pairs: labelled ones that are in the data. same: those of them that
+    are the same product. unknown: pairs of which a record is not in the data.
     """
 
     precision: float
     recall: float
     f1: float
+    stream: Mapping[str, float]
     pairs: int
     same: int
     unknown: int
@@ -78,23 +80,10 @@ def labelled_pairs(
     Raises: InputError (also where the data has none of the pairs), FileError, models.EncoderError.
     """
     labels = [label for path in pairs for label in _labels(path, columns, pairs_delimiter)]
-    later: list[str] = []
-    earlier: list[str] = []
-    found: list[NDArray[np.float64]] = []
-
-    def observe(view: CatalogueView, hits: Hits) -> None:
-        comparison = view.evidence.compare(np.maximum(hits.row, 0), hits.candidates)
-        features = features_of(view, hits, comparison)
-        rows, places = np.nonzero(features.there)
-        found.append(columns_of(features, sources_of(view, hits) if run.clean else None)[rows, places])
-        later.extend(hits.identities[row] for row in rows.tolist())
-        earlier.extend(view.identity_at(row) for row in hits.candidates[rows, places].tolist())
-
-    run = Run(contract, encoder, observe=observe)
-    _stream(run, contract, files, delimiter, progress)
+    run, candidates = _candidates(contract, files, encoder, delimiter, progress)
     known, _ = _in_data(run, labels, len(files) - 1, pairs[0])
-    label = np.full(len(later), -1, np.int8)
-    place = {pair: i for i, pair in enumerate(zip(later, earlier, strict=True))}
+    label = candidates.label.copy()
+    place = {pair: i for i, pair in enumerate(zip(candidates.later, candidates.earlier, strict=True))}
     missed = 0
     for a, b, same in known:
         i = place.get((b, a), place.get((a, b)))
@@ -102,8 +91,7 @@ def labelled_pairs(
             label[i] = same
         else:
             missed += same
-    columns_found = np.concatenate(found) if found else np.zeros((0, len(COLUMNS)))
-    return LabelledPairs(later, earlier, columns_found, label, missed)
+    return replace(candidates, label=label, missed=missed)
 
 
 def evaluate_matcher(
@@ -123,22 +111,55 @@ def evaluate_matcher(
     Raises: InputError (also where the data has none of the pairs), FileError, models.EncoderError.
     """
     labels = list(_labels(pairs, columns, pairs_delimiter))
-    run = Run(contract, encoder)
+    run, candidates = _candidates(contract, files, encoder, delimiter, progress, matcher)
+    known, unknown = _in_data(run, labels, len(files) - 1, pairs)
+    scores = np.zeros(0)
+    if len(candidates.columns):
+        scores = matcher.raw(rivalled(candidates.columns, candidates.earlier))
+    accepted = {
+        pair
+        for pair, score in zip(zip(candidates.later, candidates.earlier, strict=True), scores, strict=True)
+        if score >= matcher.pair_threshold
+    }
+    label = [same for _, _, same in known]
+    alone = _figures([(a, b) in accepted or (b, a) in accepted for a, b, _ in known], label)
+    together = _figures([run.owner.canonical(a) == run.owner.canonical(b) for a, b, _ in known], label)
+    return MatcherReport(**alone, stream=together, pairs=len(known), same=sum(label), unknown=unknown)
+
+
+def _figures(found: Sequence[bool], label: Sequence[int]) -> dict[str, float]:
+    right = sum(same for same, is_found in zip(label, found, strict=True) if is_found)
+    precision, recall = right / max(1, sum(found)), right / max(1, sum(label))
+    f1 = 2 * precision * recall / max(precision + recall, 1e-12)
+    return {"precision": round(precision, 4), "recall": round(recall, 4), "f1": round(f1, 4)}
+
+
+def _candidates(
+    contract: Contract,
+    files: Sequence[Path],
+    encoder: Encoder,
+    delimiter: str,
+    progress: Progress | None,
+    matcher: Matcher | None = None,
+) -> tuple[Run, LabelledPairs]:
+    """Stream the files, and keep all candidates with what a matcher looks at; none has a label yet."""
+    later: list[str] = []
+    earlier: list[str] = []
+    found: list[NDArray[np.float64]] = []
+
+    def observe(view: CatalogueView, hits: Hits) -> None:
+        comparison = view.evidence.compare(np.maximum(hits.row, 0), hits.candidates)
+        features = features_of(view, hits, comparison)
+        rows, places = np.nonzero(features.there)
+        found.append(columns_of(features, sources_of(view, hits) if run.clean else None)[rows, places])
+        later.extend(hits.identities[row] for row in rows.tolist())
+        earlier.extend(view.identity_at(row) for row in hits.candidates[rows, places].tolist())
+
+    run = Run(contract, encoder, observe=observe)
     run.view.matcher = matcher
     _stream(run, contract, files, delimiter, progress)
-    known, unknown = _in_data(run, labels, len(files) - 1, pairs)
-    together = [run.owner.canonical(a) == run.owner.canonical(b) for a, b, _ in known]
-    right = sum(same for (_, _, same), joined in zip(known, together, strict=True) if joined)
-    same = sum(label for _, _, label in known)
-    precision, recall = right / max(1, sum(together)), right / max(1, same)
-    return MatcherReport(
-        precision=round(precision, 4),
-        recall=round(recall, 4),
-        f1=round(2 * precision * recall / max(precision + recall, 1e-12), 4),
-        pairs=len(known),
-        same=same,
-        unknown=unknown,
-    )
+    columns = np.concatenate(found) if found else np.zeros((0, len(COLUMNS)))
+    return run, LabelledPairs(later, earlier, columns, np.full(len(later), -1, np.int8))
 
 
 def _labels(path: Path, columns: tuple[str, str, str], delimiter: str) -> Iterator[Label]:

@@ -10,7 +10,7 @@ import numpy as np
 
 from detectors.duplicates.evidence import codes_of, measures_in_words, names_of
 from detectors.duplicates.rule import THRESHOLD, points, rule_scores
-from detectors.duplicates.statement import features_of, sources_of, statements
+from detectors.duplicates.statement import SAME, features_of, sources_of, statements
 from detectors.duplicates.view import CatalogueView, Hits
 from detectors.records import Facts
 from detectors.standardise.chinese import fold
@@ -53,7 +53,7 @@ def verdicts(
     column = np.array([list(line).index(earlier) for _, earlier, line in asked])
     each = np.arange(len(asked))
     taken = [
-        earlier in {candidate.identity for candidate in said.candidates}
+        earlier in {candidate.identity for candidate in said.candidates if candidate.relation == SAME}
         for said, (_, earlier, _) in zip(statements(view, hits, clean=clean), asked, strict=True)
     ]
     comparison = view.evidence.compare(hits.row, hits.candidates)

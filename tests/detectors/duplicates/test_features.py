@@ -1,0 +1,89 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from detectors.duplicates.evidence import EvidenceRows
+from detectors.duplicates.features import STEP, PairFeatures, pair_features
+from detectors.duplicates.rule import evidence_scores, margins, points, reason, rule_scores, variants
+from detectors.duplicates.sketch import flat_weights
+from detectors.records import Facts
+from detectors.standardise.chinese import fold
+
+
+def compared(*titles: str, similarity: float = 0.5, description: str = "") -> PairFeatures:
+    """The first title against the others."""
+    facts = [Facts(f"a/{i}", title, description if i == 0 else "") for i, title in enumerate(titles)]
+    rows = EvidenceRows()
+    rows.put(range(len(facts)), [fold(f.title) for f in facts], facts, [f.price for f in facts])
+    row, others = np.array([0]), np.arange(1, len(facts))[None]
+    comparison = rows.compare(row, others)
+    alike = np.full(others.shape, similarity, np.float32)
+    return pair_features(rows, row, others, alike, comparison, flat_weights()[None], np.zeros(1, np.intp))
+
+
+def test_words_count_as_said_inside_the_other_text() -> None:
+    features = compared("webroot spysweeper", "webroot spy sweeper 3 pc", "oak bench")
+    assert features.of("contained").tolist() == [[1, 0]]
+    assert compared("dryer with nine programs", "dryer steel", description="stainless steel").of("contained") == 1
+
+
+def test_a_word_that_stands_for_another() -> None:
+    features = compared("puppet company wolf hand puppet", "puppet company fox hand puppet", "wolf mask")
+    assert features.of("exchanged").tolist() == [[1, 0]]
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "feature", "value"),
+    [
+        ("studio 7 for mac", "studio 7 win", "platform_conflict", 1),
+        ("studio pro", "studio standard", "edition_conflict", 1),
+        ("studio pro", "studio", "edition_differs", 1),
+        ("studio 2006", "studio 2007", "year_conflict", 1),
+        ("studio 8.0", "studio 8", "version_conflict", 0),
+        ("studio 8", "studio 9", "numbers_left", 1),
+        ("camera sx110isb", "camera sx110isr", "code_stem", 1),
+        ("tea 500 ml", "tea 250 ml", "numbers_left", 0),
+    ],
+)
+def test_features(one: str, other: str, feature: str, value: float) -> None:
+    assert compared(one, other).of(feature).item() == value
+
+
+def test_values_and_scores_are_exact() -> None:
+    features = compared("oak bench with back", "oak garden bench", "steel bench", similarity=0.123456)
+    assert (features.values * STEP == np.rint(features.values * STEP)).all()
+    for sources in (None, np.array([[0, 0]])):
+        total = sum(points(features, sources).values())
+        assert np.allclose(total, rule_scores(features, sources), atol=1e-4)
+
+
+def test_margins() -> None:
+    scores = np.array([[1.0, 0.5, -9.0, -np.inf]])
+    assert margins(scores, None).tolist() == [[0.5, 0, 0, 0]]
+    assert margins(scores, np.array([[0, 1, 0, 0]])).tolist() == [[2, 2, -2, -2]]
+    assert margins(np.array([[3.0]]), None).tolist() == [[2]]
+
+
+def test_more_is_asked_in_a_marketplace() -> None:
+    features = compared("puppet company wolf hand puppet", "puppet company fox hand puppet")
+    assert evidence_scores(features, clean=True) - evidence_scores(features, clean=False) == 2.75
+
+
+def test_variants_say_the_same_but_for_what_tells_them_apart() -> None:
+    features = compared(
+        "sanus euro foundations speaker stand in black",
+        "sanus euro foundations speaker stand in silver",
+        "sanus euro foundations speaker stand in black",
+        "canon laser printer in silver",
+    )
+    assert variants(features, rule_scores(features)).tolist() == [[True, False, False]]
+
+
+def test_reasons_in_words() -> None:
+    a = Facts("a/1", "Bose Acoustimass 5 Speaker System - AM53BK", currency="USD")
+    b = Facts("b/1", "Bose AM53BK speaker, black", currency="USD")
+    assert reason(a, b, (399.0, 379.95), 0.7) == "same model code AM53BK; 399.00 USD and 379.95 USD"
+    c = Facts("c/1", "Bose Acoustimass 5 Speaker System white")
+    said = reason(a, c, (None, None), 0.9, variant=True)
+    assert said == "titles 90% alike; both say bose acoustimass 5 speaker; differ in am53bk against white"

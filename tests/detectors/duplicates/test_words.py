@@ -1,0 +1,38 @@
+from __future__ import annotations
+
+import pytest
+
+from detectors.duplicates.words import WORD_MASK, title_words, word_buckets
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("printmaster gold v17.0", "printmaster gold 17"),
+        ("slots ii", "slots 2"),
+        ("kids' games", "kid game"),
+        ("studio pro upgrd", "studio professional upgrade"),
+        ("capture (r) license", "capture (r) licence"),
+    ],
+)
+def test_spellings_of_one_word(one: str, other: str) -> None:
+    assert title_words(one).tokens == title_words(other).tokens
+
+
+def test_what_a_title_says() -> None:
+    said = title_words("encore software 10691 - the print shop v22.0 deluxe 2007 - win 98 me 2000 xp")
+    assert said.words == ("encore", "10691", "print", "shop", "22", "deluxe", "2007")
+    assert list(said.numbers) == ["v22.0", "2007"]
+    assert [number & 1 for number in said.numbers.values()] == [0, 1]  # a version, a year
+    edition, licence, platform, language = said.traits
+    assert (edition.bit_count(), licence, platform.bit_count(), language) == (1, 0, 1, 0)
+
+
+def test_chinese_runs_are_pairs() -> None:
+    assert title_words("自然堂 bb霜").words == ("自然", "然堂", "bb", "霜")
+
+
+def test_buckets_are_those_of_the_words() -> None:
+    assert word_buckets(["oak bench", "bench"]) == [t & WORD_MASK for t in title_words("oak bench bench").tokens] + [
+        title_words("bench").tokens[0] & WORD_MASK
+    ]
