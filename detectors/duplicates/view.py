@@ -303,6 +303,14 @@ class CatalogueView:
         """The identity of the product of a row of `Hits`."""
         return f"{self._prefix_names[self._prefix[row]]}{self._ids[row]}"
 
+    def marks_at(self, rows: NDArray[np.intp]) -> NDArray[np.int64]:
+        """A mark of the product in each row of `Hits`, by which `still_at` knows it again."""
+        return self._digest[rows]
+
+    def still_at(self, rows: NDArray[np.intp], marks: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Whether these rows still hold the products that had these marks."""
+        return np.asarray(self._held[rows] & (self._digest[rows] == marks))
+
     def row_of(self, identity: str) -> int:
         """The row of a product that the view holds. Raises: KeyError."""
         row = self._row(identity)
