@@ -68,6 +68,7 @@ _KEEP_SKETCHES = 50_000  # offsets after a switch during which the sketches of b
 _BLOCK = 1 << 24  # products computed at once
 _REMEMBERED = 32_768  # facts that were read last: most neighbours are asked for often
 _AT_ONCE = 256  # products looked up at once
+_MOVED_ROWS = 4096  # that cells may hold in vain, beside as many as there are products
 _EMPTY = np.zeros(0, np.int8)
 _HEAD = np.dtype(
     [
@@ -181,6 +182,7 @@ class CatalogueView:
         self._index = RowIndex(Part(dense_dim, DENSE_SHARE), Part(SKETCH_DIM, 1 - DENSE_SHARE))
         self._before: _Before | None = None
         self._next: _Next | None = None
+        self._fresh: Cells | None = None  # that are to follow those which hold too much that moved
         self._chunks: dict[tuple[int, str], dict[int, EpochChunk]] = {}
         self._frequencies = np.zeros(BUCKETS, np.int32)  # of the grams of all titles that are compared
         self._rows_of: dict[str, int | dict[int, int]] = {}  # id -> its row, or source -> row where several have it
@@ -368,6 +370,21 @@ class CatalogueView:
             self._switch(self._next)
         if self._before is not None and self.position > self._before.switch + _KEEP_SKETCHES:
             self._before = None
+        self._tidy()
+
+    def _tidy(self) -> None:
+        """Fill new cells where the old ones hold many rows that moved or went, and then use them."""
+        index = self._index
+        if index.cells is None or self._next is not None:
+            self._fresh = None
+        elif self._fresh is None:
+            if index.cells.added > 2 * self._live + _MOVED_ROWS:
+                self._fresh = Cells(self.epoch.centroids, self.epoch.codebook, index.unit)
+                self._fresh.offer(np.flatnonzero(self._visible[: len(index)] != _HIDDEN))
+        elif self._fresh.behind:
+            self._fresh.work(1)  # somebody may do more of it beside the stream
+        else:
+            index.cells, self._fresh = self._fresh, None
 
     def _apply_one(self, offset: int, entry: Entry, batch: _Applied) -> None:
         identity = entry.identity
@@ -526,6 +543,8 @@ class CatalogueView:
 
     def _put(self, rows: NDArray[np.intp], dense: NDArray[np.int8], counts: GramCounts) -> None:
         self._index.put(rows, dense, quantised(sketch(counts, self.epoch.weights)))
+        if self._fresh is not None:
+            self._fresh.offer(rows)
         coming = self._next
         if coming is None:
             return
@@ -579,8 +598,10 @@ class CatalogueView:
 
     @property
     def cells(self) -> Cells | None:
-        """The cells that rows wait for: those of the epoch to come, else of this one. `work` may be called anywhere."""
-        return self._index.cells if self._next is None else self._next.cells
+        """The cells that rows wait for, those to come first. Their `work` may be called on any thread."""
+        if self._next is not None:
+            return self._next.cells
+        return self._fresh or self._index.cells
 
     def _switch(self, coming: _Next) -> None:
         """From here on this epoch holds."""
