@@ -218,7 +218,9 @@ class Cells:
             steps = None if steps is None else steps - 1
 
     def dump(self) -> list[NDArray[Any]]:
-        """What `load` takes back. May run on another thread, and takes a second for a million rows."""
+        """What `load` takes back; nothing where a GPU holds a part. May run on another thread."""
+        if faiss.get_num_gpus():
+            return []
         self.work()
         with self._lock:
             waiting = [np.zeros(0, np.intp), *self._waiting]
