@@ -296,11 +296,12 @@ class RowIndex:
             part.add_products(part.values[rows].astype(np.float32), part.weights[rows], out)
         return out
 
-    def propose(self, rows: NDArray[np.intp]) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
-        """Where there are cells: (b, pool) rows near these rows, -1 for none, and their scores."""
-        assert self.cells is not None
-        found = self.cells.propose(self.unit(rows))
-        return found, self.scores(rows, found)
+    def propose(
+        self, rows: NDArray[np.intp], cells: Cells, before: Part | None = None
+    ) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
+        """(b, pool) rows near these rows, -1 for none, and their scores. before: the sketches to use instead."""
+        found = cells.propose(self.unit(rows, before))
+        return found, self.scores(rows, found, before)
 
     def scores(
         self, rows: NDArray[np.intp], others: NDArray[np.intp], before: Part | None = None

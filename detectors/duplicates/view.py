@@ -108,11 +108,12 @@ class Hits:
 
 @dataclass(frozen=True, slots=True)
 class _Before:
-    """The sketches as they were before the newest switch."""
+    """The sketches and cells as they were before the newest switch."""
 
     switch: int
     sketches: Part
     weights: NDArray[np.uint8]
+    cells: Cells | None
 
 
 @dataclass(slots=True)
@@ -609,9 +610,7 @@ class CatalogueView:
             pass
         index, n = self._index, len(self._index)
         coming.sketches.room(n)
-        self._before = None
-        if coming.cells is None:
-            self._before = _Before(coming.epoch.switch_at, index.sketch, self.epoch.weights)
+        self._before = _Before(coming.epoch.switch_at, index.sketch, self.epoch.weights, index.cells)
         self.epoch, self._next = coming.epoch, None
         index.sketch, index.cells = coming.sketches, coming.cells
 
@@ -679,6 +678,7 @@ class CatalogueView:
         tables = {
             "epoch": (epoch.number, epoch.switch_at, epoch.n),
             "before": None if self._before is None else self._before.switch,
+            "before_cells": self._before is not None and self._before.cells is not None,
             "chunks": chunks,
             "rows": self.rows,
             "indexed": len(self._index),
@@ -720,7 +720,7 @@ class CatalogueView:
         self._make_room(tables["rows"])
         self._visible[: tables["rows"]] = _HIDDEN
         if tables["before"] is not None:
-            self._before = _Before(tables["before"], Part(SKETCH_DIM, 1 - DENSE_SHARE), before[0])
+            self._before = _Before(tables["before"], Part(SKETCH_DIM, 1 - DENSE_SHARE), before[0], None)
         for block in blocks:
             self._restore_block(block)
         for identity, topic, partition, generation, offset, revision, *match in tables["deleted"]:
@@ -736,6 +736,8 @@ class CatalogueView:
             self._collect(0, EpochChunk.decode(bytes.fromhex(chunk)))
         self._free = np.flatnonzero(~self._held[: self.rows])[::-1].tolist()
         self._index.resize(tables["indexed"])
+        if tables["before_cells"]:
+            self._before = None  # its cells are gone, and looking at every row instead takes too long
         if len(centroids):
             self._index.cells = Cells(centroids, codebook, self._index.unit)
             if cells:
@@ -831,15 +833,19 @@ class CatalogueView:
         before = np.zeros(len(asked), bool)
         if self._before is not None:
             before = position[asked] < self._before.switch
-        exact = exact or self._index.exact
-        step = max(1, _BLOCK // max(1, len(self._index))) if exact else _AT_ONCE
-        for group, old in ((asked[~before], False), (asked[before], True)):
+        index = self._index
+        for group, then in ((asked[~before], None), (asked[before], self._before)):
+            cells, sketches = (index.cells, None) if then is None else (then.cells, then.sketches)
+            step = max(1, _BLOCK // max(1, len(index))) if exact or cells is None else _AT_ONCE
             for i in range(0, len(group), step):
                 part = group[i : i + step]
-                before_then = self._before.sketches if old and self._before is not None else None
-                found = self._index.products(row[part], before_then) if exact else None
+                proposed: NDArray[np.intp] | None = None
+                if exact or cells is None:
+                    products = index.products(row[part], sketches)
+                else:
+                    proposed, products = index.propose(row[part], cells, sketches)
                 self._search(
-                    part, row[part], position[part], k, clean, found, before_then,
+                    part, row[part], position[part], k, clean, proposed, products, sketches,
                     neighbours, scores, candidates, similarity,
                 )  # fmt: skip
         dense = self._dense(row, neighbours)
@@ -852,22 +858,23 @@ class CatalogueView:
         limit: NDArray[np.int64],
         k: int,
         clean: bool,
-        products: NDArray[np.float32] | None,
+        proposed: NDArray[np.intp] | None,
+        products: NDArray[np.float32],
         before: Part | None,
         neighbours: NDArray[np.intp],
         scores: NDArray[np.float32],
         candidates: NDArray[np.intp],
         similarity: NDArray[np.float32],
     ) -> None:
-        """products: with all rows, where the search is exact. before: the sketches of before, where they hold."""
-        if products is not None:
+        """proposed: the rows that the products are with, None for all. before: the sketches of before, to be used."""
+        if proposed is None:
             n = products.shape[1]
             late = np.flatnonzero(self._visible[:n] >= limit.min())
             products[:, late] = np.where(self._visible[late] >= limit[:, None], _NONE, products[:, late])
             products[np.arange(len(rows)), rows] = _NONE
             columns = np.broadcast_to(np.arange(n), products.shape)
         else:
-            columns, products = self._index.propose(rows)
+            columns = proposed
             hidden = (self._visible[columns] >= limit[:, None]) | (columns == rows[:, None]) | (columns < 0)
             products = np.where(hidden, _NONE, products)
         self._keep(part, products, columns, k, neighbours, scores)
