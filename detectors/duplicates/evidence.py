@@ -20,6 +20,7 @@ from typing import Generic, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from detectors.duplicates.index import grown
 from detectors.duplicates.sketch import grams
 from detectors.duplicates.texts import Gathered, MemoryTexts, Texts
 from detectors.duplicates.words import GROUPS, NUMBERS, TOKENS, WORD_MASK, brand_word, title_words, without_promotion
@@ -368,10 +369,7 @@ class EvidenceRows:
             *("_codes", "_units", "_kinds", "_gtin", "_mpn", "_text", "_price", "_rate", "_currency", "_set"),
             *("_stems", "_tokens", "_numbers", "_traits", "_brand"),
         ):
-            old = getattr(self, name)
-            new = np.zeros((size, *old.shape[1:]), old.dtype)
-            new[: self._n] = old
-            setattr(self, name, new)
+            setattr(self, name, grown(getattr(self, name), size))
         self._part += [""] * (size - self._n)
         self._shop += [""] * (size - self._n)
         self._n = size

@@ -218,7 +218,9 @@ class Cells:
             steps = None if steps is None else steps - 1
 
     def dump(self) -> list[NDArray[Any]]:
-        """What `load` takes back. May run on another thread, and takes a second for a million rows."""
+        """What `load` takes back; nothing where a GPU holds a part. May run on another thread."""
+        if faiss.get_num_gpus():
+            return []
         self.work()
         with self._lock:
             waiting = [np.zeros(0, np.intp), *self._waiting]
@@ -294,11 +296,12 @@ class RowIndex:
             part.add_products(part.values[rows].astype(np.float32), part.weights[rows], out)
         return out
 
-    def propose(self, rows: NDArray[np.intp]) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
-        """Where there are cells: (b, pool) rows near these rows, -1 for none, and their scores."""
-        assert self.cells is not None
-        found = self.cells.propose(self.unit(rows))
-        return found, self.scores(rows, found)
+    def propose(
+        self, rows: NDArray[np.intp], cells: Cells, before: Part | None = None
+    ) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
+        """(b, pool) rows near these rows, -1 for none, and their scores. before: the sketches to use instead."""
+        found = cells.propose(self.unit(rows, before))
+        return found, self.scores(rows, found, before)
 
     def scores(
         self, rows: NDArray[np.intp], others: NDArray[np.intp], before: Part | None = None

@@ -24,9 +24,10 @@ _GROWTH = 1.1  # of the catalogue, after which a product is looked up again
 
 @dataclass(frozen=True, slots=True)
 class _Found:
-    """What a search found, with the catalogue's size and epoch then."""
+    """What a search found, with the catalogue's size and epoch then. marks: of the products in these rows."""
 
-    identities: tuple[str, ...]
+    rows: NDArray[np.intp]
+    marks: NDArray[np.int64]
     scores: NDArray[np.float32]
     dense: NDArray[np.float32]
     size: int
@@ -62,9 +63,16 @@ class RememberedNeighbours:
             else:
                 self._found.move_to_end(identity)
         hits = view.search(searched, self._k, clean=clean)
-        for row, line in enumerate(hits.neighbours.tolist()):
-            names = tuple(view.identity_at(neighbour) for neighbour in line if neighbour >= 0)
-            self._found[searched[row]] = _Found(names, hits.scores[row], hits.dense[row], size, epoch)
+        for row, line in enumerate(hits.neighbours):
+            there = line[line >= 0]
+            self._found[searched[row]] = _Found(
+                there.astype(np.int32),
+                view.marks_at(there),
+                hits.scores[row].copy(),
+                hits.dense[row].copy(),
+                size,
+                epoch,
+            )
             self._found.move_to_end(searched[row])
         found = [self._found[identity] for identity in identities]
         while len(self._found) > self._capacity:
@@ -77,14 +85,14 @@ class RememberedNeighbours:
         scores = np.full((len(found), self._k), -1, np.float32)
         dense = np.full((len(found), self._k), -1, np.float32)
         for row, one in enumerate(found):
-            known = [self._view.facts(identity) for identity in one.identities]
-            if None in known:  # deleted since
-                there = [place for place, fact in enumerate(known) if fact is not None]
+            still = self._view.still_at(one.rows, one.marks)
+            there = np.flatnonzero(still)
+            if len(there) < len(still):  # some were deleted since
                 scores[row, : len(there)] = one.scores[there]
                 dense[row, : len(there)] = one.dense[there]
             else:
                 scores[row], dense[row] = one.scores, one.dense
-            facts.append([fact for fact in known if fact is not None])
+            facts.append([self._view.facts_at(neighbour) for neighbour in one.rows[there].tolist()])
         return Neighbours(facts, scores, dense)
 
 

@@ -68,6 +68,7 @@ _KEEP_SKETCHES = 50_000  # offsets after a switch during which the sketches of b
 _BLOCK = 1 << 24  # products computed at once
 _REMEMBERED = 32_768  # facts that were read last: most neighbours are asked for often
 _AT_ONCE = 256  # products looked up at once
+_MOVED_ROWS = 4096  # that cells may hold in vain, beside as many as there are products
 _EMPTY = np.zeros(0, np.int8)
 _HEAD = np.dtype(
     [
@@ -107,11 +108,12 @@ class Hits:
 
 @dataclass(frozen=True, slots=True)
 class _Before:
-    """The sketches as they were before the newest switch."""
+    """The sketches and cells as they were before the newest switch."""
 
     switch: int
     sketches: Part
     weights: NDArray[np.uint8]
+    cells: Cells | None
 
 
 @dataclass(slots=True)
@@ -181,6 +183,7 @@ class CatalogueView:
         self._index = RowIndex(Part(dense_dim, DENSE_SHARE), Part(SKETCH_DIM, 1 - DENSE_SHARE))
         self._before: _Before | None = None
         self._next: _Next | None = None
+        self._fresh: Cells | None = None  # that are to follow those which hold too much that moved
         self._chunks: dict[tuple[int, str], dict[int, EpochChunk]] = {}
         self._frequencies = np.zeros(BUCKETS, np.int32)  # of the grams of all titles that are compared
         self._rows_of: dict[str, int | dict[int, int]] = {}  # id -> its row, or source -> row where several have it
@@ -303,6 +306,14 @@ class CatalogueView:
         """The identity of the product of a row of `Hits`."""
         return f"{self._prefix_names[self._prefix[row]]}{self._ids[row]}"
 
+    def marks_at(self, rows: NDArray[np.intp]) -> NDArray[np.int64]:
+        """A mark of the product in each row of `Hits`, by which `still_at` knows it again."""
+        return self._digest[rows]
+
+    def still_at(self, rows: NDArray[np.intp], marks: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Whether these rows still hold the products that had these marks."""
+        return np.asarray(self._held[rows] & (self._digest[rows] == marks))
+
     def row_of(self, identity: str) -> int:
         """The row of a product that the view holds. Raises: KeyError."""
         row = self._row(identity)
@@ -360,6 +371,21 @@ class CatalogueView:
             self._switch(self._next)
         if self._before is not None and self.position > self._before.switch + _KEEP_SKETCHES:
             self._before = None
+        self._tidy()
+
+    def _tidy(self) -> None:
+        """Fill new cells where the old ones hold many rows that moved or went, and then use them."""
+        index = self._index
+        if index.cells is None or self._next is not None:
+            self._fresh = None
+        elif self._fresh is None:
+            if index.cells.added > 2 * self._live + _MOVED_ROWS:
+                self._fresh = Cells(self.epoch.centroids, self.epoch.codebook, index.unit)
+                self._fresh.offer(np.flatnonzero(self._visible[: len(index)] != _HIDDEN))
+        elif self._fresh.behind:
+            self._fresh.work(1)  # somebody may do more of it beside the stream
+        else:
+            index.cells, self._fresh = self._fresh, None
 
     def _apply_one(self, offset: int, entry: Entry, batch: _Applied) -> None:
         identity = entry.identity
@@ -518,6 +544,8 @@ class CatalogueView:
 
     def _put(self, rows: NDArray[np.intp], dense: NDArray[np.int8], counts: GramCounts) -> None:
         self._index.put(rows, dense, quantised(sketch(counts, self.epoch.weights)))
+        if self._fresh is not None:
+            self._fresh.offer(rows)
         coming = self._next
         if coming is None:
             return
@@ -571,8 +599,10 @@ class CatalogueView:
 
     @property
     def cells(self) -> Cells | None:
-        """The cells that rows wait for: those of the epoch to come, else of this one. `work` may be called anywhere."""
-        return self._index.cells if self._next is None else self._next.cells
+        """The cells that rows wait for, those to come first. Their `work` may be called on any thread."""
+        if self._next is not None:
+            return self._next.cells
+        return self._fresh or self._index.cells
 
     def _switch(self, coming: _Next) -> None:
         """From here on this epoch holds."""
@@ -580,9 +610,7 @@ class CatalogueView:
             pass
         index, n = self._index, len(self._index)
         coming.sketches.room(n)
-        self._before = None
-        if coming.cells is None:
-            self._before = _Before(coming.epoch.switch_at, index.sketch, self.epoch.weights)
+        self._before = _Before(coming.epoch.switch_at, index.sketch, self.epoch.weights, index.cells)
         self.epoch, self._next = coming.epoch, None
         index.sketch, index.cells = coming.sketches, coming.cells
 
@@ -650,6 +678,7 @@ class CatalogueView:
         tables = {
             "epoch": (epoch.number, epoch.switch_at, epoch.n),
             "before": None if self._before is None else self._before.switch,
+            "before_cells": self._before is not None and self._before.cells is not None,
             "chunks": chunks,
             "rows": self.rows,
             "indexed": len(self._index),
@@ -691,7 +720,7 @@ class CatalogueView:
         self._make_room(tables["rows"])
         self._visible[: tables["rows"]] = _HIDDEN
         if tables["before"] is not None:
-            self._before = _Before(tables["before"], Part(SKETCH_DIM, 1 - DENSE_SHARE), before[0])
+            self._before = _Before(tables["before"], Part(SKETCH_DIM, 1 - DENSE_SHARE), before[0], None)
         for block in blocks:
             self._restore_block(block)
         for identity, topic, partition, generation, offset, revision, *match in tables["deleted"]:
@@ -707,6 +736,8 @@ class CatalogueView:
             self._collect(0, EpochChunk.decode(bytes.fromhex(chunk)))
         self._free = np.flatnonzero(~self._held[: self.rows])[::-1].tolist()
         self._index.resize(tables["indexed"])
+        if tables["before_cells"]:
+            self._before = None  # its cells are gone, and looking at every row instead takes too long
         if len(centroids):
             self._index.cells = Cells(centroids, codebook, self._index.unit)
             if cells:
@@ -802,15 +833,19 @@ class CatalogueView:
         before = np.zeros(len(asked), bool)
         if self._before is not None:
             before = position[asked] < self._before.switch
-        exact = exact or self._index.exact
-        step = max(1, _BLOCK // max(1, len(self._index))) if exact else _AT_ONCE
-        for group, old in ((asked[~before], False), (asked[before], True)):
+        index = self._index
+        for group, then in ((asked[~before], None), (asked[before], self._before)):
+            cells, sketches = (index.cells, None) if then is None else (then.cells, then.sketches)
+            step = max(1, _BLOCK // max(1, len(index))) if exact or cells is None else _AT_ONCE
             for i in range(0, len(group), step):
                 part = group[i : i + step]
-                before_then = self._before.sketches if old and self._before is not None else None
-                found = self._index.products(row[part], before_then) if exact else None
+                proposed: NDArray[np.intp] | None = None
+                if exact or cells is None:
+                    products = index.products(row[part], sketches)
+                else:
+                    proposed, products = index.propose(row[part], cells, sketches)
                 self._search(
-                    part, row[part], position[part], k, clean, found, before_then,
+                    part, row[part], position[part], k, clean, proposed, products, sketches,
                     neighbours, scores, candidates, similarity,
                 )  # fmt: skip
         dense = self._dense(row, neighbours)
@@ -823,22 +858,23 @@ class CatalogueView:
         limit: NDArray[np.int64],
         k: int,
         clean: bool,
-        products: NDArray[np.float32] | None,
+        proposed: NDArray[np.intp] | None,
+        products: NDArray[np.float32],
         before: Part | None,
         neighbours: NDArray[np.intp],
         scores: NDArray[np.float32],
         candidates: NDArray[np.intp],
         similarity: NDArray[np.float32],
     ) -> None:
-        """products: with all rows, where the search is exact. before: the sketches of before, where they hold."""
-        if products is not None:
+        """proposed: the rows that the products are with, None for all. before: the sketches of before, to be used."""
+        if proposed is None:
             n = products.shape[1]
             late = np.flatnonzero(self._visible[:n] >= limit.min())
             products[:, late] = np.where(self._visible[late] >= limit[:, None], _NONE, products[:, late])
             products[np.arange(len(rows)), rows] = _NONE
             columns = np.broadcast_to(np.arange(n), products.shape)
         else:
-            columns, products = self._index.propose(rows)
+            columns = proposed
             hidden = (self._visible[columns] >= limit[:, None]) | (columns == rows[:, None]) | (columns < 0)
             products = np.where(hidden, _NONE, products)
         self._keep(part, products, columns, k, neighbours, scores)

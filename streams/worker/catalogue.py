@@ -75,6 +75,7 @@ class Catalogue:
         self._beside: asyncio.Task[None] | None = None
         self._snapshot = snapshot
         self._about = about
+        self._topic_id = ""
         self._saving: asyncio.Task[None] | None = None
         self._saved_at, self._saved_position = time.monotonic(), -1
         self.follower = Follower(topic, options, self._apply)
@@ -86,13 +87,13 @@ class Catalogue:
 
     async def _load(self) -> None:
         started = time.monotonic()
-        topic_id, keeps = await self._about()
+        self._topic_id, keeps = await self._about()
         beginning, end = await self.follower.bounds()
         oldest = time.time_ns() // 1_000_000 - keeps
         view = self._view
         try:
             found = await asyncio.to_thread(
-                load_snapshot, self._snapshot, topic_id, view.encoder, view.dense_dim, beginning, end, oldest
+                load_snapshot, self._snapshot, self._topic_id, view.encoder, view.dense_dim, beginning, end, oldest
             )
         except SnapshotError as error:
             log.warning("snapshot.not_used", file=str(self._snapshot), reason=str(error))
@@ -127,10 +128,9 @@ class Catalogue:
         """Write a snapshot, a few rows at a time between other work. What goes wrong is logged, not raised."""
         writer: SnapshotWriter | None = None
         try:
-            topic_id, _ = await self._about()
             view = self._view
             position, epoch = await self._compute.run(lambda: (view.position, view.epoch.number))
-            head = SnapshotHead.now(topic_id, view.encoder, view.dense_dim, position)
+            head = SnapshotHead.now(self._topic_id, view.encoder, view.dense_dim, position)
             writer = await asyncio.to_thread(SnapshotWriter, self._snapshot, head)
             first = 0
             while first < view.rows:

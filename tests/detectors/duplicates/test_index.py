@@ -73,7 +73,7 @@ def test_cells_propose_what_is_near() -> None:
     worker.start()
     index.cells = cells
     asked = np.arange(0, 2000, 40)
-    found, scores = index.propose(asked)
+    found, scores = index.propose(asked, cells)
     worker.join()
     assert cells.added == 2000
     exact = index.products(asked)
@@ -93,7 +93,7 @@ def test_a_row_that_moved_is_proposed_once_and_scored_as_it_is() -> None:
     x[9], y[9] = x[1000], y[1000]
     for _ in range(3):
         index.put(np.array([9]), quantised(x[9:10]), quantised(y[9:10]))
-    found, scores = index.propose(np.array([1000, 8]))
+    found, scores = index.propose(np.array([1000, 8]), index.cells)
     assert (found[0] == 9).sum() == 1
     assert scores[0][found[0] == 9] == pytest.approx([1])
     assert all(scores[1][found[1] == 9] < 0.5)

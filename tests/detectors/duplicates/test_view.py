@@ -244,3 +244,63 @@ def test_equally_near_products_are_the_same_for_who_followed_and_who_began_after
     assert found(began) == found(followed)
     assert set(found(followed)[2]) >= {f"a/{n:03}" for n in range(4, 8)}  # of equally near ones those first seen
     assert _said(began, asked, clean=clean) == _said(followed, asked, clean=clean)
+
+
+@pytest.mark.parametrize("flat_rows", [100, 10_000])
+def test_what_is_prepared_for_an_epoch_beforehand_changes_nothing(flat_rows: int) -> None:
+    """No bit where every search is exact. Cells hold where rows were before they moved, which costs few candidates."""
+    log = log_of(random_entries(6, 300))
+    epoch = apply(new_view(flat_rows=flat_rows), log).make_epoch(margin=120)
+    assert bool(len(epoch.centroids)) == (flat_rows == 100)
+    log += log_of([epoch], start=len(log))
+    changed = random_entries(7, 200, offset=len(log) + 1000, ids=80)
+    log += log_of([*changed, *(deleted(f"shop{i % 3}/{i}", len(log) + 5000) for i in range(5))], start=len(log))
+    at_once, ahead = apply(new_view(flat_rows=flat_rows), log), new_view(flat_rows=flat_rows)
+    prepared = 0
+    for i in range(0, len(log), 9):
+        apply(ahead, log[i : i + 9])
+        prepared += ahead.switching
+        ahead.prepare(40)
+        if ahead.cells is not None:
+            ahead.cells.work()
+    assert prepared > 8
+    assert ahead.epoch.number == at_once.epoch.number == 1
+    names = sorted(at_once.identities())
+    one, other = ahead.search(names), at_once.search(names)
+    if flat_rows > 300:
+        for name in ("scores", "dense", "similarity"):
+            assert getattr(one, name).tobytes() == getattr(other, name).tobytes()
+    else:
+        assert (one.scores[:, 0] == other.scores[:, 0]).mean() > 0.98
+    assert ahead.make_epoch(0).weights.tobytes() == at_once.make_epoch(0).weights.tobytes()
+
+
+def test_cells_find_what_an_exact_search_finds() -> None:
+    log = log_of(random_entries(8, 900))
+    view = apply(new_view(flat_rows=500), log)
+    apply(view, log_of([view.make_epoch(margin=0)], start=len(log)))
+    assert view.cells is not None
+    names = sorted(view.identities())
+    near, exact = view.search(names, 10), view.search(names, 10, exact=True)
+    best = exact.scores[:, 0] > 0.6
+    assert (near.scores[best, 0] == exact.scores[best, 0]).mean() > 0.98
+    found = near.scores[near.neighbours == exact.neighbours]
+    np.testing.assert_array_equal(found, exact.scores[near.neighbours == exact.neighbours])
+
+
+def test_cells_do_not_fill_up_with_what_moved(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("detectors.duplicates.view._MOVED_ROWS", 100)
+    log = log_of(random_entries(8, 400))
+    view = apply(new_view(flat_rows=300), log)
+    log += log_of([view.make_epoch(margin=0)], start=len(log))
+    log += log_of(random_entries(9, 1200, offset=5000, ids=100), start=len(log))
+    held = []
+    for i in range(view.position, len(log), 20):
+        apply(view, log[i : i + 20])
+        assert view.cells is not None
+        held.append(view.cells.added)
+    assert max(held) < 2 * len(view) + 200
+    names = sorted(view.identities())
+    near, exact = view.search(names, 10), view.search(names, 10, exact=True)
+    best = exact.scores[:, 0] > 0.6
+    assert (near.scores[best, 0] == exact.scores[best, 0]).mean() > 0.97
