@@ -23,7 +23,7 @@ def test_create_and_list(streamgauge: Run, kafka_servers: str, topic_prefix: str
     assert {t["exists"] for t in json.loads(out)["topics"]} == {False}
     code, out, _ = streamgauge("topics", "create", "--json", *options)
     assert code == 0
-    assert len(json.loads(out)["made"]) == 8
+    assert len(json.loads(out)["made"]) == 9
     code, out, err = streamgauge("topics", "create", *options)
     assert (code, out, err) == (0, "", "All topics were there already.\n")
     listed = json.loads(streamgauge("topics", "list", "--json", *options)[1])
