@@ -33,10 +33,16 @@ def doctor(
     settings = load_settings(config, bootstrap_servers)
     checks = []
     with errors.status("looking") as status:  # shown on a terminal only
-        looks = run_checks(settings, probe=probe, on_step=lambda what: status.update(f"looking at {escape(what)}"))
+
+        def look(what: str) -> None:
+            status.update(f"looking at {escape(what)}")
+            status.start()
+
+        looks = run_checks(settings, probe=probe, on_step=look)
         for check in looks:
             checks.append(check)
             if not json:
+                status.stop()  # it would be drawn into the line
                 output.print(f"{check.status.value:<5}", style=_COLOURS[check.status.value], end="")
                 output.print(f"{check.name}: {check.message}", markup=False, soft_wrap=True)
                 if check.todo:
