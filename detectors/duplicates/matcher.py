@@ -18,7 +18,7 @@ import orjson
 from numpy.typing import NDArray
 
 from detectors.duplicates.features import FEATURES, STEP, PairFeatures
-from detectors.duplicates.rule import THRESHOLD, evidence_scores, margins, rule_scores
+from detectors.duplicates.rule import THRESHOLD, rule_scores
 
 __all__ = ["COLUMNS", "FILES", "Matcher", "MatcherError", "columns_of", "raw_scores", "rivalled"]
 
@@ -29,6 +29,7 @@ _OWN = (*FEATURES, "rule", "rule_ahead", "rule_place", *(f"{name}_ahead" for nam
 _RIVALLED = ("similarity", "contained", "overlap", "rule")
 COLUMNS = (*_OWN, *(f"{name}_{what}" for name in _RIVALLED for what in ("before_rivals", "rivals_place")), "rivals")
 _NO_RULE = -20.0
+_AHEAD_MOST = 2.0
 _MOST = 3.0  # ahead of, or behind, the best rival
 
 
@@ -36,15 +37,32 @@ class MatcherError(ValueError):
     """A matcher's folder that is missing, damaged or of another format."""
 
 
+def margins(scores: NDArray[np.float64], sources: NDArray[np.intp] | None) -> NDArray[np.float64]:
+    """(b, k) how far each candidate is ahead of the best other one, from -2 to 2; 2 without another.
+
+    sources: (b, k) of clean feeds: only candidates of one source are rivals, for they cannot all be the same
+    product. In a marketplace they can, and being behind says nothing: from 0 to 2.
+    """
+    k = scores.shape[1]
+    rivals = np.broadcast_to(~np.eye(k, dtype=bool), (len(scores), k, k))
+    if sources is not None:
+        rivals = rivals & (sources[:, :, None] == sources[:, None, :])
+    best = np.where(rivals, scores[:, None, :], -np.inf).max(axis=2, initial=-np.inf)
+    with np.errstate(invalid="ignore"):
+        ahead = np.where(np.isneginf(best), _AHEAD_MOST, scores - best)
+    least = 0.0 if sources is None else -_AHEAD_MOST
+    return np.asarray(np.clip(np.nan_to_num(ahead), least, _AHEAD_MOST))
+
+
 def columns_of(features: PairFeatures, sources: NDArray[np.intp] | None) -> NDArray[np.float64]:
-    """(b, k, len(COLUMNS)) what a matcher looks at. sources: as in `rule.margins`.
+    """(b, k, len(COLUMNS)) what a matcher looks at. sources: as in `margins`.
 
     What `rivalled` knows is not known in a stream, and NaN.
     """
     there = features.there
-    scores = evidence_scores(features, clean=sources is not None)
+    scores = rule_scores(features, clean=sources is not None)
     place = (scores[:, :, None] < scores[:, None, :]).sum(axis=2)
-    rule = np.where(there, rule_scores(features, sources), _NO_RULE)
+    rule = np.where(there, scores, _NO_RULE)
     ahead = [margins(np.where(there, features.of(name), -np.inf), sources) for name in _AHEAD]
     more = np.stack([rule, margins(scores, sources), place, *ahead], axis=2)
     unknown = np.full((*there.shape, len(COLUMNS) - len(_OWN)), np.nan)

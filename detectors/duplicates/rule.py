@@ -18,7 +18,7 @@ from detectors.standardise.chinese import fold
 
 __all__ = ["DUPLICATE_EXACT", "DUPLICATE_NEAR", "DUPLICATE_VARIANT", "THRESHOLD", "confidence", "reason", "rule_scores"]
 
-THRESHOLD = -1.5
+THRESHOLD = -3.0
 UNNAMED_PRICE = 0.34  # |ln price ratio| (1.4 times) from which Chinese titles without a code are of two products
 
 DUPLICATE_EXACT = Rule(
@@ -67,7 +67,6 @@ _BIAS = -5.0
 # Offers of one marketplace are mostly of different products, and whoever offers many products says the same of all and
 # changes one word: so more is asked there.
 _MARKETPLACE_BIAS, _MARKETPLACE_EXCHANGED = -0.75, -2.0
-_MARGIN, _MARGIN_MOST = 1.25, 2.0
 # Of titles that differ in little else: by the weight of their words, and in price (3 times).
 _VARIANT_CONTAINED, _VARIANT_OVERLAP, _VARIANT_PRICE = 0.75, 0.5, 1.1
 _WORD = re.compile(r"[^\W_]+(?:[./-][^\W_]+)*")
@@ -75,29 +74,17 @@ _WORDS_SAID = 4
 _VECTOR = np.array([WEIGHTS.get(name, 0.0) for name in FEATURES])
 
 
-def evidence_scores(features: PairFeatures, *, clean: bool) -> NDArray[np.float64]:
-    """(b, k) sums of `WEIGHTS` over the features, -inf where there is no candidate. clean: of clean feeds."""
+def rule_scores(features: PairFeatures, *, clean: bool) -> NDArray[np.float64]:
+    """(b, k) sums of `WEIGHTS` over the features, -inf where there is no candidate; at `THRESHOLD` and above they are
+    accepted. clean: of clean feeds.
+
+    A score is of its pair alone. How far a candidate is ahead of the others would say more, but which others were there
+    depends on what came first, and links must not: of several the owner of links takes the best.
+    """
     scores = features.values @ _VECTOR + _BIAS
     if not clean:
         scores += _MARKETPLACE_BIAS + _MARKETPLACE_EXCHANGED * features.of("exchanged") * ~features.named
-    return np.where(features.there, scores, -np.inf)
-
-
-def margins(scores: NDArray[np.float64], sources: NDArray[np.intp] | None) -> NDArray[np.float64]:
-    """(b, k) how far each candidate is ahead of the best other one, from -2 to 2; 2 without another.
-
-    sources: (b, k) of clean feeds: only candidates of one source are rivals, for they cannot all be the same
-    product. In a marketplace they can, and being behind says nothing: from 0 to 2.
-    """
-    k = scores.shape[1]
-    rivals = np.broadcast_to(~np.eye(k, dtype=bool), (len(scores), k, k))
-    if sources is not None:
-        rivals = rivals & (sources[:, :, None] == sources[:, None, :])
-    best = np.where(rivals, scores[:, None, :], -np.inf).max(axis=2, initial=-np.inf)
-    with np.errstate(invalid="ignore"):
-        ahead = np.where(np.isneginf(best), _MARGIN_MOST, scores - best)
-    least = 0.0 if sources is None else -_MARGIN_MOST
-    return np.asarray(np.clip(np.nan_to_num(ahead), least, _MARGIN_MOST))
+    return np.where(features.there, np.round(scores, 4), -np.inf)
 
 
 def variants(features: PairFeatures, scores: NDArray[np.float64], threshold: float = THRESHOLD) -> NDArray[np.bool_]:
@@ -120,22 +107,12 @@ def variants(features: PairFeatures, scores: NDArray[np.float64], threshold: flo
     return np.asarray(features.there & differs & alike & ~other & (scores < threshold))
 
 
-def rule_scores(features: PairFeatures, sources: NDArray[np.intp] | None = None) -> NDArray[np.float64]:
-    """(b, k) scores of candidates; at `THRESHOLD` and above they are accepted. sources: as in `margins`.
-
-    The score is a sum of fixed weights over the features, and 1.25 times the margin to the next best candidate.
-    """
-    scores = evidence_scores(features, clean=sources is not None)
-    return np.where(features.there, np.round(scores + _MARGIN * margins(scores, sources), 4), -np.inf)
-
-
-def points(features: PairFeatures, sources: NDArray[np.intp] | None = None) -> dict[str, NDArray[np.float64]]:
+def points(features: PairFeatures, *, clean: bool) -> dict[str, NDArray[np.float64]]:
     """What each feature adds to the scores, (b, k) each; likeness together with what every pair starts from."""
     found = {name: features.of(name) * weight for name, weight in WEIGHTS.items()}
-    found["similarity"] += _BIAS + (_MARKETPLACE_BIAS if sources is None else 0.0)
-    if sources is None:
+    found["similarity"] += _BIAS + (0.0 if clean else _MARKETPLACE_BIAS)
+    if not clean:
         found["exchanged"] = _MARKETPLACE_EXCHANGED * features.of("exchanged") * ~features.named
-    found["margin"] = _MARGIN * margins(evidence_scores(features, clean=sources is not None), sources)
     return found
 
 
@@ -145,7 +122,8 @@ def confidence(score: float, *, certain: bool) -> float:
     Of certain pairs it rises from .54 at the threshold to .99. Of the others the score says little: .67 to .80, which
     is about what was right among software offered by two shops (of electronics more was).
     """
-    logit = 1.5 + 0.9 * score if certain else 0.95 + 0.15 * score
+    above = score - THRESHOLD
+    logit = 0.15 + 0.9 * above if certain else 0.725 + 0.15 * above
     return round(1 / (1 + math.exp(-logit)), 3)
 
 

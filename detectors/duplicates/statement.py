@@ -104,7 +104,7 @@ def statements(
         comparison = view.evidence.compare(row, hits.candidates)
         features = features_of(view, hits, comparison)
         sources = sources_of(view, hits) if clean else None
-        scores = rule_scores(features, sources) if view.matcher is None else view.matcher.scores(features, sources)
+        scores = rule_scores(features, clean=clean) if view.matcher is None else view.matcher.scores(features, sources)
         same, sure = exact(comparison), certain(comparison)
         weights, epoch = view.weights_for(row)
         # Where a code or GTIN speaks, or the text is the same, other words do not matter.

@@ -10,7 +10,7 @@ import numpy as np
 
 from detectors.duplicates.evidence import codes_of, measures_in_words, names_of
 from detectors.duplicates.rule import THRESHOLD, points, rule_scores
-from detectors.duplicates.statement import SAME, features_of, sources_of, statements
+from detectors.duplicates.statement import SAME, features_of, statements
 from detectors.duplicates.view import CatalogueView, Hits
 from detectors.records import Facts
 from detectors.standardise.chinese import fold
@@ -57,8 +57,8 @@ def verdicts(
         for said, (_, earlier, _) in zip(statements(view, hits, clean=clean), asked, strict=True)
     ]
     comparison = view.evidence.compare(hits.row, hits.candidates)
-    features, sources = features_of(view, hits, comparison), sources_of(view, hits) if clean else None
-    scores, gained = rule_scores(features, sources), points(features, sources)
+    features = features_of(view, hits, comparison)
+    scores, gained = rule_scores(features, clean=clean), points(features, clean=clean)
     found = []
     for i, (later, earlier, line) in enumerate(asked):
         a, b = view.entry_at(view.row_of(later)), view.entry_at(view.row_of(earlier))
@@ -117,7 +117,6 @@ def _words(a: Facts, b: Facts, price_a: float | None, price_b: float | None, tim
         "contained": "what the shorter title says, the other says too, by the weight of its words",
         "overlap": "words in common, by their weight",
         "exchanged": "the titles are the same but for words that stand for others",
-        "margin": "how far it is ahead of the other candidates",
     }
 
 

@@ -5,7 +5,8 @@ import pytest
 
 from detectors.duplicates.evidence import EvidenceRows
 from detectors.duplicates.features import STEP, PairFeatures, pair_features
-from detectors.duplicates.rule import evidence_scores, margins, points, reason, rule_scores, variants
+from detectors.duplicates.matcher import margins
+from detectors.duplicates.rule import points, reason, rule_scores, variants
 from detectors.duplicates.sketch import flat_weights
 from detectors.records import Facts
 from detectors.standardise.chinese import fold
@@ -53,9 +54,9 @@ def test_features(one: str, other: str, feature: str, value: float) -> None:
 def test_values_and_scores_are_exact() -> None:
     features = compared("oak bench with back", "oak garden bench", "steel bench", similarity=0.123456)
     assert (features.values * STEP == np.rint(features.values * STEP)).all()
-    for sources in (None, np.array([[0, 0]])):
-        total = sum(points(features, sources).values())
-        assert np.allclose(total, rule_scores(features, sources), atol=1e-4)
+    for clean in (False, True):
+        total = sum(points(features, clean=clean).values())
+        assert np.allclose(total, rule_scores(features, clean=clean), atol=1e-4)
 
 
 def test_margins() -> None:
@@ -67,7 +68,7 @@ def test_margins() -> None:
 
 def test_more_is_asked_in_a_marketplace() -> None:
     features = compared("puppet company wolf hand puppet", "puppet company fox hand puppet")
-    assert evidence_scores(features, clean=True) - evidence_scores(features, clean=False) == 2.75
+    assert rule_scores(features, clean=True) - rule_scores(features, clean=False) == 2.75
 
 
 def test_variants_say_the_same_but_for_what_tells_them_apart() -> None:
@@ -77,7 +78,7 @@ def test_variants_say_the_same_but_for_what_tells_them_apart() -> None:
         "sanus euro foundations speaker stand in black",
         "canon laser printer in silver",
     )
-    assert variants(features, rule_scores(features)).tolist() == [[True, False, False]]
+    assert variants(features, rule_scores(features, clean=False)).tolist() == [[True, False, False]]
 
 
 def test_reasons_in_words() -> None:

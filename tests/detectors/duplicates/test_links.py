@@ -51,7 +51,7 @@ def test_a_link_is_made_and_retracted_under_one_id() -> None:
     (made,) = applied.changes
     assert (made.status, made.link.later, made.link.earlier) == (LinkStatus.MADE, "b/1", "a/1")
     assert made.link.reason == "same title"
-    assert made.link.confidence == 0.75
+    assert made.link.confidence == 0.79
     assert applied.touched == {"a/1", "b/1"}
     assert (owner.canonical("b/1"), owner.canonical("a/1"), owner.canonical("c/9")) == ("a/1", "a/1", "c/9")
     assert owner.apply([say("b/1", 2, ("a/1", 1, 1.0))]).changes == []
