@@ -281,7 +281,8 @@ class _Demo:
 
     def _last_words(self) -> str:
         lines = self._log().read_text("utf-8", "replace").strip().splitlines()
-        return lines[-1][:500] if lines else "nothing"
+        said = [line for line in lines[-2:] if not line.startswith("{")]  # what is wrong, and what to do
+        return " ".join(said or lines[-1:])[:500] or "nothing"
 
     # --- the stream ------------------------------------------------------------------------------------------------
 
