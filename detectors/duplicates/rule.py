@@ -16,7 +16,7 @@ from detectors.duplicates.words import GROUPS
 from detectors.records import Dimension, Facts, Rule, Severity
 from detectors.standardise.chinese import fold
 
-__all__ = ["DUPLICATE_EXACT", "DUPLICATE_NEAR", "DUPLICATE_VARIANT", "THRESHOLD", "confidence", "reason", "rule_scores"]
+__all__ = ["DUPLICATE_EXACT", "DUPLICATE_NEAR", "THRESHOLD", "confidence", "reason", "rule_scores"]
 
 THRESHOLD = -3.0
 UNNAMED_PRICE = 0.34  # |ln price ratio| (1.4 times) from which Chinese titles without a code are of two products
@@ -27,20 +27,12 @@ DUPLICATE_EXACT = Rule(
     Severity.WARNING,
     "The product is listed already, with the same text and the same code.",
 )
-DUPLICATE_VARIANT = Rule(
-    "duplicate.variant",
-    Dimension.UNIQUENESS,
-    Severity.INFO,
-    "The product is another colour, size, pack, version or licence of one that is listed.",
-)
 DUPLICATE_NEAR = Rule(
     "duplicate.near",
     Dimension.UNIQUENESS,
     Severity.INFO,
     "The product is very probably listed already, in other words.",
 )
-
-
 # Weights of what speaks for and against, multiples of 1/32 so that sums are exact.
 WEIGHTS = {
     "similarity": 1.0,

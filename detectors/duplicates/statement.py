@@ -16,7 +16,6 @@ from detectors.duplicates.features import PairFeatures, pair_features
 from detectors.duplicates.rule import (
     DUPLICATE_EXACT,
     DUPLICATE_NEAR,
-    DUPLICATE_VARIANT,
     THRESHOLD,
     UNNAMED_PRICE,
     certain,
@@ -130,7 +129,8 @@ def statements(
                 similarity,
                 variant=bool(variant[i, j]),
             )
-            rule = DUPLICATE_VARIANT if variant[i, j] else DUPLICATE_EXACT if same[i, j] else DUPLICATE_NEAR
+            linked = DUPLICATE_EXACT if same[i, j] else DUPLICATE_NEAR
+            rule = VARIANT if variant[i, j] else linked.name
             accepted.setdefault(i, []).append(
                 Candidate(
                     other.identity,
@@ -138,7 +138,7 @@ def statements(
                     float(scores[i, j]),
                     similarity,
                     bool(sure[i, j]) and not variant[i, j],
-                    rule.name,
+                    rule,
                     why,
                     VARIANT if variant[i, j] else SAME,
                 )
@@ -268,9 +268,8 @@ def _candidate(raw: Sequence[Any]) -> Candidate:
 
 def _variant(raw: Sequence[Any]) -> Candidate:
     identity, version, score, similarity, why = raw
-    rule = DUPLICATE_VARIANT.name
     return Candidate(
-        _text(identity), _version(version), float(score), float(similarity), False, rule, _text(why), VARIANT
+        _text(identity), _version(version), float(score), float(similarity), False, VARIANT, _text(why), VARIANT
     )
 
 

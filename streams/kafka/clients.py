@@ -7,21 +7,26 @@ import contextlib
 import logging
 import socket
 import ssl
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 from streams.errors import ConfigError, KafkaUnavailableError
 
 if TYPE_CHECKING:
+    from aiokafka import AIOKafkaConsumer
     from faust.types.auth import CredentialsT
     from kafka import KafkaAdminClient
 
     from streams.settings import KafkaSettings
 
+_GOODBYE_SECONDS = 1.0
+_going: set[asyncio.Future[None]] = set()
+
 __all__ = [
     "admin_client",
     "aiokafka_options",
+    "brief_consumer",
     "check_reachable",
     "faust_broker_credentials",
     "faust_broker_url",
@@ -128,6 +133,31 @@ async def reach(settings: KafkaSettings, timeout: float = 10.0) -> None:  # noqa
                 with contextlib.suppress(Exception):
                     await asyncio.wait_for(connection.close(), 0.2)
     raise failures[0]
+
+
+@contextlib.asynccontextmanager
+async def brief_consumer(options: Mapping[str, Any], **more: Any) -> AsyncIterator[AIOKafkaConsumer]:
+    """aiokafka's consumer for a question or two, outside any group. options: as `aiokafka_options` gives them.
+
+    Over TLS its end can take half a minute, in which asyncio waits for the broker's goodbye; nobody else does.
+    """
+    from aiokafka import AIOKafkaConsumer
+
+    consumer = AIOKafkaConsumer(**options, enable_auto_commit=False, **more)
+    try:
+        await consumer.start()
+        yield consumer
+    finally:
+        ending = asyncio.ensure_future(consumer.stop())
+        _going.add(ending)
+        ending.add_done_callback(_gone)
+        await asyncio.wait([ending], timeout=_GOODBYE_SECONDS)
+
+
+def _gone(ending: asyncio.Future[None]) -> None:
+    _going.discard(ending)
+    if not ending.cancelled():
+        ending.exception()  # a connection that is lost is closed
 
 
 @contextlib.contextmanager

@@ -17,7 +17,7 @@ from typing import Any
 import faust
 import orjson
 import structlog
-from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+from aiokafka import ConsumerRecord, TopicPartition
 from faust.types import TP
 
 from detectors.anomalies import AnomalyScorer
@@ -36,7 +36,7 @@ from sinks.metrics import Metrics, TopicProgress
 from sinks.publisher import Publisher
 from streams.contracts import contracts_of
 from streams.errors import InfrastructureError
-from streams.kafka.clients import admin_client, aiokafka_options
+from streams.kafka.clients import admin_client, aiokafka_options, brief_consumer
 from streams.kafka.topics import existing
 from streams.progress import ProgressLog
 from streams.rule_settings import check_auto_apply
@@ -340,12 +340,8 @@ class Worker:
 
     async def _ends(self, topic: str, partitions: int) -> dict[int, int]:
         """The offset after the last record of each partition."""
-        consumer = AIOKafkaConsumer(**self._client, enable_auto_commit=False)
-        await consumer.start()
-        try:
+        async with brief_consumer(self._client) as consumer:
             ends = await consumer.end_offsets([TopicPartition(topic, p) for p in range(partitions)])
-        finally:
-            await consumer.stop()
         return {place.partition: end for place, end in ends.items()}
 
     async def _catalogue_topic(self) -> tuple[str, int]:

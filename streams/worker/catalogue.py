@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import orjson
 import structlog
-from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+from aiokafka import ConsumerRecord, TopicPartition
 from numpy.typing import NDArray
 
 from detectors.duplicates.entry import Entry, Skipped, decode_entries, encode_entry
@@ -20,6 +20,7 @@ from detectors.duplicates.epoch import Epoch, epoch_chunks
 from detectors.records import Rejection
 from sinks.publisher import Publisher
 from streams.errors import InfrastructureError
+from streams.kafka.clients import brief_consumer
 from streams.worker.delivery import Compute
 from streams.worker.follower import Follower
 from streams.worker.generations import GENERATION_KEY, Generation, read_generation
@@ -211,12 +212,8 @@ class Catalogue:
     async def caught_up(self) -> None:
         """Return when the view holds everything that is in the topic now. Raises: InfrastructureError."""
         partition = TopicPartition(self._topic, 0)
-        consumer = AIOKafkaConsumer(**self._options, enable_auto_commit=False)
-        await consumer.start()
-        try:
+        async with brief_consumer(self._options) as consumer:
             end = (await consumer.end_offsets([partition]))[partition]
-        finally:
-            await consumer.stop()
         await self.reached(end)
 
     async def reassert(self, partitions: frozenset[tuple[str, int]]) -> int:

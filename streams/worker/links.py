@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 import structlog
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
+from aiokafka import AIOKafkaProducer, ConsumerRecord, TopicPartition
 from aiokafka.errors import ProducerFenced
 
 from detectors.contract.model import Contract, Feed
@@ -32,6 +32,7 @@ from detectors.records import Rejection, SourceRecord
 from sinks.publisher import BATCH_BYTES
 from sinks.wire import LINK_RULES, Versions, golden_message, link_message
 from streams.errors import InfrastructureError
+from streams.kafka.clients import brief_consumer
 from streams.worker.patience import patiently
 
 if TYPE_CHECKING:
@@ -260,13 +261,9 @@ class LinkWay:
     async def _missed_some(self) -> bool:
         """Whether statements are gone that nobody decided over: by their age, or with a topic that was made anew."""
         partition = TopicPartition(self._topics.named("links"), 0)
-        consumer = AIOKafkaConsumer(**self._options, enable_auto_commit=False)
-        await consumer.start()
-        try:
+        async with brief_consumer(self._options) as consumer:
             first = (await consumer.beginning_offsets([partition]))[partition]
             end = (await consumer.end_offsets([partition]))[partition]
-        finally:
-            await consumer.stop()
         return not first <= self._committed() <= end
 
     async def _say_anew(self, owner: LinkOwner, generation: int) -> None:
@@ -304,14 +301,9 @@ class LinkWay:
     async def _read(self, name: str, load: Callable[[str, ConsumerRecord], None]) -> None:
         """Hand on everything that is in a topic of ours, as committed: of one key the newest comes last."""
         partition = TopicPartition(self._topics.named(name), 0)
-        consumer = AIOKafkaConsumer(
-            **self._options,
-            isolation_level="read_committed",
-            enable_auto_commit=False,
-            max_partition_fetch_bytes=8 << 20,
-        )
-        await consumer.start()
-        try:
+        async with brief_consumer(
+            self._options, isolation_level="read_committed", max_partition_fetch_bytes=8 << 20
+        ) as consumer:
             consumer.assign([partition])
             await consumer.seek_to_beginning(partition)
             end = (await consumer.end_offsets([partition]))[partition]
@@ -328,8 +320,6 @@ class LinkWay:
                         f"{partition.topic} could not be read within {_READ_SECONDS:g} s.",
                         "See whether its partition has a leader: streamgauge doctor.",
                     )
-        finally:
-            await consumer.stop()
 
     async def _make_epoch(self) -> None:
         """At each growth of the catalogue the sketch's weights are counted anew, here for all workers."""
