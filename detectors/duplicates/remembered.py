@@ -55,30 +55,34 @@ class RememberedNeighbours:
         renewed: products whose text is new, or that must be searched for another reason. clean: see the view.
         """
         view, size, epoch = self._view, len(self._view), self._view.epoch.number
-        searched: list[str] = []
+        again: list[str] = []
+        asked: list[str] = []
         for identity in identities:
             known = self._found.get(identity)
-            if known is None or identity in renewed or known.epoch != epoch or not size <= known.size * _GROWTH:
-                searched.append(identity)
+            if identity in renewed:
+                asked.append(identity)
+            elif known is None or known.epoch != epoch or not size <= known.size * _GROWTH:
+                again.append(identity)
             else:
                 self._found.move_to_end(identity)
-        hits = view.search(searched, self._k, clean=clean)
-        for row, line in enumerate(hits.neighbours):
-            there = line[line >= 0]
-            self._found[searched[row]] = _Found(
-                there.astype(np.int32),
-                view.marks_at(there),
-                hits.scores[row].copy(),
-                hits.dense[row].copy(),
-                size,
-                epoch,
-            )
-            self._found.move_to_end(searched[row])
+        # A record that is handled once more after a crash must say what it said before, whatever came since.
+        hits = view.search(asked, self._k, clean=clean, as_matched=True)
+        for one in (hits, view.search(again, self._k)):
+            for row, (identity, line) in enumerate(zip(one.identities, one.neighbours, strict=True)):
+                there = line[line >= 0]
+                self._found[identity] = _Found(
+                    there.astype(np.int32),
+                    view.marks_at(there),
+                    one.scores[row].copy(),
+                    one.dense[row].copy(),
+                    size,
+                    epoch,
+                )
+                self._found.move_to_end(identity)
         found = [self._found[identity] for identity in identities]
         while len(self._found) > self._capacity:
             self._found.popitem(last=False)
-        kept = [row for row, identity in enumerate(searched) if identity in renewed]
-        return self._assembled(found), hits if len(kept) == len(searched) else _rows(hits, kept)
+        return self._assembled(found), hits
 
     def _assembled(self, found: Sequence[_Found]) -> Neighbours:
         facts: list[list[Facts]] = []
@@ -94,17 +98,3 @@ class RememberedNeighbours:
                 scores[row], dense[row] = one.scores, one.dense
             facts.append([self._view.facts_at(neighbour) for neighbour in one.rows[there].tolist()])
         return Neighbours(facts, scores, dense)
-
-
-def _rows(hits: Hits, rows: Sequence[int]) -> Hits:
-    """Some rows of a search."""
-    return Hits(
-        [hits.identities[row] for row in rows],
-        hits.row[rows],
-        hits.position[rows],
-        hits.neighbours[rows],
-        hits.scores[rows],
-        hits.dense[rows],
-        hits.candidates[rows],
-        hits.similarity[rows],
-    )

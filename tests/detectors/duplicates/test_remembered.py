@@ -43,6 +43,17 @@ def test_a_deleted_neighbour_is_left_out_and_growth_makes_another_search() -> No
     assert len(found.facts[0]) == 5
 
 
+def test_who_is_asked_again_after_a_new_price_says_what_was_said_before() -> None:
+    view = apply(new_view(), log_of([entry(f"a/{i}", i, "Sony Camera DSC-W120") for i in range(4)]))
+    _, before = RememberedNeighbours(view, 5).lookup(["a/1"], {"a/1"}, clean=False)
+    apply(view, log_of([entry("a/1", 4, "Sony Camera DSC-W120", 9.0, match=1)], start=4))
+    _, after = RememberedNeighbours(view, 5).lookup(["a/1"], {"a/1"}, clean=False)
+    np.testing.assert_array_equal(after.candidates, before.candidates)
+    assert after.position.tolist() == before.position.tolist() == [1]
+    found, _ = RememberedNeighbours(view, 5).lookup(["a/1"], (), clean=False)
+    assert [f.identity for f in found.facts[0]] == ["a/0", "a/2", "a/3"], "what judges a price sees all"
+
+
 def test_memory_is_bounded() -> None:
     view = apply(new_view(), log_of([entry(f"a/{i}", i, "Sony Camera DSC-W120") for i in range(10)]))
     memory = RememberedNeighbours(view, 2, capacity=3)
