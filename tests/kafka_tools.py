@@ -68,6 +68,17 @@ def send_all(
         producer.close()
 
 
+def uncommitted(servers: str, group: str, topics: Iterable[str]) -> int:
+    """Records of these topics that a group has not committed."""
+    consumer = KafkaConsumer(bootstrap_servers=servers, group_id=group, enable_auto_commit=False)
+    try:
+        places = [TopicPartition(t, p) for t in topics for p in consumer.partitions_for_topic(t) or ()]
+        ends = consumer.end_offsets(places)
+        return sum(ends[place] - (consumer.committed(place) or 0) for place in places)
+    finally:
+        consumer.close()
+
+
 def wait_until(condition: Callable[[], bool], seconds: float = 30.0) -> bool:
     """Whether a condition came true in time."""
     deadline = time.monotonic() + seconds

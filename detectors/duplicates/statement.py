@@ -102,8 +102,10 @@ def statements(
     if len(row) and len(view):
         comparison = view.evidence.compare(row, hits.candidates)
         features = features_of(view, hits, comparison)
-        sources = sources_of(view, hits) if clean else None
-        scores = rule_scores(features, clean=clean) if view.matcher is None else view.matcher.scores(features, sources)
+        if view.matcher is None:
+            scores = rule_scores(features, clean=clean)
+        else:
+            scores = view.matcher.scores(features, sources_of(view, hits) if clean else None)
         same, sure = exact(comparison), certain(comparison)
         weights, epoch = view.weights_for(row)
         # Where a code or GTIN speaks, or the text is the same, other words do not matter.

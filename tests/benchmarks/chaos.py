@@ -41,7 +41,6 @@ from pathlib import Path
 from typing import Any
 
 import orjson
-from kafka import KafkaConsumer, TopicPartition
 
 from detectors.anomalies import RULES as ANOMALY_RULES
 from detectors.behaviour.price import CataloguePriceDetector
@@ -68,7 +67,7 @@ from streams.marketplace import Marketplace, Mix
 from streams.settings import KafkaSettings, Settings, TopicNames
 from streams.worker.generations import GENERATION_KEY
 from tests.benchmarks.worker import ROOT, WorkerProcess
-from tests.kafka_tools import read_all, wait_until
+from tests.kafka_tools import read_all, uncommitted, wait_until
 
 RESULT = ROOT / "build" / "chaos.json"
 CONTRACTS = ROOT / "detectors" / "contract" / "samples"
@@ -197,13 +196,7 @@ class Deployment:
     def lag(self) -> int:
         """Source records and statements that are not committed."""
         with_links = [*self.settings.products, *self.settings.behaviors, self.names.named("links")]
-        consumer = KafkaConsumer(bootstrap_servers=self.servers, group_id=self.app_id, enable_auto_commit=False)
-        try:
-            places = [TopicPartition(t, p) for t in with_links for p in consumer.partitions_for_topic(t) or ()]
-            ends = consumer.end_offsets(places)
-            return sum(ends[place] - (consumer.committed(place) or 0) for place in places)
-        finally:
-            consumer.close()
+        return uncommitted(self.servers, self.app_id, with_links)
 
     def worked_off(self, seconds: float) -> None:
         """Wait until nothing lags. Raises: RuntimeError."""

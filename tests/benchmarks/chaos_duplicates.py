@@ -43,7 +43,7 @@ from pathlib import Path
 from typing import Any
 
 import orjson
-from kafka import KafkaConsumer, KafkaProducer, TopicPartition
+from kafka import KafkaProducer
 
 from detectors.duplicates.entry import Entry, decode_entries
 from detectors.duplicates.links import LinkOwner
@@ -53,7 +53,7 @@ from streams.kafka.topics import ensure_topics, topics
 from streams.settings import KafkaSettings, Settings, TopicNames
 from streams.worker.generations import GENERATION_KEY
 from tests.benchmarks.worker import ROOT, WorkerProcess
-from tests.kafka_tools import make_topic, read_all, wait_until
+from tests.kafka_tools import make_topic, read_all, uncommitted, wait_until
 
 RESULT = ROOT / "build" / "chaos-duplicates.json"
 CONTRACT = ROOT / "detectors" / "contract" / "samples" / "products.yaml"
@@ -256,14 +256,7 @@ class Deployment:
 
     def lag(self) -> int:
         """Source records and statements that are not committed."""
-        consumer = KafkaConsumer(bootstrap_servers=self.servers, group_id=self.name, enable_auto_commit=False)
-        try:
-            wanted = (self.source, self.names.named("links"))
-            places = [TopicPartition(t, p) for t in wanted for p in consumer.partitions_for_topic(t) or ()]
-            ends = consumer.end_offsets(places)
-            return sum(ends[place] - (consumer.committed(place) or 0) for place in places)
-        finally:
-            consumer.close()
+        return uncommitted(self.servers, self.name, (self.source, self.names.named("links")))
 
     def worked_off(self, seconds: float) -> None:
         """Wait until nothing lags. Raises: RuntimeError."""

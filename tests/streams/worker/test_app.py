@@ -20,7 +20,7 @@ from sinks.dead_letters import Death, parse, without_errors
 from sinks.wire import finding_id
 from streams.settings import TopicNames
 from tests.benchmarks.worker import ROOT, WorkerProcess
-from tests.kafka_tools import make_topic, read_all, send_all, wait_until
+from tests.kafka_tools import make_topic, read_all, send_all, uncommitted, wait_until
 
 pytestmark = pytest.mark.kafka
 
@@ -140,16 +140,9 @@ class Shop:
 
     def lag(self) -> int:
         """Source records and statements not committed."""
-        consumer = KafkaConsumer(bootstrap_servers=self.servers, group_id=self.app_id, enable_auto_commit=False)
-        try:
-            topics = [t for kind in self.contracts.values() for t in kind]
-            topics += [self.names.named("links")]
-            topics += [self.names.rekeyed(t) for t in self._rekeyed()]
-            places = [TopicPartition(t, p) for t in topics for p in consumer.partitions_for_topic(t) or ()]
-            ends = consumer.end_offsets(places)
-            return sum(ends[place] - (consumer.committed(place) or 0) for place in places)
-        finally:
-            consumer.close()
+        topics = [t for kind in self.contracts.values() for t in kind]
+        topics += [self.names.named("links"), *map(self.names.rekeyed, self._rekeyed())]
+        return uncommitted(self.servers, self.app_id, topics)
 
     def done(self, seconds: float = 40.0) -> None:
         """Wait until all is committed."""
