@@ -258,6 +258,10 @@ class CatalogueView:
         row = self._row(identity)
         return None if row < 0 else self.facts_at(row)
 
+    def topic_of(self, identity: str) -> str:
+        """The topic that brings a product that the view holds. Raises: KeyError."""
+        return self._topic_names[self._head["topic"][self.row_of(identity)]]
+
     def stale_entries(self) -> list[Entry]:
         """The entries that the owners of their partitions must publish again, or compaction would keep the old ones."""
         return [entry for identity in sorted(self.stale) if (entry := self.entry(identity)) is not None]

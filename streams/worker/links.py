@@ -204,13 +204,12 @@ class LinkWay:
 
     def _renewed(self, owner: LinkOwner, identities: Iterable[str]) -> list[GoldenChange]:
         """The golden records of these products that are others now."""
-        changes = []
+        view, changes = self._view, []
         for identity in identities:
-            entries = [self._view.peek(member) for member in owner.members(identity)]
-            there = [entry for entry in entries if entry is not None and not entry.deleted]
-            if there:
-                rules = self._rules.get(there[0].topic, DEFAULT_RULES)
-                change = self._golden.renew(golden_record(identity, [entry.facts for entry in there], rules))
+            offers = [facts for member in owner.members(identity) if (facts := view.facts(member)) is not None]
+            if offers:
+                rules = self._rules.get(view.topic_of(offers[0].identity), DEFAULT_RULES)
+                change = self._golden.renew(golden_record(identity, offers, rules))
             else:
                 change = self._golden.end(identity)
             if change is not None:
