@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detectors.duplicates.index import grown
+from detectors.duplicates.inside import found_inside
 from detectors.duplicates.sketch import grams
 from detectors.duplicates.texts import Gathered, MemoryTexts, Texts
 from detectors.duplicates.words import GROUPS, NUMBERS, TOKENS, WORD_MASK, brand_word, title_words, without_promotion
@@ -38,7 +39,6 @@ _LOOKED_AT = 64
 _OWN, _OWN_SHARE = 12.0, 0.2  # what the other title does not say: in units of ln(products / products that say it)
 _WORD_CHARS = 3
 _EXCHANGED_SHARE = 1 / 3  # of the words that both titles have
-_WORD_INSIDE = 4  # bytes of a word that counts when it stands inside the other's text
 _TITLES, _TITLES_A_SOURCE = 5, 2  # a code on more different titles than both allow is a word
 
 _FOREIGN_SLACK = 0.2  # of |ln price ratio| between two currencies: rates move, and countries differ
@@ -504,17 +504,10 @@ class EvidenceRows:
 
     def _find_inside(self, own: NDArray[np.bool_], rows: NDArray[np.intp], others: NDArray[np.intp]) -> None:
         """Take out of `own` (p, words) what stands inside the other's text after all."""
-        words: dict[int, list[bytes]] = {}
-        pairs, places = np.nonzero(own)
-        for pair, place, row, other in zip(
-            pairs.tolist(), places.tolist(), rows[pairs].tolist(), others[pairs].tolist(), strict=True
-        ):
-            mine = words.get(row)
-            if mine is None:
-                mine = words[row] = self._words[row].split(b" ")
-            word = mine[place]
-            if len(word) >= _WORD_INSIDE and word in self._squashed[other]:
-                own[pair, place] = False
+        asked, line = np.unique(rows, return_inverse=True)
+        texts, text = np.unique(others, return_inverse=True)
+        words, squashed = self._words, self._squashed
+        own &= ~found_inside(own, line, text, [words[r] for r in asked.tolist()], [squashed[r] for r in texts.tolist()])
 
     def numbers_of_both(self, rows: NDArray[np.intp], others: NDArray[np.intp]) -> tuple[NDArray[np.bool_], ...]:
         """(p,) each: versions in conflict, named by one alone; years in conflict, named by one alone; numbers left."""
