@@ -200,10 +200,16 @@ def _stems(codes: Sequence[str]) -> list[int]:
     return [_hash(stem) if len(stem) >= 4 else 0 for stem in stems] + [0] * (_CODES - len(codes))
 
 
-def names_of(facts: Facts) -> set[str]:
+def names_of(facts: Facts) -> frozenset[str]:
     """What brand and shop are called, in letters and digits of ASCII only, where that is a name at all."""
-    names = (_squeezed(name) for name in (facts.brand, split_identity(facts.identity)[0]) if name)
-    return {name for name in names if len(name) >= 2}
+    return names_in(facts.brand, split_identity(facts.identity)[0])
+
+
+@lru_cache(maxsize=1 << 12)
+def names_in(brand: str | None, shop: str) -> frozenset[str]:
+    """As `names_of`, from the brand and the shop's name."""
+    names = (_squeezed(name) for name in (brand, shop) if name)
+    return frozenset(name for name in names if len(name) >= 2)
 
 
 def _is_name(code: str, name: str) -> bool:
@@ -388,7 +394,8 @@ class EvidenceRows:
         for i, (row, text, fact) in enumerate(zip(rows, folded, facts, strict=True)):
             self._forget(row)
             self._put_words(row, text, fact)
-            found = codes_of(text, fact.mpn, names_of(fact))
+            shop = self._shop[row] = sys.intern(split_identity(fact.identity)[0])
+            found = codes_of(text, fact.mpn, names_in(fact.brand, shop))
             hashes = [_hash(code) for code in found]
             codes[i, : len(found)] = hashes
             amounts = measures(text)
@@ -397,7 +404,6 @@ class EvidenceRows:
             self._stems[row] = _stems(found)
             description = fact.description[:_DESCRIPTION_CHARS].lower()
             part_number = self._part[row] = squeezed_code(fact.mpn)
-            self._shop[row] = sys.intern(split_identity(fact.identity)[0])
             self._squashed[row] = f"{text} {part_number} {description}".encode("ascii", "ignore").translate(
                 None, _NO_ALNUM
             )
