@@ -318,7 +318,10 @@ def price_table(batch: Batch, labels: Sequence[str | None], logs: NDArray[np.flo
         for j, other in enumerate(facts[:width]):
             found = known.get(other.identity)
             if found is None:
-                found = known[other.identity] = (log_price(number(other.price), other.currency), other.currency is not None)
+                found = known[other.identity] = (
+                    log_price(number(other.price), other.currency),
+                    other.currency is not None,
+                )
             if found[1] is not labelled:
                 continue
             line[j] = found[0]

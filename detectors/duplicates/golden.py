@@ -304,7 +304,7 @@ def _longest(texts: Sequence[str], *, is_title: bool) -> int:
 
 
 @memoised(1 << 15, 300)
-def _in_order(text: str, is_title: bool) -> bool:  # noqa: FBT001 -- what is remembered is told apart by place
+def _in_order(text: str, is_title: bool) -> bool:
     """Whether a text has no markup and nothing broken in it, and a title neither shouts nor repeats itself."""
     if _MARKUP.search(text) or _BROKEN.search(text):
         return False

@@ -260,7 +260,7 @@ class CatalogueView:
 
     def topic_of(self, identity: str) -> str:
         """The topic that brings a product that the view holds. Raises: KeyError."""
-        return self._topic_names[self._head["topic"][self.row_of(identity)]]
+        return self._topic_names[int(self._head["topic"][self.row_of(identity)])]
 
     def stale_entries(self) -> list[Entry]:
         """The entries that the owners of their partitions must publish again, or compaction would keep the old ones."""
