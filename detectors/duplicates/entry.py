@@ -11,6 +11,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import lru_cache
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
@@ -44,9 +45,10 @@ _HEAD = np.dtype(
 _NO_VERSION = Version(0, 0)
 _NO_VECTOR: NDArray[np.int8] = np.zeros(0, np.int8)
 _FACTS_FIELDS = frozenset(f.name for f in fields(Facts))
-_TEXTS = ("title", "description", "identity")
-_OPTIONAL_TEXTS = ("brand", "category", "currency", "gtin", "mpn", "url", "image")
-_TIMES = ("first_seen", "updated_at")
+_TEXTS = attrgetter("title", "description", "identity")
+_OPTIONAL_TEXTS = attrgetter("brand", "category", "currency", "gtin", "mpn", "url", "image")
+_A_TEXT, _A_TEXT_OR_NONE = {str}, {str, type(None)}
+_A_NUMBER_OR_NONE = (int, float, type(None))
 _INT64 = 1 << 63
 _UNREADABLE = (ValueError, TypeError, KeyError, AttributeError, OverflowError)
 
@@ -195,13 +197,10 @@ def _decode_live(identity: str, head: tuple[Any, ...], value: bytes, size: int) 
     facts = Facts(**raw) if raw.keys() == _FACTS_FIELDS else Facts(**{k: raw[k] for k in raw.keys() & _FACTS_FIELDS})
     if facts.identity != identity:
         raise ValueError("the facts are of another product than the key")
-    if not all(isinstance(getattr(facts, name), str) for name in _TEXTS) or not all(
-        isinstance(getattr(facts, name), str | None) for name in _OPTIONAL_TEXTS
-    ):
+    if not {*map(type, _TEXTS(facts))} <= _A_TEXT or not {*map(type, _OPTIONAL_TEXTS(facts))} <= _A_TEXT_OR_NONE:
         raise ValueError("a text among the facts is none")
-    times = [getattr(facts, name) for name in _TIMES]
-    if not isinstance(facts.price, int | float | None) or not all(
-        type(time) is int and -_INT64 <= time < _INT64 for time in times
+    if not isinstance(facts.price, _A_NUMBER_OR_NONE) or not all(
+        type(time) is int and -_INT64 <= time < _INT64 for time in (facts.first_seen, facts.updated_at)
     ):
         raise ValueError("a number among the facts is none")
     topic, encoder = body["topic"], body["encoder"]

@@ -132,8 +132,10 @@ _NO_CODE = re.compile(
     r"spf\d+(pa)?|(\d+(\.\d+)?(gb|g|kg|mb|tb|ml|l|oz|inch|in|ft|mm|cm|m|w|watt|hz|mhz|ghz|mp|pack|pk|v|x|k|rpm|mah|users?|pcs?|bit"
     r"|st|nd|rd|th|d|p|i|port|ch|way|channel|pages?|s))+\d?"
 )
+_CJK, _LATIN = re.compile("[\u3400-\u9fff]"), re.compile("[a-z]")
 _SEPARATORS = re.compile(r"[-/._]")
 _DOTTED_NUMBER = re.compile(r"\d+(\.\d+)+")
+_NO_SIGN = bytes(i for i in range(128) if not chr(i).isalnum())
 _NO_ALNUM = bytes(i for i in range(256) if not (48 <= i <= 57 or 97 <= i <= 122))
 
 
@@ -254,8 +256,12 @@ def measures(text: str) -> tuple[int, ...]:
 
 def _pack(text: str) -> int:
     """How many are sold together, and whether they are a set, as an amount; 0 for a title that speaks of one piece."""
-    times = [*_TIMES.findall(text), *(_NUMERALS.get(n, n) for n in _PACKED.findall(text))]
-    count = max((int(n) for n in times), default=1)
+    times = _TIMES.findall(text) if "x" in text or "*" in text or "×" in text else []
+    if "装" in text or "套" in text:
+        times += [_NUMERALS.get(n, n) for n in _PACKED.findall(text)]
+    if not times:
+        return 0
+    count = max(map(int, times))
     return _amount(_PACK_KIND, str(count)) if count > 1 else 0
 
 
@@ -388,12 +394,11 @@ class EvidenceRows:
             return
         self._room(max(rows) + 1)
         n = len(rows)
-        codes = np.zeros((n, _CODES), _U)
+        codes, stems = np.zeros((n, _CODES), _U), np.zeros((n, _CODES), _U)
         units = np.zeros((n, _UNITS), np.uint32)
         gtins, mpns, texts, currencies = [0] * n, [0] * n, [0] * n, [0] * n
         for i, (row, text, fact) in enumerate(zip(rows, folded, facts, strict=True)):
             self._forget(row)
-            self._put_words(row, text, fact)
             shop = self._shop[row] = sys.intern(split_identity(fact.identity)[0])
             found = codes_of(text, fact.mpn, names_in(fact.brand, shop))
             hashes = [_hash(code) for code in found]
@@ -401,7 +406,7 @@ class EvidenceRows:
             amounts = measures(text)
             units[i, : len(amounts)] = amounts
             self._names[row] = tuple(code.encode() for code in found if _INSIDE.fullmatch(code))
-            self._stems[row] = _stems(found)
+            stems[i] = _stems(found)
             description = fact.description[:_DESCRIPTION_CHARS].lower()
             part_number = self._part[row] = squeezed_code(fact.mpn)
             self._squashed[row] = f"{text} {part_number} {description}".encode("ascii", "ignore").translate(
@@ -415,10 +420,11 @@ class EvidenceRows:
             currencies[i] = _hash(fact.currency) if fact.currency else 0
             for key in hashes:
                 self._note(key, row)
+        self._put_words(rows, folded, facts)
         self._put_grams(rows, folded)
         self._texts.flush()
         index = np.asarray(rows)
-        self._codes[index], self._units[index] = codes, units
+        self._codes[index], self._stems[index], self._units[index] = codes, stems, units
         kinds = np.where(units != 0, np.uint32(1) << (units & np.uint32(31)), np.uint32(0))
         self._kinds[index] = np.bitwise_or.reduce(kinds, axis=1)
         self._gtin[index], self._mpn[index] = gtins, mpns
@@ -426,23 +432,29 @@ class EvidenceRows:
         self._price[index] = np.log([number(price) or math.nan for price in prices])
         self._rate[index] = np.log([RATES.get(fact.currency or "", math.nan) for fact in facts])
 
-    def _put_words(self, row: int, text: str, fact: Facts) -> None:
-        said = title_words(text)
-        numbers: tuple[int, ...] = ()
-        if said.numbers:
-            amounts = {value for value, unit in _MEASURE.findall(text) if unit in UNIT}
-            numbers = tuple(dict.fromkeys(n for raw, n in said.numbers.items() if raw not in amounts))[:NUMBERS]
-        for array, values in ((self._tokens, said.tokens), (self._numbers, numbers)):
-            array[row] = 0
-            array[row, : len(values)] = values
-        self._traits[row] = said.traits
-        self._words[row] = " ".join(said.words).encode()
-        self._brand[row] = brand_word(fact.brand) if fact.brand else 0
+    def _put_words(self, rows: Sequence[int], folded: Sequence[str], facts: Sequence[Facts]) -> None:
+        n = len(rows)
+        tokens, numbers = np.zeros((n, TOKENS), np.uint32), np.zeros((n, NUMBERS), np.uint32)
+        said = [title_words(text) for text in folded]
+        lengths = np.fromiter((len(words.tokens) for words in said), np.intp, n)
+        tokens[np.arange(TOKENS) < lengths[:, None]] = [token for words in said for token in words.tokens]
+        for i, (row, words, text) in enumerate(zip(rows, said, folded, strict=True)):
+            if words.numbers:
+                amounts = {value for value, unit in _MEASURE.findall(text) if unit in UNIT}
+                named = tuple(dict.fromkeys(n for raw, n in words.numbers.items() if raw not in amounts))[:NUMBERS]
+                numbers[i, : len(named)] = named
+            self._words[row] = " ".join(words.words).encode()
+        index = np.asarray(rows)
+        self._tokens[index], self._numbers[index] = tokens, numbers
+        self._traits[index] = [words.traits for words in said]
+        self._brand[index] = [brand_word(fact.brand) if fact.brand else 0 for fact in facts]
 
     def _put_grams(self, rows: Sequence[int], folded: Sequence[str]) -> None:
         texts = {row: without_promotion(text) for row, text in zip(rows, folded, strict=True) if _mostly_cjk(text)}
         for row in rows:
-            self._grams[row], self._said[row], self._set[row] = _NO_GRAMS, "", False
+            self._set[row] = False
+            if row not in texts:
+                self._grams[row], self._said[row] = _NO_GRAMS, ""
         if not texts:
             return
         bucket, line = grams(list(texts.values()))
@@ -672,15 +684,17 @@ def _packed_grams(buckets: NDArray[np.intp]) -> bytes:
 
 def hash_text(folded: str) -> int:
     """A title's hash without signs and spaces; 0 for a title without a letter or digit."""
-    squeezed = "".join(filter(str.isalnum, folded))
+    if folded.isascii():
+        squeezed = folded.encode().translate(None, _NO_SIGN).decode()
+    else:
+        squeezed = "".join(filter(str.isalnum, folded))
     return _hash(squeezed) if squeezed else 0
 
 
 def _mostly_cjk(folded: str) -> bool:
     if folded.isascii():
         return False
-    cjk = sum("\u3400" <= c <= "\u9fff" for c in folded)
-    return 2 * cjk >= sum("a" <= c <= "z" for c in folded)
+    return 2 * len(_CJK.findall(folded)) >= len(_LATIN.findall(folded))
 
 
 def _weight(buckets: NDArray[np.intp], weights: NDArray[np.uint8]) -> float:

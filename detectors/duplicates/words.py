@@ -12,6 +12,7 @@ import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from operator import add
 
 __all__ = ["GROUPS", "NUMBERS", "TOKENS", "TitleWords", "title_words", "without_promotion", "word_buckets"]
 
@@ -157,7 +158,7 @@ _PROMOTION = re.compile(
     "【[^】]*】|^\\[[^]]*]|(?:专柜|官方|原装)?正品(?:保证|代购)?|全国包邮|包邮|免邮|顺丰|新款|新品|预售|现货|特价|特惠|热卖|爆款|促销|清仓"
     "|秒杀|限时|抢购|旗舰店|专卖店|专营店|直营|天猫|聚划算|双(?:11|十一)|满减|赠品|上市"
 )
-_DROPPED = dict.fromkeys(map(ord, "'\u2019`\u00b4\u00ae\u2122"))
+_DROPPED = re.compile("['\u2019`\u00b4\u00ae\u2122]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,7 +175,6 @@ class TitleWords:
     traits: tuple[int, ...]
 
 
-@lru_cache(maxsize=1 << 16)
 def _spelling(word: str) -> str:
     """One spelling of a word."""
     word = _SYNONYMS.get(word) or _ROMAN.get(word) or word
@@ -184,7 +184,6 @@ def _spelling(word: str) -> str:
     return word
 
 
-@lru_cache(maxsize=1 << 16)
 def _number(word: str) -> str:
     """A version or year in one spelling, "" for a word that is none: `v8`, `8.0` and `8` are the same."""
     match = _NUMBER.fullmatch(word)
@@ -202,39 +201,52 @@ def hash_word(word: str) -> int:
     return zlib.crc32(word.encode("utf-8", "replace")) or 1
 
 
+@lru_cache(maxsize=1 << 16)
+def _read(raw: str) -> tuple[str, str, int, int, int, int, bool]:
+    """What a word says wherever it stands: its spelling, the word that is kept, its hash (0 for one that says nothing),
+    the hash of the version or year that it names (0 for none), its group and bit, and whether it names a system.
+    """
+    word = _spelling(raw)
+    group, bit = _MEANING.get(word, (0, 0))
+    if word in _SYSTEM or word in _SILENT:
+        return word, word, 0, 0, group, bit, word in _SYSTEM
+    number = _number(word)
+    if not number:
+        return word, word, hash_word(word), 0, group, bit, False
+    year = len(number) == 4 and number[:2] in ("19", "20")
+    hashed = hash_word(number)
+    return word, number, hashed, hashed & ~1 | year, group, bit, False
+
+
 @lru_cache(maxsize=1 << 13)
 def title_words(folded: str) -> TitleWords:
     """The words of a folded title."""
     tokens: dict[int, str] = {}
     numbers: dict[str, int] = {}
     traits = [0] * len(GROUPS)
-    system = False
+    after_system = False
     if not folded.isascii():
         folded = without_promotion(folded)
-    for raw in _WORD.findall(folded.translate(_DROPPED)):
+    for raw in _WORD.findall(_DROPPED.sub("", folded)):
         if raw[0] > "\u2fff":
-            for i in range(max(1, len(raw) - 1)):
-                tokens[hash_word(raw[i : i + 2])] = raw[i : i + 2]
-            system = False
+            pairs = [*map(add, raw, raw[1:])] or [raw]
+            tokens.update(zip(map(hash_word, pairs), pairs, strict=True))
+            after_system = False
             continue
-        word = _spelling(raw)
-        if system and word in _SYSTEM_NUMBERS:
+        spelling, word, token, number, group, bit, system = _read(raw)
+        if after_system and spelling in _SYSTEM_NUMBERS:
             continue
-        meaning = _MEANING.get(word)
-        if meaning is not None:
-            traits[meaning[0]] |= meaning[1]
-        system = word in _SYSTEM
-        if system or word in _SILENT:
-            continue
-        number = _number(word)
+        after_system = system
+        if bit:
+            traits[group] |= bit
         if number:
-            year = len(number) == 4 and number[:2] in ("19", "20")
-            numbers[raw] = hash_word(number) & ~1 | year
-            word = number
-        tokens[hash_word(word)] = word
+            numbers[raw] = number
+        if token:
+            tokens[token] = word
     return TitleWords(tuple(tokens)[:TOKENS], tuple(tokens.values())[:TOKENS], numbers, tuple(traits))
 
 
+@lru_cache(maxsize=1 << 10)
 def without_promotion(folded: str) -> str:
     """A folded Chinese title without what shops promise of everything."""
     return _PROMOTION.sub(" ", folded)
