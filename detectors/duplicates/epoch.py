@@ -23,6 +23,7 @@ __all__ = ["EPOCH_KEY", "Epoch", "EpochChunk", "EpochPolicy", "epoch_chunks", "j
 EPOCH_KEY = b"\x00epoch/"  # no identity begins with it: a source is printable
 CHUNK_BYTES = 400_000
 MAX_LISTS = 1 << 15
+_MARGIN, _MARGIN_SHARE = 500, 0.5
 _SIZES = struct.Struct("<III")  # buckets, lists, dimension
 
 
@@ -133,3 +134,11 @@ class EpochPolicy:
         if counted == 0:
             return products >= self.first
         return products >= counted * (2 if counted < self.early else self.growth)
+
+    def margin(self, products: int, *, cells: bool) -> int:
+        """How many catalogue offsets are to lie between the publishing of an epoch and its start.
+
+        products: in the catalogue when it is published. With cells every row is computed anew meanwhile: for two rows
+        of the catalogue one new record.
+        """
+        return max(_MARGIN, int(_MARGIN_SHARE * products)) if cells else _MARGIN

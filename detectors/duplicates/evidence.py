@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from difflib import SequenceMatcher
 from functools import lru_cache
 from itertools import islice
-from typing import Generic, TypeVar
+from pathlib import Path
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,12 +24,13 @@ from numpy.typing import NDArray
 from detectors.duplicates.index import grown
 from detectors.duplicates.inside import found_inside
 from detectors.duplicates.sketch import grams
-from detectors.duplicates.texts import Gathered, MemoryTexts, Texts
+from detectors.duplicates.texts import Gathered, MemoryTexts, Texts, join_texts, split_texts
 from detectors.duplicates.words import GROUPS, NUMBERS, TOKENS, WORD_MASK, brand_word, title_words, without_promotion
 from detectors.money import RATES, number
 from detectors.records import Facts, split_identity
+from detectors.standardise.chinese import fold
 
-__all__ = ["Comparison", "EvidenceRows", "codes_of", "compounds", "measures", "measures_in_words"]
+__all__ = ["EVIDENCE_MARK", "Comparison", "EvidenceRows", "codes_of", "compounds", "measures", "measures_in_words"]
 
 _CODES, _UNITS = 4, 6  # kept of one product
 _INSIDE = re.compile(r".{5,}|[a-z]+[0-9]{3,}")  # codes that count when they stand inside the other's text
@@ -44,6 +46,10 @@ _TITLES, _TITLES_A_SOURCE = 5, 2  # a code on more different titles than both al
 _FOREIGN_SLACK = 0.2  # of |ln price ratio| between two currencies: rates move, and countries differ
 
 _COLUMNS = 5
+_ARRAYS = (
+    *("_codes", "_units", "_kinds", "_gtin", "_mpn", "_text", "_price", "_rate", "_currency", "_set"),
+    *("_stems", "_tokens", "_numbers", "_traits", "_brand"),
+)
 _REMEMBERED = 4096  # of what is read from the store of texts
 _NO_GRAMS = np.zeros(0, np.intp)
 
@@ -377,10 +383,7 @@ class EvidenceRows:
         if rows <= self._n:
             return
         size = max(1024, 2 * rows)
-        for name in (
-            *("_codes", "_units", "_kinds", "_gtin", "_mpn", "_text", "_price", "_rate", "_currency", "_set"),
-            *("_stems", "_tokens", "_numbers", "_traits", "_brand"),
-        ):
+        for name in _ARRAYS:
             setattr(self, name, grown(getattr(self, name), size))
         self._part += [""] * (size - self._n)
         self._shop += [""] * (size - self._n)
@@ -431,6 +434,35 @@ class EvidenceRows:
         self._text[index], self._currency[index] = texts, currencies
         self._price[index] = np.log([number(price) or math.nan for price in prices])
         self._rate[index] = np.log([RATES.get(fact.currency or "", math.nan) for fact in facts])
+
+    def block(self, rows: NDArray[np.intp]) -> list[NDArray[Any]]:
+        """What is known of these rows, for `restore`."""
+        self._room(int(rows.max(initial=-1)) + 1)
+        places = (rows[:, None] * _COLUMNS + np.arange(_COLUMNS)).ravel().tolist()
+        return [
+            *(getattr(self, name)[rows] for name in _ARRAYS),
+            *join_texts([self._texts.get(place) for place in places]),
+        ]
+
+    def restore(self, rows: Sequence[int], facts: Sequence[Facts], block: Sequence[NDArray[Any]]) -> None:
+        """Take back, into rows without a product, what `block` gave."""
+        *arrays, texts, lengths = block
+        index = np.asarray(rows)
+        self._room(int(index.max(initial=-1)) + 1)
+        for name, array in zip(_ARRAYS, arrays, strict=True):
+            getattr(self, name)[index] = array
+        places = (index[:, None] * _COLUMNS + np.arange(_COLUMNS)).ravel().tolist()
+        for place, text in zip(places, split_texts(texts, lengths), strict=True):
+            if text:
+                self._texts.put(place, text)
+        self._texts.flush()
+        codes, gtins = self._codes[index].tolist(), self._gtin[index].tolist()
+        for row, fact, mine, gtin in zip(rows, facts, codes, gtins, strict=True):
+            self._part[row] = squeezed_code(fact.mpn)
+            self._shop[row] = sys.intern(split_identity(fact.identity)[0])
+            for key in (*mine, gtin):
+                if key:
+                    self._note(key, row)
 
     def _put_words(self, rows: Sequence[int], folded: Sequence[str], facts: Sequence[Facts]) -> None:
         n = len(rows)
@@ -676,6 +708,17 @@ class EvidenceRows:
             gtin=gtin,
             same_text=(ta == self._text[other]) & (ta != 0),
         )
+
+
+def _mark() -> str:
+    """A mark of this program's way to read a title."""
+    digest = hashlib.blake2b(digest_size=8)
+    for module in (__name__, title_words.__module__, fold.__module__):
+        digest.update(Path(str(sys.modules[module].__file__)).read_bytes())
+    return digest.hexdigest()
+
+
+EVIDENCE_MARK = _mark()  # what was parsed by a program with another one is parsed anew
 
 
 def _packed_grams(buckets: NDArray[np.intp]) -> bytes:

@@ -22,6 +22,8 @@ import faiss
 import numpy as np
 from numpy.typing import NDArray
 
+from detectors.duplicates.epoch import MAX_LISTS
+
 __all__ = [
     "FLAT_ROWS",
     "POINTS",
@@ -32,18 +34,20 @@ __all__ = [
     "centroids_of",
     "grown",
     "lists_for",
+    "probes_for",
     "quantised",
     "unit_rows",
 ]
 
 FLAT_ROWS = 16_384  # products up to which an epoch has no centroids, and every search is exact
-NPROBE = 64
-POOL = 64
+POOL = 128
+_LEAST_PROBES, _PROBES_TIMES_LISTS = 32, 3 << 16  # 48 of 4,096 lists, which hold up to a million products
 _SUBSPACE = 8  # dimensions that share four bits
 _CODEBOOK_ROWS = 8192  # it is trained on
 POINTS, _ITERATIONS = 24, 6  # of the training, per centroid
 _STEP = 512  # rows added to cells at once: what a writer may have to wait for
 _BLOCK = 4096  # rows turned into float32 at once
+_LINES = 16  # lines of candidates turned into float32 at once
 _JUMP = 1 << 16  # rows from which an array is given room for 64 times as many
 _NONE = np.float32(-1e9)
 
@@ -118,8 +122,16 @@ class Part:
         self, queries: NDArray[np.float32], weights: NDArray[np.float32], rows: NDArray[np.intp]
     ) -> NDArray[np.float32]:
         """(b, m) the scores of whole-number queries (b, dim) with rows (b, m)."""
-        product: NDArray[np.float32]
-        product = np.matmul(self.values[rows].astype(np.float32), queries[:, :, None])[:, :, 0]
+        b, m = rows.shape
+        product = np.empty((b, m), np.float32)
+        # A few lines at a time in the same memory: most of the work is fetching the rows, and that of new memory.
+        size = (min(_LINES, b), m, self.dim)
+        values, x = np.empty(size, np.int8), np.empty(size, np.float32)
+        for i in range(0, b, _LINES):
+            j = min(b, i + _LINES)
+            np.take(self.values, rows[i:j], axis=0, out=values[: j - i], mode="clip")
+            x[: j - i] = values[: j - i]
+            product[i:j] = np.matmul(x[: j - i], queries[i:j, :, None])[:, :, 0]
         product *= weights[:, None] * self.weights[rows]
         return product
 
@@ -137,7 +149,14 @@ def quantised(unit: NDArray[np.float64]) -> NDArray[np.int8]:
 
 def lists_for(rows: int) -> int:
     """How many centroids a catalogue of this size is given, until it is four times as large."""
-    return 1 << max(4, math.floor(math.log2(4 * math.sqrt(rows))))
+    return min(MAX_LISTS, 1 << max(4, math.floor(math.log2(8 * math.sqrt(rows)))))
+
+
+def probes_for(lists: int) -> int:
+    """How many lists a search looks into. They hold as many rows whatever the size of the catalogue: in a small one
+    the best match is farther away.
+    """
+    return min(lists, max(_LEAST_PROBES, _PROBES_TIMES_LISTS // lists))
 
 
 def centroids_of(sample: NDArray[np.float32], lists: int) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
@@ -202,6 +221,11 @@ class Cells:
         """Whether rows wait."""
         return bool(self._waiting)
 
+    @property
+    def steps(self) -> int:
+        """How many steps of `work` wait."""
+        return len(self._waiting)
+
     def work(self, steps: int | None = None) -> None:
         """Add the rows that wait, a few at a time, until none does. Two threads may do so together."""
         while steps is None or steps > 0:
@@ -236,11 +260,11 @@ class Cells:
         self.added = int(added[0])
         self.offer(waiting)
 
-    def propose(self, queries: NDArray[np.float32], nprobe: int = NPROBE, pool: int = POOL) -> NDArray[np.intp]:
+    def propose(self, queries: NDArray[np.float32], pool: int = POOL) -> NDArray[np.intp]:
         """(b, pool) rows near unit queries (b, dim), each once, -1 for none."""
         self.work()
         with self._lock:
-            self._index.nprobe = nprobe
+            self._index.nprobe = probes_for(self._index.nlist)
             _, rows = self._index.search(queries, pool)
         rows.sort(axis=1)
         rows[:, 1:][rows[:, 1:] == rows[:, :-1]] = -1

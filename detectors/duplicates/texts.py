@@ -6,11 +6,13 @@ from collections.abc import Sequence
 from dataclasses import fields
 from typing import Protocol
 
+import numpy as np
 import orjson
+from numpy.typing import NDArray
 
 from detectors.records import Facts
 
-__all__ = ["Gathered", "MemoryTexts", "Texts", "facts_from", "packed_facts"]
+__all__ = ["Gathered", "MemoryTexts", "Texts", "facts_from", "join_texts", "packed_facts", "split_texts"]
 
 
 class Texts(Protocol):
@@ -88,3 +90,15 @@ def packed_facts(facts: Facts) -> bytes:
 def facts_from(identity: str, body: bytes) -> Facts:
     """The facts that `packed_facts` wrote."""
     return Facts(identity, *orjson.loads(body))
+
+
+def join_texts(pieces: Sequence[bytes]) -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
+    """Pieces behind one another, and their lengths."""
+    lengths = np.fromiter((len(piece) for piece in pieces), np.int32, len(pieces))
+    return np.frombuffer(b"".join(pieces), np.uint8), lengths
+
+
+def split_texts(whole: NDArray[np.uint8], lengths: NDArray[np.int32]) -> list[bytes]:
+    """The pieces that were joined."""
+    text, ends = whole.tobytes(), np.cumsum(lengths).tolist()
+    return [text[end - length : end] for end, length in zip(ends, lengths.tolist(), strict=True)]

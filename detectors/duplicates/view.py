@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 from detectors.duplicates.entry import Entry
 from detectors.duplicates.epoch import Epoch, EpochChunk, join_chunks
-from detectors.duplicates.evidence import EvidenceRows, compounds
+from detectors.duplicates.evidence import EVIDENCE_MARK, EvidenceRows, compounds
 from detectors.duplicates.index import (
     FLAT_ROWS,
     POINTS,
@@ -48,7 +48,7 @@ from detectors.duplicates.sketch import (
     gram_counts,
     sketch,
 )
-from detectors.duplicates.texts import Gathered, MemoryTexts, Texts, facts_from, packed_facts
+from detectors.duplicates.texts import Gathered, MemoryTexts, Texts, facts_from, join_texts, packed_facts, split_texts
 from detectors.duplicates.words import word_buckets
 from detectors.records import Facts, Neighbours, Version, split_identity
 from detectors.standardise.chinese import fold
@@ -68,6 +68,7 @@ _KEEP_SKETCHES = 50_000  # offsets after a switch during which the sketches of b
 _BLOCK = 1 << 24  # products computed at once
 _REMEMBERED = 32_768  # facts that were read last: most neighbours are asked for often
 _AT_ONCE = 256  # products looked up at once
+_WAITING = 8  # steps of work that may wait for cells that are searched
 _MOVED_ROWS = 4096  # that cells may hold in vain, beside as many as there are products
 _EMPTY = np.zeros(0, np.int8)
 _HEAD = np.dtype(
@@ -367,6 +368,7 @@ class CatalogueView:
         position: the offset after the last record of the fetch, also of one that did not decode.
         """
         batch = _Applied()
+        self._keep_pace(position)
         for offset, item in items:
             if self._next is not None and offset >= self._next.epoch.switch_at:
                 self._flush(batch)
@@ -381,6 +383,9 @@ class CatalogueView:
             self._switch(self._next)
         if self._before is not None and self.position > self._before.switch + _KEEP_SKETCHES:
             self._before = None
+        held = self._index.cells
+        if held is not None and held.steps > _WAITING:  # nobody keeps up beside the stream: a search would have to
+            held.work(1 + len(items) // _AT_ONCE)
         self._tidy()
 
     def _tidy(self) -> None:
@@ -602,6 +607,19 @@ class CatalogueView:
         coming.done = last
         return last < n
 
+    def _keep_pace(self, position: int) -> None:
+        """Do the share of what the coming epoch needs that is due by this position, so that nothing is left at its
+        switch even where nobody had the time to do it between fetches.
+        """
+        coming = self._next
+        left = 0 if coming is None else coming.epoch.switch_at - self.position
+        if coming is None or left <= 0:
+            return
+        share = min(1.0, max(0, position - self.position) / left)
+        self.prepare(math.ceil(share * (len(self._index) - coming.done)))
+        if coming.cells is not None:
+            coming.cells.work(math.ceil(share * coming.cells.steps))
+
     @property
     def switching(self) -> bool:
         """Whether an epoch is known that does not hold yet."""
@@ -670,10 +688,11 @@ class CatalogueView:
         return [
             rows,
             *(getattr(self, name)[rows] for name in _COLUMNS),
-            *_joined([self._ids[row].encode("utf-8", "surrogatepass") for row in numbers]),
-            *_joined([self._texts.get(row) for row in numbers]),
-            *_joined([vector.tobytes() for vector in foreign]),
+            *join_texts([self._ids[row].encode("utf-8", "surrogatepass") for row in numbers]),
+            *join_texts([self._texts.get(row) for row in numbers]),
+            *join_texts([vector.tobytes() for vector in foreign]),
             *(array[rows] for part in parts for array in (part.values, part.weights)),
+            *self.evidence.block(rows),
         ]
 
     def rest(self) -> tuple[dict[str, Any], list[NDArray[Any]]] | None:
@@ -698,6 +717,7 @@ class CatalogueView:
             "encoders": self._encoder_names,
             "stale": sorted(self.stale),
             "deleted": gone,
+            "evidence": EVIDENCE_MARK,
         }
         weights = [] if self._before is None else [self._before.weights]
         return tables, [epoch.weights, epoch.centroids, epoch.codebook, self._frequencies.copy(), *weights]
@@ -732,7 +752,7 @@ class CatalogueView:
         if tables["before"] is not None:
             self._before = _Before(tables["before"], Part(SKETCH_DIM, 1 - DENSE_SHARE), before[0], None)
         for block in blocks:
-            self._restore_block(block)
+            self._restore_block(block, parsed=tables["evidence"] == EVIDENCE_MARK)
         for identity, topic, partition, generation, offset, revision, *match in tables["deleted"]:
             version = Version(generation, offset)
             entry = Entry(identity, topic, partition, version, revision, Version(*match), deleted=True)
@@ -757,13 +777,14 @@ class CatalogueView:
         self.stale = set(tables["stale"])
         self.position = position
 
-    def _restore_block(self, block: Sequence[NDArray[Any]]) -> None:
+    def _restore_block(self, block: Sequence[NDArray[Any]], *, parsed: bool) -> None:
+        """parsed: whether the evidence in it is what this program would find."""
         rows, rest = block[0], list(block[1:])
         if not len(rows):
             return
         for name in _COLUMNS:
             getattr(self, name)[rows] = rest.pop(0)
-        ids, texts, foreign = (_split(rest.pop(0), rest.pop(0)) for _ in range(3))
+        ids, texts, foreign = (split_texts(rest.pop(0), rest.pop(0)) for _ in range(3))
         numbers = rows.tolist()
         self._held[rows] = True
         self._counted[rows] = self._visible[rows] != _HIDDEN
@@ -781,13 +802,12 @@ class CatalogueView:
             if vector:
                 self._foreign[row] = np.frombuffer(vector, np.int8)
             facts.append(facts_from(self.identity_at(row), text))
-        prices = self._head["match_price"][rows]
-        self.evidence.put(
-            numbers,
-            [fold(fact.title) for fact in facts],
-            facts,
-            [None if math.isnan(price) else price for price in prices.tolist()],
-        )
+        if parsed:
+            self.evidence.restore(numbers, facts, rest)
+        else:
+            prices = self._head["match_price"][rows].tolist()
+            folded = [fold(fact.title) for fact in facts]
+            self.evidence.put(numbers, folded, facts, [None if math.isnan(price) else price for price in prices])
         for row in numbers:
             identity = self.identity_at(row)
             other = self._row(identity)
@@ -993,18 +1013,6 @@ class _Applied:
         self.again.clear()
         self.vectors.clear()
         self.uncounted.clear()
-
-
-def _joined(pieces: Sequence[bytes]) -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
-    """Pieces behind one another, and their lengths."""
-    lengths = np.fromiter((len(piece) for piece in pieces), np.int32, len(pieces))
-    return np.frombuffer(b"".join(pieces), np.uint8), lengths
-
-
-def _split(joined: NDArray[np.uint8], lengths: NDArray[np.int32]) -> list[bytes]:
-    """The pieces that were joined."""
-    whole, ends = joined.tobytes(), np.cumsum(lengths).tolist()
-    return [whole[end - length : end] for end, length in zip(ends, lengths.tolist(), strict=True)]
 
 
 def _halves(identity: str) -> tuple[str, str]:

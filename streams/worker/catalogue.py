@@ -16,7 +16,7 @@ from aiokafka import ConsumerRecord, TopicPartition
 from numpy.typing import NDArray
 
 from detectors.duplicates.entry import Entry, Skipped, decode_entries, encode_entry
-from detectors.duplicates.epoch import Epoch, epoch_chunks
+from detectors.duplicates.epoch import Epoch, EpochPolicy, epoch_chunks
 from detectors.records import Rejection
 from sinks.publisher import Publisher
 from streams.errors import InfrastructureError
@@ -37,10 +37,6 @@ _SNAPSHOT_SECONDS = 600.0
 _SAVED_AT_ONCE = 2048  # rows
 _TOLD_SECONDS = 2.0
 _SKETCHED_AT_ONCE = 1024  # rows: some ten milliseconds between other work
-_EPOCH_MARGIN = 500  # catalogue offsets between the publishing of an epoch and its start
-_EPOCH_SHARE = 0.25  # the same of a large catalogue, as a share of its products: their rows are computed meanwhile
-
-
 _NAMED_SECONDS = 5.0
 
 
@@ -185,7 +181,7 @@ class Catalogue:
     async def finish_epoch(self, draft: EpochDraft) -> None:
         """Finish an epoch beside the stream, which may take a minute, and write it."""
         epoch = await asyncio.to_thread(draft.finish, 0)
-        margin = max(_EPOCH_MARGIN, int(_EPOCH_SHARE * epoch.n)) if draft.lists else _EPOCH_MARGIN
+        margin = EpochPolicy().margin(len(self._view), cells=bool(draft.lists))
         await self.publish_epoch(replace(epoch, switch_at=self.follower.position + margin))
         log.info("epoch.published", number=epoch.number, products=epoch.n, lists=draft.lists)
 

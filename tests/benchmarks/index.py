@@ -7,9 +7,13 @@ Products with titles recombined from real ones (see `titles`) are written once a
 then read by a process of its own for each size, in fetches of 256, as a worker reads them; epochs are made where they
 are due. Measured: lookups in batches of 256; hit (the exact best match above cosine .6 is among the ten);
 partner_share (true partners found in the ten, as a share of what exact search finds); resident memory per product,
-everything included; the longest single step of the stream; the cost of a record of all but the encoder; the start
-from a snapshot and from the topic. Rates and costs are of the CPU time of the stream's own thread, so that a busy
-machine does not blur them; pauses and starts are of the clock. Writes build/bench-index.json.
+everything included; the longest pause of the stream (a step that applies, searches or prepares an epoch; deciding
+about what was found is the same work however large the index is); the cost of a record of all but the encoder; the
+start from a snapshot and from the topic. Products are looked up as the stream does it: those that came last.
+
+Rates and costs are of the CPU time of the stream's own thread, so that a busy machine does not blur them; starts are
+of the clock, and so are pauses, less what the thread waited for a core that somebody else had (Linux says so).
+encoder_titles_per_s says how fast the machine is. Writes build/bench-index.json.
 """
 
 from __future__ import annotations
@@ -49,11 +53,13 @@ BUILD = ROOT / "build"
 SIZES = (10_000, 100_000, 1_000_000)
 FETCH = 256
 _LOOKUPS = 8192
-_ASKED = 384  # products whose exact neighbours are computed
+_ASKED = 1024  # products, and pairs of them, whose exact neighbours are computed
 _CHANGED = 4096
 _SEARCHED_FETCHES = 200  # of the growth, spread evenly: fetches whose products are looked up and decided at once
 _COST_FETCHES = 40  # the last of the growth, for the cost per record
 _RECORD = struct.Struct("<HI")
+_SAYS_WAITING = Path("/proc/thread-self/schedstat")  # of the thread that opens it
+_SCHEDULED = os.open(_SAYS_WAITING, os.O_RDONLY) if _SAYS_WAITING.exists() else -1
 
 
 def say(text: str, *, end: str = "\n") -> None:
@@ -62,9 +68,10 @@ def say(text: str, *, end: str = "\n") -> None:
     sys.stderr.flush()
 
 
-def now() -> tuple[float, float]:
-    """Wall clock and this thread's CPU time, in seconds."""
-    return time.perf_counter(), time.thread_time()
+def now() -> tuple[float, float, float]:
+    """In seconds: the clock, what this thread had of a core, and what it waited for one while it could have gone on."""
+    waited = int(os.pread(_SCHEDULED, 99, 0).split()[1]) / 1e9 if _SCHEDULED >= 0 else 0.0
+    return time.perf_counter(), time.thread_time(), waited
 
 
 # -- the topic as a file
@@ -148,10 +155,7 @@ class Growth:
     def __init__(self, view: CatalogueView) -> None:
         self.view = view
         self.policy = EpochPolicy()
-        self.longest = 0.0
-        self.longest_at = ""
-        self.busiest = 0.0
-        self.busiest_at = ""
+        self.longest: dict[str, tuple[float, int]] = {}  # by step: seconds, and the size of the catalogue then
         self.epochs: list[tuple[int, bytes, bytes]] = []  # offset, key, value
         self._pool = ThreadPoolExecutor(2)
         self._working: Future[None] | None = None
@@ -195,7 +199,7 @@ class Growth:
             self._drafting = self._pool.submit(draft.finish, 0)
         if self._drafting.done():
             epoch, self._drafting = self._drafting.result(), None
-            margin = max(2_000, epoch.n // 4)
+            margin = self.policy.margin(len(view), cells=bool(len(epoch.centroids)))
             epoch = replace(epoch, switch_at=view.position + margin)
             chunks = [chunk.encode() for chunk in epoch_chunks(epoch)]
             self.epochs += [(view.position + n, *chunk) for n, chunk in enumerate(chunks)]
@@ -209,20 +213,22 @@ class Growth:
         if self.view.cells is not None:
             self.view.cells.work()
 
-    def step(self, name: str, started: tuple[float, float]) -> float:
+    def step(self, name: str, started: tuple[float, float, float]) -> float:
         """Note a step of the stream that began at `started`, by `now`; its seconds of this thread's CPU time."""
-        wall, spent = (b - a for a, b in zip(started, now(), strict=True))
-        if wall > self.longest:
-            self.longest, self.longest_at = wall, f"{name} at {len(self.view):,}"
-        if spent > self.busiest:
-            self.busiest, self.busiest_at = spent, f"{name} at {len(self.view):,}"
+        wall, spent, waited = (b - a for a, b in zip(started, now(), strict=True))
+        paused = max(spent, wall - waited)
+        if paused > self.longest.get(name, (0.0, 0))[0]:
+            self.longest[name] = paused, len(self.view)
         return spent
 
     def decide(self, identities: Sequence[str]) -> float:
         """Search and state, as of records that were just read back; seconds."""
         started = now()
-        statements(self.view, self.view.search(identities, CANDIDATES))
-        return self.step("search", started)
+        hits = self.view.search(identities, CANDIDATES)
+        seconds = self.step("search", started)
+        begun = time.thread_time()
+        statements(self.view, hits)
+        return seconds + time.thread_time() - begun
 
 
 def measure(path: Path, size: int) -> dict[str, Any]:
@@ -254,20 +260,20 @@ def measure(path: Path, size: int) -> dict[str, Any]:
             say(f"\r  growing to {size:,}: {(number + 1) / fetches:4.0%}", end="")
     grown = time.monotonic() - started
     path.with_suffix(".epochs").write_bytes(pickle.dumps(growth.epochs))
-    say(f", {grown:.0f} s; longest step {growth.longest * 1e3:.0f} ms ({growth.longest_at})")
+    pauses = {name: (round(took * 1e3, 1), at) for name, (took, at) in growth.longest.items()}
+    say(f", {grown:.0f} s; longest steps in ms, and at how many products: {pauses}")
     growth.settle()
     names_bytes = sum(sys.getsizeof(name) for name in identity_of) + sys.getsizeof(identity_of)
     figures: dict[str, Any] = {
         "bytes_per_product": round((process.memory_info().rss - before - names_bytes) / size),
-        "longest_pause_ms": round(growth.longest * 1e3, 1),
-        "longest_pause_at": growth.longest_at,
-        "longest_pause_cpu_ms": round(growth.busiest * 1e3, 1),
-        "longest_pause_cpu_at": growth.busiest_at,
+        "longest_pause_ms": max(took for took, _ in pauses.values()),
+        "pauses_ms": pauses,
+        "grown_s": round(grown),
         "apply_us": round(applied / size * 1e6, 1),
         "cost_ms_per_record": round(float(np.median(costs)) * 1e3, 4),
     }
     rng = random.Random(3)
-    asked = rng.sample(identity_of, min(size, _LOOKUPS))
+    asked = rng.sample(identity_of[-_LOOKUPS:], min(size, _LOOKUPS))
     spent = 0.0
     for i in range(0, len(asked), FETCH):
         started_at = time.thread_time()
@@ -285,7 +291,18 @@ def measure(path: Path, size: int) -> dict[str, Any]:
     figures["snapshot_written_s"] = round(_save(view, snapshot), 2)
     figures["snapshot_bytes_per_product"] = round(snapshot.stat().st_size / size)
     figures |= _changes(growth, identity_of, rng)
+    figures["encoder_titles_per_s"] = _encoder_speed(view, identity_of[:_CHANGED])
     return figures
+
+
+def _encoder_speed(view: CatalogueView, identities: Sequence[str]) -> int:
+    """Titles a second, as a measure of the machine."""
+    encoder = load_encoder("static", cache_dir=Settings().cache_dir)
+    titles = [facts.title for identity in identities if (facts := view.facts(identity)) is not None]
+    encoder.encode(titles[:FETCH])
+    started = time.process_time()  # its tokenizer has threads of its own
+    encoder.encode(titles)
+    return round(len(titles) / (time.process_time() - started))
 
 
 def _new_view(about: dict[str, Any]) -> CatalogueView:
@@ -325,8 +342,9 @@ def _found(
     for i in range(0, len(later), FETCH):
         part = earlier[i : i + FETCH]
         exact, near = (view.search(later[i : i + FETCH], CANDIDATES, exact=e) for e in (True, False))
-        exact_partners += sum(row in line for row, line in zip(part, exact.neighbours.tolist(), strict=True))
-        found_partners += sum(row in line for row, line in zip(part, near.neighbours.tolist(), strict=True))
+        for row, there, found in zip(part, exact.neighbours.tolist(), near.neighbours.tolist(), strict=True):
+            exact_partners += row in there
+            found_partners += row in there and row in found
         say(f"\r  exact search: {min(1, (len(asked) + i + FETCH) / (len(asked) + len(later))):4.0%}", end="")
     figures = {
         "hit": round(best_found / max(1, best_there), 4),

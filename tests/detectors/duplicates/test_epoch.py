@@ -10,3 +10,10 @@ def test_epochs_come_at_each_growth() -> None:
             counted = products
             made.append(products)
     assert made == [64, 128, 256, 512, 1024, 2048, 4096, 16384, 65536]
+
+
+def test_a_large_catalogue_has_time_to_compute_its_rows_anew() -> None:
+    policy = EpochPolicy()
+    assert policy.margin(300_000, cells=True) == 150_000
+    assert policy.margin(300, cells=True) == 500
+    assert policy.margin(8_000, cells=False) == 500

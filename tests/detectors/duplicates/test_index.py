@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from detectors.duplicates.index import Cells, Part, RowIndex, best, centroids_of, grown, quantised
+from detectors.duplicates.index import Cells, Part, RowIndex, best, centroids_of, grown, lists_for, quantised
 
 
 @settings(deadline=None, max_examples=60)
@@ -107,3 +107,8 @@ def test_room_is_given_ahead() -> None:
     assert len(wider) == 64 * 70_000
     assert wider[4].tolist() == [7, 7, 7]
     assert not wider[5:2000].any()
+
+
+def test_lists_grow_with_the_catalogue_up_to_what_an_epoch_may_bring() -> None:
+    assert [lists_for(rows) for rows in (16, 16_384, 262_144, 1_048_576)] == [32, 1024, 4096, 8192]
+    assert lists_for(100_000_000) == 32_768

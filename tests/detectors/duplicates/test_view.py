@@ -275,6 +275,21 @@ def test_what_is_prepared_for_an_epoch_beforehand_changes_nothing(flat_rows: int
     assert ahead.make_epoch(0).weights.tobytes() == at_once.make_epoch(0).weights.tobytes()
 
 
+def test_what_an_epoch_needs_is_spread_over_the_records_before_it() -> None:
+    """Where nobody prepares it between fetches: the last fetch before the switch has no more to do than the others."""
+    log = log_of(random_entries(6, 400))
+    epoch = apply(new_view(flat_rows=100), log).make_epoch(margin=200)
+    log += log_of([epoch], start=len(log))
+    log += log_of(random_entries(8, 200, offset=2000), start=len(log))
+    view = apply(new_view(flat_rows=100), log[: epoch.switch_at - 20], 10)
+    assert view.switching
+    assert not view.prepare(80)  # of 400 rows and more
+    assert view.cells is not None
+    assert view.cells.steps <= 8
+    apply(view, log[view.position :], 10)
+    assert view.epoch.number == 1
+
+
 def test_cells_find_what_an_exact_search_finds() -> None:
     log = log_of(random_entries(8, 900))
     view = apply(new_view(flat_rows=500), log)
