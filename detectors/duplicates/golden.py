@@ -23,6 +23,7 @@ import hashlib
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from operator import attrgetter
 from statistics import median
 from typing import Any, NamedTuple
@@ -63,7 +64,9 @@ DEFAULTS: Mapping[Role, Survivorship] = {
 _TEXTS: tuple[Role, ...] = tuple(role for role in DEFAULTS if role is not Role.PRICE)
 _NAMES = tuple(role.value for role in _TEXTS)
 _VALUES = attrgetter(*_NAMES)
+_PLACE = attrgetter("place")
 _MEMBERS_NAMED = 1_000
+_REMEMBERED_CHARS = 2_000  # together; offers of one product say the same again with every price
 _MUCH_LONGER = 3.0  # times the median title
 _OFTEN = 3  # times that a title may say one word
 _SHOUTING = 0.8  # share of capitals among the letters of a title
@@ -177,26 +180,22 @@ DEFAULT_RULES = SurvivorRules(DEFAULTS, {})
 
 
 class _Offer:
-    """An offer, its texts in the order of `_TEXTS`, and its place among the others."""
+    """An offer, its texts in the order of `_TEXTS`, and its place among the others: the lesser goes first."""
 
-    __slots__ = ("complete", "facts", "trust", "values")
+    __slots__ = ("complete", "facts", "place", "values")
 
     def __init__(self, facts: Facts, rules: SurvivorRules) -> None:
         self.facts = facts
-        source = split_identity(facts.identity)[0] if rules.trust else ""
-        self.trust = rules.trust.get(source, len(rules.trust))
+        trust = rules.trust.get(split_identity(facts.identity)[0], len(rules.trust)) if rules.trust else 0
         self.values: tuple[str | None, ...] = _VALUES(facts)
         self.complete = len(_TEXTS) - self.values.count(None) - self.values.count("") + _has_price(facts)
-
-    def by_trust(self) -> tuple[Any, ...]:
-        f = self.facts
-        return self.trust, -self.complete, -f.updated_at, f.first_seen, f.identity
+        self.place = (trust, -self.complete, -facts.updated_at, facts.first_seen, facts.identity)
 
     def by_recency(self) -> tuple[Any, ...]:
-        return -self.facts.updated_at, *self.by_trust()
+        return -self.facts.updated_at, self.place
 
     def by_completeness(self) -> tuple[Any, ...]:
-        return -self.complete, *self.by_trust()
+        return -self.complete, self.place
 
 
 _ORDERS: Mapping[Survivorship, Callable[[_Offer], tuple[Any, ...]]] = {
@@ -207,7 +206,7 @@ _ORDERS: Mapping[Survivorship, Callable[[_Offer], tuple[Any, ...]]] = {
 
 def golden_record(canonical: str, offers: Sequence[Facts], rules: SurvivorRules) -> GoldenRecord:
     """The golden record of these offers, which come in the order in which they were first seen; at least one."""
-    ranked = sorted((_Offer(facts, rules) for facts in offers), key=_Offer.by_trust)
+    ranked = sorted((_Offer(facts, rules) for facts in offers), key=_PLACE)
     attributes: dict[Role, Attribute] = {}
     if len(ranked) == 1:  # most products
         for role, value in zip(_TEXTS, ranked[0].values, strict=True):
@@ -245,24 +244,32 @@ def _attribute(
 
     places: by policy, the place of each offer in its order, as far as somebody asked.
     """
-    texts = [column[i] or "" for i in known]
-    agree = len(texts)
+    texts = tuple(column[i] or "" for i in known)
+    row, agree = 0, len(texts)
     alike = agree == 1 or texts.count(texts[0]) == agree
-    row = 0
-    if policy in _ORDERS:
-        if agree > 1:
-            if policy not in places:
-                places[policy] = _places(ranked, _ORDERS[policy])
-            place = places[policy]
-            row = min(range(agree), key=lambda i: place[known[i]])
-    elif policy is Survivorship.LONGEST and not alike:
-        row = _longest(texts, is_title=role is Role.TITLE)
+    if policy in _ORDERS and agree > 1:
+        if policy not in places:
+            places[policy] = _places(ranked, _ORDERS[policy])
+        place = places[policy]
+        row = min(range(agree), key=lambda i: place[known[i]])
     if not alike:
-        same = [_compared(role, text) for text in texts]
-        if policy is Survivorship.MAJORITY:
-            row = _most_common(role, same)
-        agree = same.count(same[row])
+        choose = _chosen if sum(map(len, texts)) < _REMEMBERED_CHARS else _chosen.__wrapped__
+        said, counts = choose(role, policy, texts)
+        row = row if policy in _ORDERS else said
+        agree = counts[row]
     return Attribute(texts[row], ranked[known[row]].facts.identity, policy, agree, len(texts))
+
+
+@lru_cache(maxsize=1 << 13)
+def _chosen(role: Role, policy: Survivorship, texts: tuple[str, ...]) -> tuple[int, tuple[int, ...]]:
+    """The place of the value that a policy chooses by what the values say, and how many say the same as each."""
+    same = [_compared(role, text) for text in texts]
+    row = 0
+    if policy is Survivorship.MAJORITY:
+        row = _most_common(role, same)
+    elif policy is Survivorship.LONGEST:
+        row = _longest(texts, is_title=role is Role.TITLE)
+    return row, tuple(map(same.count, same))
 
 
 def _places(ranked: Sequence[_Offer], order: Callable[[_Offer], tuple[Any, ...]]) -> Sequence[int]:
@@ -325,7 +332,7 @@ def _prices(offers: Sequence[_Offer], policy: Survivorship) -> Prices | None:
     if policy is Survivorship.MAJORITY:
         row = max(range(len(said)), key=lambda i: (said.count(said[i]), -i))
     else:
-        order = _ORDERS.get(policy, _Offer.by_trust)
+        order = _ORDERS.get(policy, _PLACE)
         row = min(range(len(said)), key=lambda i: order(offers[i]))
     value, currency = said[row]
     alike = [price for price, other in said if other == currency]
