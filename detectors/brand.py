@@ -118,10 +118,13 @@ class BrandDetector:
                 if parts and score >= self.min_score and (brand := aliases.get(parts[0], parts[0])) not in _NO_BRAND
             ]
             own = _key(value, aliases)
+            known_here = not missing and any(brand == own for _, brand, _ in ballots)
+            if known_here and not wanted:
+                continue
             source = source_of(batch.records[row].identity)
             case = _Case(row, column, value, own, source, title, facts, scores, ballots)
             vote, agreement = self._ask(case, wanted)
-            if proper or (not missing and any(brand == own for _, brand, _ in ballots)):
+            if proper or known_here:
                 continue
             finding = _typo(case) if not missing and frequency[squash(text(value))] <= 2 else None
             if finding is None and vote is not None:
