@@ -45,7 +45,7 @@ _LEAST_PROBES, _PROBES_TIMES_LISTS = 32, 3 << 16  # 48 of 4,096 lists, which hol
 _SUBSPACE = 8  # dimensions that share four bits
 _CODEBOOK_ROWS = 8192  # it is trained on
 POINTS, _ITERATIONS = 24, 6  # of the training, per centroid
-_STEP = 512  # rows added to cells at once: what a writer may have to wait for
+_STEP = 128  # rows added to cells at once: what a search may have to wait for
 _BLOCK = 4096  # rows turned into float32 at once
 _LINES = 16  # lines of candidates turned into float32 at once
 _JUMP = 1 << 16  # rows from which an array is given room for 64 times as many
@@ -226,19 +226,25 @@ class Cells:
         """How many steps of `work` wait."""
         return len(self._waiting)
 
-    def work(self, steps: int | None = None) -> None:
-        """Add the rows that wait, a few at a time, until none does. Two threads may do so together."""
+    def work(self, steps: int | None = None, *, wait: bool = True) -> None:
+        """Add the rows that wait, a few at a time, until none does. Two threads may do so together.
+
+        wait: also while another thread does it.
+        """
         while steps is None or steps > 0:
-            with self._lock:
-                try:
-                    rows = self._waiting.popleft()
-                except IndexError:
+            if not self._lock.acquire(blocking=wait):
+                return
+            try:
+                if not self._waiting:
                     return
+                rows = self._waiting.popleft()
                 threads = faiss.omp_get_max_threads()
                 faiss.omp_set_num_threads(1)  # beside the stream, not instead of it
                 self._index.add_with_ids(self._unit(rows), rows.astype(np.int64))
                 faiss.omp_set_num_threads(threads)
                 self.added += len(rows)
+            finally:
+                self._lock.release()
             steps = None if steps is None else steps - 1
 
     def dump(self) -> list[NDArray[Any]]:

@@ -68,7 +68,7 @@ _KEEP_SKETCHES = 50_000  # offsets after a switch during which the sketches of b
 _BLOCK = 1 << 24  # products computed at once
 _REMEMBERED = 32_768  # facts that were read last: most neighbours are asked for often
 _AT_ONCE = 256  # products looked up at once
-_WAITING = 8  # steps of work that may wait for cells that are searched
+_WAITING = 16  # steps of work that may wait for cells that are searched
 _MOVED_ROWS = 4096  # that cells may hold in vain, beside as many as there are products
 _EMPTY = np.zeros(0, np.int8)
 _HEAD = np.dtype(
@@ -390,7 +390,7 @@ class CatalogueView:
             self._before = None
         held = self._index.cells
         if held is not None and held.steps > _WAITING:  # nobody keeps up beside the stream: a search would have to
-            held.work(1 + len(items) // _AT_ONCE)
+            held.work(1 + len(items) // 64, wait=False)
         self._tidy()
 
     def _tidy(self) -> None:
@@ -623,7 +623,7 @@ class CatalogueView:
         share = min(1.0, max(0, position - self.position) / left)
         self.prepare(math.ceil(share * (len(self._index) - coming.done)))
         if coming.cells is not None:
-            coming.cells.work(math.ceil(share * coming.cells.steps))
+            coming.cells.work(math.ceil(share * coming.cells.steps), wait=False)
 
     @property
     def switching(self) -> bool:

@@ -288,6 +288,8 @@ def test_what_an_epoch_needs_is_spread_over_the_records_before_it() -> None:
     assert view.cells.steps <= 8
     apply(view, log[view.position :], 10)
     assert view.epoch.number == 1
+    apply(view, log_of(random_entries(9, 200, offset=3000), start=len(log)), 10)
+    assert view.cells.steps <= 17  # though nobody worked beside, and 20 fetches offered a step each
 
 
 def test_cells_find_what_an_exact_search_finds() -> None:
