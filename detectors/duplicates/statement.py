@@ -10,6 +10,7 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
+from detectors.duplicates.difference import variant_reason
 from detectors.duplicates.entry import Entry
 from detectors.duplicates.evidence import Comparison
 from detectors.duplicates.features import PairFeatures, pair_features
@@ -115,8 +116,7 @@ def statements(
         named_variants = [0] * len(row)
         for i, j in zip(*(x.tolist() for x in np.nonzero((scores >= threshold) | variant)), strict=True):
             if variant[i, j]:
-                named_variants[i] += 1
-                if named_variants[i] > _VARIANTS:
+                if named_variants[i] == _VARIANTS:
                     continue
             elif not named[i, j] and view.evidence.other_product(
                 int(row[i]), int(hits.candidates[i, j]), weights[epoch[i]], contradicted=bool(apart[i, j])
@@ -124,13 +124,11 @@ def statements(
                 continue
             entry, other = view.entry_at(int(row[i])), view.entry_at(int(hits.candidates[i, j]))
             similarity = min(1.0, round(float(hits.similarity[i, j]), 4))
-            why = reason(
-                entry.facts,
-                other.facts,
-                (entry.match_price, other.match_price),
-                similarity,
-                variant=bool(variant[i, j]),
-            )
+            say = variant_reason if variant[i, j] else reason
+            why = say(entry.facts, other.facts, (entry.match_price, other.match_price), similarity)
+            if why is None:
+                continue
+            named_variants[i] += bool(variant[i, j])
             linked = DUPLICATE_EXACT if same[i, j] else DUPLICATE_NEAR
             rule = VARIANT if variant[i, j] else linked.name
             accepted.setdefault(i, []).append(
