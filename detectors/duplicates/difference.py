@@ -12,9 +12,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
-from detectors.duplicates.evidence import COLOUR_KIND, PACK_KIND, UNIT, amounts_said, codes_of, names_of
+from detectors.duplicates.evidence import COLOUR_KIND, PACK_KIND, UNIT, amounts_said, codes_of, names_in
 from detectors.duplicates.words import GROUPS, title_words, without_promotion
-from detectors.records import Facts
+from detectors.records import Facts, split_identity
 from detectors.standardise.chinese import fold
 
 __all__ = ["Difference", "differences", "variant_reason"]
@@ -168,13 +168,13 @@ def _written(told: Mapping[str, str] | None) -> str:
 
 
 def _said(facts: Facts) -> _Said:
-    return _parsed(facts.title, facts.brand, facts.mpn, facts.identity)
+    return _parsed(facts.title, facts.brand, facts.mpn, split_identity(facts.identity)[0])
 
 
 @lru_cache(maxsize=1 << 13)
-def _parsed(title: str, brand: str | None, mpn: str | None, identity: str) -> _Said:
+def _parsed(title: str, brand: str | None, mpn: str | None, source: str) -> _Said:
     text = fold(title)
-    codes = codes_of(text, mpn, names_of(Facts(identity, brand=brand)))
+    codes = codes_of(text, mpn, names_in(brand, source))
     if not text.isascii():
         text = without_promotion(text)
     for name in _BRAND_PARTS.split(fold(brand)) if brand else ():

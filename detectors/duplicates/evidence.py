@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detectors.duplicates.index import grown
+from detectors.duplicates.inside import found_inside
 from detectors.duplicates.sketch import grams
 from detectors.duplicates.texts import Gathered, MemoryTexts, Texts
 from detectors.duplicates.words import GROUPS, NUMBERS, TOKENS, WORD_MASK, brand_word, title_words, without_promotion
@@ -38,7 +39,6 @@ _LOOKED_AT = 64
 _OWN, _OWN_SHARE = 12.0, 0.2  # what the other title does not say: in units of ln(products / products that say it)
 _WORD_CHARS = 3
 _EXCHANGED_SHARE = 1 / 3  # of the words that both titles have
-_WORD_INSIDE = 4  # bytes of a word that counts when it stands inside the other's text
 _TITLES, _TITLES_A_SOURCE = 5, 2  # a code on more different titles than both allow is a word
 
 _FOREIGN_SLACK = 0.2  # of |ln price ratio| between two currencies: rates move, and countries differ
@@ -200,10 +200,16 @@ def _stems(codes: Sequence[str]) -> list[int]:
     return [_hash(stem) if len(stem) >= 4 else 0 for stem in stems] + [0] * (_CODES - len(codes))
 
 
-def names_of(facts: Facts) -> set[str]:
+def names_of(facts: Facts) -> frozenset[str]:
     """What brand and shop are called, in letters and digits of ASCII only, where that is a name at all."""
-    names = (_squeezed(name) for name in (facts.brand, split_identity(facts.identity)[0]) if name)
-    return {name for name in names if len(name) >= 2}
+    return names_in(facts.brand, split_identity(facts.identity)[0])
+
+
+@lru_cache(maxsize=1 << 12)
+def names_in(brand: str | None, shop: str) -> frozenset[str]:
+    """As `names_of`, from the brand and the shop's name."""
+    names = (_squeezed(name) for name in (brand, shop) if name)
+    return frozenset(name for name in names if len(name) >= 2)
 
 
 def _is_name(code: str, name: str) -> bool:
@@ -388,7 +394,8 @@ class EvidenceRows:
         for i, (row, text, fact) in enumerate(zip(rows, folded, facts, strict=True)):
             self._forget(row)
             self._put_words(row, text, fact)
-            found = codes_of(text, fact.mpn, names_of(fact))
+            shop = self._shop[row] = sys.intern(split_identity(fact.identity)[0])
+            found = codes_of(text, fact.mpn, names_in(fact.brand, shop))
             hashes = [_hash(code) for code in found]
             codes[i, : len(found)] = hashes
             amounts = measures(text)
@@ -397,7 +404,6 @@ class EvidenceRows:
             self._stems[row] = _stems(found)
             description = fact.description[:_DESCRIPTION_CHARS].lower()
             part_number = self._part[row] = squeezed_code(fact.mpn)
-            self._shop[row] = sys.intern(split_identity(fact.identity)[0])
             self._squashed[row] = f"{text} {part_number} {description}".encode("ascii", "ignore").translate(
                 None, _NO_ALNUM
             )
@@ -504,17 +510,10 @@ class EvidenceRows:
 
     def _find_inside(self, own: NDArray[np.bool_], rows: NDArray[np.intp], others: NDArray[np.intp]) -> None:
         """Take out of `own` (p, words) what stands inside the other's text after all."""
-        words: dict[int, list[bytes]] = {}
-        pairs, places = np.nonzero(own)
-        for pair, place, row, other in zip(
-            pairs.tolist(), places.tolist(), rows[pairs].tolist(), others[pairs].tolist(), strict=True
-        ):
-            mine = words.get(row)
-            if mine is None:
-                mine = words[row] = self._words[row].split(b" ")
-            word = mine[place]
-            if len(word) >= _WORD_INSIDE and word in self._squashed[other]:
-                own[pair, place] = False
+        asked, line = np.unique(rows, return_inverse=True)
+        texts, text = np.unique(others, return_inverse=True)
+        words, squashed = self._words, self._squashed
+        own &= ~found_inside(own, line, text, [words[r] for r in asked.tolist()], [squashed[r] for r in texts.tolist()])
 
     def numbers_of_both(self, rows: NDArray[np.intp], others: NDArray[np.intp]) -> tuple[NDArray[np.bool_], ...]:
         """(p,) each: versions in conflict, named by one alone; years in conflict, named by one alone; numbers left."""

@@ -33,6 +33,7 @@ from stdnum import ean
 from detectors.contract.model import Contract, Role, Survivorship
 from detectors.records import Facts, split_identity
 from detectors.standardise.chinese import fold
+from detectors.standardise.memoised import memoised
 
 __all__ = [
     "DEFAULTS",
@@ -213,10 +214,11 @@ def golden_record(canonical: str, offers: Sequence[Facts], rules: SurvivorRules)
             if value:
                 attributes[role] = Attribute(value, offers[0].identity, rules.policies[role], 1, 1)
     else:
-        for i, role in enumerate(_TEXTS):
-            known = [(value, o) for o in ranked if (value := o.values[i])]
+        places: dict[Survivorship, Sequence[int]] = {}
+        for role, column in zip(_TEXTS, zip(*(o.values for o in ranked), strict=True), strict=True):
+            known = [i for i, value in enumerate(column) if value]
             if known:
-                attributes[role] = _attribute(role, known, rules.policies[role])
+                attributes[role] = _attribute(role, column, known, ranked, rules.policies[role], places)
     return GoldenRecord(
         canonical,
         [facts.identity for facts in offers],
@@ -231,25 +233,44 @@ def _has_price(facts: Facts) -> bool:
     return facts.price is not None and facts.price > 0
 
 
-def _attribute(role: Role, known: Sequence[tuple[str, _Offer]], policy: Survivorship) -> Attribute:
-    """known: values and their offers, ranked by trust; at least one."""
-    if len(known) == 1:
-        ((value, offer),) = known
-        return Attribute(value, offer.facts.identity, policy, 1, 1)
-    row, agree, texts = 0, len(known), [value for value, _ in known]
-    alike = all(text == texts[0] for text in texts)
-    same = texts if alike else [_compared(role, text) for text in texts]
+def _attribute(
+    role: Role,
+    column: Sequence[str | None],
+    known: Sequence[int],
+    ranked: Sequence[_Offer],
+    policy: Survivorship,
+    places: dict[Survivorship, Sequence[int]],
+) -> Attribute:
+    """column: the offers' values, ranked by trust. known: where there is one; somewhere there is.
+
+    places: by policy, the place of each offer in its order, as far as somebody asked.
+    """
+    texts = [column[i] or "" for i in known]
+    agree = len(texts)
+    alike = agree == 1 or texts.count(texts[0]) == agree
+    row = 0
     if policy in _ORDERS:
-        order = _ORDERS[policy]
-        row = min(range(len(known)), key=lambda i: order(known[i][1]))
-    elif policy is Survivorship.MAJORITY and not alike:
-        row = _most_common(role, same)
+        if agree > 1:
+            if policy not in places:
+                places[policy] = _places(ranked, _ORDERS[policy])
+            place = places[policy]
+            row = min(range(agree), key=lambda i: place[known[i]])
     elif policy is Survivorship.LONGEST and not alike:
         row = _longest(texts, is_title=role is Role.TITLE)
     if not alike:
+        same = [_compared(role, text) for text in texts]
+        if policy is Survivorship.MAJORITY:
+            row = _most_common(role, same)
         agree = same.count(same[row])
-    value, offer = known[row]
-    return Attribute(value, offer.facts.identity, policy, agree, len(known))
+    return Attribute(texts[row], ranked[known[row]].facts.identity, policy, agree, len(texts))
+
+
+def _places(ranked: Sequence[_Offer], order: Callable[[_Offer], tuple[Any, ...]]) -> Sequence[int]:
+    """Of each offer how many go before it."""
+    places = [0] * len(ranked)
+    for place, i in enumerate(sorted(range(len(ranked)), key=lambda i: order(ranked[i]))):
+        places[i] = place
+    return places
 
 
 def _compared(role: Role, value: str) -> str:
@@ -258,6 +279,11 @@ def _compared(role: Role, value: str) -> str:
         return value
     if role is Role.GTIN:
         return value.lstrip("0")
+    return _plain(value)
+
+
+@memoised(1 << 15, 300)
+def _plain(value: str) -> str:
     return " ".join(fold(value).split())
 
 
@@ -273,11 +299,12 @@ def _most_common(role: Role, values: Sequence[str]) -> int:
 def _longest(texts: Sequence[str], *, is_title: bool) -> int:
     """The place of the longest text that is in order; the first where none is."""
     limit = median(map(len, texts)) * _MUCH_LONGER if is_title and len(texts) > 2 else float("inf")
-    sane = [i for i, text in enumerate(texts) if len(text) <= limit and _in_order(text, is_title=is_title)]
+    sane = [i for i, text in enumerate(texts) if len(text) <= limit and _in_order(text, is_title)]
     return max(sane, key=lambda i: (len(texts[i]), -i), default=0)
 
 
-def _in_order(text: str, *, is_title: bool) -> bool:
+@memoised(1 << 15, 300)
+def _in_order(text: str, is_title: bool) -> bool:
     """Whether a text has no markup and nothing broken in it, and a title neither shouts nor repeats itself."""
     if _MARKUP.search(text) or _BROKEN.search(text):
         return False

@@ -67,7 +67,7 @@ class RememberedNeighbours:
                 self._found.move_to_end(identity)
         # A record that is handled once more after a crash must say what it said before, whatever came since.
         hits = view.search(asked, self._k, clean=clean, as_matched=True)
-        for one in (hits, view.search(again, self._k)):
+        for one in (hits, view.search(again, self._k, deciding=False)):
             for row, (identity, line) in enumerate(zip(one.identities, one.neighbours, strict=True)):
                 there = line[line >= 0]
                 self._found[identity] = _Found(
