@@ -8,7 +8,7 @@ for an ending, or for the size inside them, may shops say different things of on
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -17,7 +17,7 @@ from detectors.duplicates.words import GROUPS, title_words, without_promotion
 from detectors.records import Facts, split_identity
 from detectors.standardise.chinese import fold
 
-__all__ = ["Difference", "differences", "variant_reason"]
+__all__ = ["CODE", "Difference", "differences", "variant_reason"]
 
 # What differs in amounts of a unit, or of the others of its kind.
 _NAMES = {
@@ -38,7 +38,7 @@ _NAMES = {
 _KINDS = {UNIT[unit][0]: name for name, units in _NAMES.items() for unit in units}
 _KINDS |= {COLOUR_KIND: "colour", PACK_KIND: "pack"}
 _PACK, _SIZE, _USERS, _TERM = "pack", "size", "number of users", "licence term"
-_CODE, _VERSION, _YEAR = "ending of the code", "version", "year"
+CODE, _VERSION, _YEAR = "ending of the code", "version", "year"
 _UNITS = ("MB", "GB", "TB", "L", "W", "Hz", "MHz", "GHz", "MP", "V", "mAh", "BTU")
 _SHOWN = {unit.lower(): unit for unit in _UNITS} | {"cu": "cu ft", '"': "inch"}
 
@@ -117,11 +117,10 @@ def differences(a: Facts, b: Facts) -> tuple[Difference, ...]:
     return tuple(found)
 
 
-def variant_reason(a: Facts, b: Facts, prices: tuple[float | None, float | None], similarity: float) -> str | None:
-    """Why `a` is taken for a variant of `b`, in words; None where it is none, as far as their titles tell."""
-    found = differences(a, b)
-    if not found:
-        return None
+def variant_reason(
+    a: Facts, b: Facts, found: Sequence[Difference], prices: tuple[float | None, float | None], similarity: float
+) -> str:
+    """Why `a` is taken for a variant of `b`, in words. found: their differences."""
     what = " and ".join(difference.what for difference in found)
     here, there = ", ".join(d.one for d in found), ", ".join(d.other for d in found)
     title = b.title if len(b.title) <= _TITLE_SHOWN else b.title[: _TITLE_SHOWN - 1] + "…"
@@ -147,7 +146,7 @@ def _endings(x: _Said, y: _Said) -> Difference | None:
     stems = _stems(y)
     for stem, code in _stems(x).items():
         if stem in stems:
-            return Difference("" if "#" in stem else _CODE, code.upper(), stems[stem].upper())
+            return Difference("" if "#" in stem else CODE, code.upper(), stems[stem].upper())
     return None
 
 

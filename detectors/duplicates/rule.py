@@ -93,11 +93,11 @@ def rule_scores(features: PairFeatures, *, clean: bool) -> NDArray[np.float64]:
     return np.where(features.there, np.round(scores, 4), -np.inf)
 
 
-def variants(features: PairFeatures, scores: NDArray[np.float64], threshold: float = THRESHOLD) -> NDArray[np.bool_]:
-    """(b, k) the candidates that are not the same product but another colour, size, pack, version or licence of it.
+def variants(features: PairFeatures) -> NDArray[np.bool_]:
+    """(b, k) the candidates that, where they are not the same product, may be another colour, size or version of it.
 
     The titles say the same, by the weight of their words, but for a word, an amount or a code's ending that tells them
-    apart, and the score is below the threshold. These are the ones that come into question: `differences` decides.
+    apart. `differences` decides which of them are variants.
     """
     differs = (
         (features.of("units") > 0)
@@ -110,7 +110,7 @@ def variants(features: PairFeatures, scores: NDArray[np.float64], threshold: flo
         differs |= features.of(f"{group}_conflict") > 0
     alike = (features.of("contained") >= _VARIANT_CONTAINED) & (features.of("overlap") >= _VARIANT_OVERLAP)
     other = (features.of("brand_conflict") > 0) | (features.of("price") > _VARIANT_PRICE)
-    return np.asarray(features.there & differs & alike & ~other & (scores < threshold))
+    return np.asarray(features.there & differs & alike & ~other)
 
 
 def points(features: PairFeatures, *, clean: bool) -> dict[str, NDArray[np.float64]]:

@@ -86,17 +86,17 @@ def test_several_differences_and_a_brand_that_one_title_leaves_out() -> None:
     ) == (Difference("colour", "red", "blue"), Difference("size", "500 ml", "350 ml"))
 
 
+def said(a: Facts, b: Facts, prices: tuple[float | None, float | None] = (None, None)) -> str:
+    return variant_reason(a, b, differences(a, b), prices, 0.876)
+
+
 def test_reasons_in_words() -> None:
     a, b = Facts("a/1", "Oak flask red", currency="USD"), Facts("b/2", "Oak Flask, Blue", currency="EUR")
-    assert variant_reason(a, b, (12.5, 11.0), 0.876) == (
+    assert said(a, b, (12.5, 11.0)) == (
         "another colour of “Oak Flask, Blue”: red here, blue there; titles 88% alike; 12.50 USD and 11.00 EUR"
     )
-    assert variant_reason(a, a, (12.5, 12.5), 1.0) is None
-    said = variant_reason(Facts("a/1", "保温杯 黑色 500ml"), Facts("b/2", "保温杯 白色 350ml"), (None, None), 0.9)
-    assert (
-        said
-        == "another colour and size of “保温杯 白色 350ml”: 黑色, 500 ml here, 白色, 350 ml there; titles 90% alike"
+    assert said(Facts("a/1", "保温杯 黑色 500ml"), Facts("b/2", "保温杯 白色 350ml")) == (
+        "another colour and size of “保温杯 白色 350ml”: 黑色, 500 ml here, 白色, 350 ml there; titles 88% alike"
     )
-    said = variant_reason(Facts("a/1", f"{'Oak ' * 30}red"), Facts("b/2", f"{'Oak ' * 30}blue"), (None, None), 0.9)
-    assert said is not None
-    assert f"of “{('Oak ' * 30)[:79]}…”: red here" in said
+    long = said(Facts("a/1", f"{'Oak ' * 30}red"), Facts("b/2", f"{'Oak ' * 30}blue"))
+    assert f"of “{('Oak ' * 30)[:79]}…”: red here" in long

@@ -43,3 +43,24 @@ def test_at_most_three_are_told_and_what_is_the_same_is_none() -> None:
     found = variant_findings([record("b/1", 9)], said, view)
     assert len(found) == 3
     assert {f.other for f in found} < {"a/0", "a/1", "a/2", "a/3"}
+
+
+def test_what_names_another_colour_is_no_duplicate_however_alike() -> None:
+    """Between clean feeds one difference would not weigh enough against all the rest."""
+    flask, kettle = "Norvik Aura Vacuum Flask NF-2450{} 500 ml {}", "诺维克 Aura 电热水壶 双层防烫 1.7升 {}"
+    first = [entry("a/1", 0, flask.format("RD", "red"), 20.0), entry("a/2", 1, kettle.format("红色"), 199.0)]
+    later = [entry("b/1", 2, flask.format("BL", "blue"), 21.0), entry("b/2", 3, kettle.format("蓝色"), 209.0)]
+    view = apply(new_view(), log_of([*first, *later]))
+    said = statements(view, view.search(["b/1", "b/2"], clean=True), clean=True)
+    assert [[(c.identity, c.relation) for c in s.candidates] for s in said] == [
+        [("a/1", "variant")],
+        [("a/2", "variant")],
+    ]
+
+
+def test_an_ending_of_the_code_alone_makes_no_variant_of_a_duplicate() -> None:
+    one = entry("a/1", 0, "Panasonic Countertop Microwave Oven NNSD667S", 99.0)
+    other = entry("b/1", 1, "Panasonic Countertop Microwave Oven NNSD667SS", 99.0)
+    view = apply(new_view(), log_of([one, other]))
+    (said,) = statements(view, view.search(["b/1"], clean=True), clean=True)
+    assert [(c.identity, c.relation) for c in said.candidates] == [("a/1", "same")]
