@@ -121,9 +121,12 @@ def statements(
                 not named[i, j]
                 and view.evidence.other_product(mine, theirs, weights[epoch[i]], contradicted=bool(apart[i, j]))
             )
+            if variant and (not unlike[i, j] or named_variants[i] == _VARIANTS):
+                continue
             told = differences(facts, other) if unlike[i, j] and not sure[i, j] else ()
-            # A code's ending may be the shop's own; whatever else is told says that two products are not the same.
-            variant = variant or any(difference.what != CODE for difference in told)
+            # A code's ending may be the shop's own; whatever else is told says that two products are not the same. A
+            # matcher has learned how much it says.
+            variant = variant or (view.matcher is None and any(difference.what != CODE for difference in told))
             if variant and (not told or named_variants[i] == _VARIANTS):
                 continue
             other_version, other_price = view.matched_at(theirs)
