@@ -27,6 +27,7 @@ from detectors.duplicates.texts import Gathered, MemoryTexts, Texts
 from detectors.duplicates.words import GROUPS, NUMBERS, TOKENS, WORD_MASK, brand_word, title_words, without_promotion
 from detectors.money import RATES, number
 from detectors.records import Facts, split_identity
+from detectors.standardise.memoised import memoised
 
 __all__ = ["Comparison", "EvidenceRows", "codes_of", "compounds", "measures", "measures_in_words"]
 
@@ -178,7 +179,8 @@ def compounds(text: str) -> list[str]:
     return [joined for word in _WORD.findall(text) if (joined := _word(word)[0])]
 
 
-def codes_of(text: str, mpn: str | None = None, names: Collection[str] = ()) -> tuple[str, ...]:
+@memoised(1 << 13, 300)
+def codes_of(text: str, mpn: str | None = None, names: frozenset[str] = frozenset()) -> tuple[str, ...]:
     """The model codes of a folded title, the manufacturer's part number first; at most four.
 
     A code mixes letters and digits (4-18 characters) or is a run of 5-14 digits; amounts with a unit are none, nor is
@@ -240,9 +242,15 @@ def _amount(kind: int, value: str) -> int:
     return (_hash(f"{kind}:{value}") & 0xFFFFFFE0) | kind
 
 
+@memoised(1 << 13, 300)
+def _written(text: str) -> tuple[tuple[str, str], ...]:
+    """The amounts of a folded text as they are written, (value, unit), and what looks like one."""
+    return tuple(_MEASURE.findall(text))
+
+
 def measures(text: str) -> tuple[int, ...]:
     """The colours and amounts of a folded text, at most six, each as in `_measure`."""
-    found = dict.fromkeys(_measure(value, unit) for value, unit in _MEASURE.findall(text))
+    found = dict.fromkeys(_measure(value, unit) for value, unit in _written(text))
     found.pop(0, None)
     found |= dict.fromkeys(_measure(value, "spf") for value in _SPF.findall(text))
     pack = _pack(text)
@@ -430,7 +438,7 @@ class EvidenceRows:
         said = title_words(text)
         numbers: tuple[int, ...] = ()
         if said.numbers:
-            amounts = {value for value, unit in _MEASURE.findall(text) if unit in UNIT}
+            amounts = {value for value, unit in _written(text) if unit in UNIT}
             numbers = tuple(dict.fromkeys(n for raw, n in said.numbers.items() if raw not in amounts))[:NUMBERS]
         for array, values in ((self._tokens, said.tokens), (self._numbers, numbers)):
             array[row] = 0
@@ -623,8 +631,11 @@ class EvidenceRows:
             open_i.tolist(), open_j.tolist(), rows[open_i].tolist(), other[open_i, open_j].tolist(), strict=True
         ):
             text_i, text_j = squashed[i], squashed[j]
-            found_a = [name in text_j for name in names[i] if _hash(name.decode()) not in words]
-            found_b = [name in text_i for name in names[j] if _hash(name.decode()) not in words]
+            names_i, names_j = names[i], names[j]
+            if words:
+                names_i, names_j = (tuple(n for n in x if _hash(n.decode()) not in words) for x in (names_i, names_j))
+            found_a = [name in text_j for name in names_i]
+            found_b = [name in text_i for name in names_j]
             if any(found_a) or any(found_b):
                 inside[x, y] = True
             left[x, y] = not all(found_a) and not all(found_b)
@@ -700,7 +711,7 @@ def _exchanged(a: str, b: str) -> bool:
 
 def measures_in_words(folded: str) -> list[str]:
     """The amounts of a folded text as they are written there, such as `500 ml`."""
-    return [f"{value} {unit}" for value, unit in _MEASURE.findall(folded) if unit in UNIT]
+    return [f"{value} {unit}" for value, unit in _written(folded) if unit in UNIT]
 
 
 def amounts_said(folded: str) -> tuple[list[tuple[int, str, str]], str]:

@@ -312,6 +312,11 @@ class CatalogueView:
             self._facts[row] = facts
         return facts
 
+    def facts_of(self, rows: Iterable[int]) -> list[Facts]:
+        """As `facts_at`, of many rows."""
+        known = self._facts.get
+        return [known(row) or self.facts_at(row) for row in rows]
+
     def identity_at(self, row: int) -> str:
         """The identity of the product of a row of `Hits`."""
         return f"{self._prefix_names[self._prefix[row]]}{self._ids[row]}"
@@ -807,7 +812,7 @@ class CatalogueView:
 
     def neighbours(self, hits: Hits) -> Neighbours:
         """What a search found, as detectors see it."""
-        facts = [[self.facts_at(row) for row in line if row >= 0] for line in hits.neighbours.tolist()]
+        facts = [self.facts_of(row for row in line if row >= 0) for line in hits.neighbours.tolist()]
         return Neighbours(facts, hits.scores, hits.dense)
 
     def search(
