@@ -18,7 +18,7 @@ from detectors.duplicates.entry import Entry, decode_entries, quantise
 from detectors.duplicates.statement import statements
 from detectors.duplicates.view import CatalogueView
 from streams.errors import KafkaUnavailableError, TopicError
-from streams.kafka.clients import admin_client, kafka_python_options
+from streams.kafka.clients import admin_client, kafka_python_options, silenced
 from streams.kafka.topics import existing
 from streams.worker.rebuild import REBUILD_KEY, Rebuild, read_rebuild
 
@@ -159,7 +159,8 @@ def read_to_end(catalogue: CatalogueCount) -> Iterator[int]:
 
 def workers(settings: Settings) -> int:
     """How many workers of this deployment are running."""
-    with admin_client(settings.kafka) as admin:
+    # The client cannot read what Faust's members say of themselves, and warns of it.
+    with admin_client(settings.kafka) as admin, silenced("kafka.admin"):
         return len(admin.describe_groups([settings.app_id])[settings.app_id]["members"])
 
 

@@ -120,7 +120,7 @@ def _foretell(encoder: Encoder, catalogue: CatalogueCount, json: bool) -> None:
             "products": products,
             "left": waiting,
             "encoders": {name: count for name, count in catalogue.products.most_common() if count},
-            "estimated_seconds": round(seconds, 1),
+            "estimated_seconds": round(seconds, 3),
             "dry_run": True,
         }
         output.out(orjson.dumps(body).decode())
