@@ -303,7 +303,8 @@ class ProductWay:
                 currency=facts[row].currency,
             )
             if now != entry.facts:
-                revised[record.identity] = replace(entry, revision=entry.revision + 1, facts=now)
+                # Two: so it is newer than a new vector of the same entry, which is written beside it.
+                revised[record.identity] = replace(entry, revision=entry.revision + 2, facts=now)
         return list(revised.values())
 
     def _version(self, source: SourceRecord) -> Version:
