@@ -62,12 +62,15 @@ class Entry:
     """One version of one product.
 
     topic, partition, version: where it came from; `version.offset` is the source offset.
-    revision: rises when a repair changed a fact of the same version. A revision changes brand, category, price or
-    currency, never what matching reads (title, description, gtin, mpn).
+    revision: rises when a repair changed a fact of the same version, by two, or when another encoder made its vector,
+    by one: so a repair is newer than a new vector that was made beside it, of what was before both. A revision changes
+    brand, category, price, currency or the vector, never what matching reads (title, description, gtin, mpn).
     match_version: the version at which title, description, brand, gtin or mpn last changed.
     match_price: the price at `match_version`, in `facts.currency`; matching reads this one, so that a later price
     neither makes nor cuts a link.
     encoder: who made `vector`; vectors of two encoders are never compared.
+    seen_from: the catalogue offset at which `match_version` was first published, so that a product that is written
+    again keeps its place among the others; -1 where nobody knows it any more, None for the entry's own offset.
     vector: (d,) int8, see `quantise`; not part of equality.
     """
 
@@ -82,6 +85,7 @@ class Entry:
     vector: NDArray[np.int8] = field(default_factory=lambda: _NO_VECTOR, compare=False)
     facts: Facts = field(default_factory=lambda: Facts(""))
     deleted: bool = False
+    seen_from: int | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +147,10 @@ def encode_entry(entry: Entry) -> tuple[bytes, bytes | None, list[tuple[str, byt
             *entry.match_version,
             np.nan if entry.match_price is None else entry.match_price,
         )
-        body = orjson.dumps({"topic": entry.topic, "encoder": entry.encoder, "facts": facts})
+        rest: dict[str, Any] = {"topic": entry.topic, "encoder": entry.encoder, "facts": facts}
+        if entry.seen_from is not None:
+            rest["seen_from"] = entry.seen_from
+        body = orjson.dumps(rest)
     except (TypeError, OverflowError, UnicodeEncodeError) as error:
         raise EntryError(f"The catalogue entry cannot be written: {error}.") from error
     value = b"".join((head.tobytes(), vector.tobytes(), body))
@@ -206,6 +213,9 @@ def _decode_live(identity: str, head: tuple[Any, ...], value: bytes, size: int) 
     topic, encoder = body["topic"], body["encoder"]
     if not isinstance(topic, str) or not isinstance(encoder, str):
         raise ValueError("topic or encoder is no text")
+    seen_from = body.get("seen_from")
+    if seen_from is not None and not (type(seen_from) is int and -1 <= seen_from < _INT64):
+        raise ValueError("the place among the others is none")
     return Entry(
         identity,
         _shared(topic),
@@ -217,6 +227,7 @@ def _decode_live(identity: str, head: tuple[Any, ...], value: bytes, size: int) 
         _shared(encoder),
         np.frombuffer(value, np.int8, dim, size),
         facts,
+        seen_from=seen_from,
     )
 
 
