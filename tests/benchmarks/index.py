@@ -396,8 +396,8 @@ def start_from_topic(path: Path) -> float:
     with path.with_suffix(".epochs").open("rb") as file:
         epochs = pickle.load(file)
     started = time.perf_counter()
-    last = b""
-    for fetch in read_topic(path):
+    last, size = b"", int(path.stem)
+    for number, fetch in enumerate(read_topic(path)):
         offset = view.position
         parts = []
         while epochs and epochs[0][0] <= offset:
@@ -408,6 +408,9 @@ def start_from_topic(path: Path) -> float:
         decoded = decode_entries(log)
         view.apply(decoded.items, decoded.position)
         last = fetch[-1][0]
+        if number % 200 == 0:
+            say(f"\r  start from the topic: {number * FETCH / size:4.0%}", end="")
+    say("")
     view.search([last.decode()], CANDIDATES)
     return time.perf_counter() - started
 
@@ -477,7 +480,9 @@ def main() -> int:
             write_topic(path, size, vocabulary)
         known = figures.setdefault(str(size), {})
         if options.only in (None, "measure"):
+            known.clear()
             known |= _child(size)
+            target.write_text(json.dumps(figures, indent=1), "utf-8")
         if options.only in (None, "starts"):
             for start in ("snapshot", "topic"):
                 known[f"start_from_{start}_s"] = round(_child(size, "--start", start), 2)
