@@ -60,11 +60,13 @@ class Entry:
     """One version of one product.
 
     topic, partition, version: where it came from; `version.offset` is the source offset.
-    revision: rises when a repair changed a fact of the same version. A revision changes brand, category, price or
-    currency, never what matching reads (title, description, gtin, mpn).
+    revision: rises when a repair changed a fact of the same version (see `repaired`): brand, category, price or
+    currency, never what matching reads.
     match_version: the version at which title, description, brand, gtin or mpn last changed.
     match_price: the price at `match_version`, in `facts.currency`; matching reads this one, so that a later price
     neither makes nor cuts a link.
+    match_brand: the brand at `match_version`, "" for none, where a repair has made `facts.brand` another one; else
+    None. Matching reads `brand_read`.
     encoder: who made `vector`; vectors of two encoders are never compared.
     vector: (d,) int8, see `quantise`; not part of equality.
     """
@@ -80,6 +82,22 @@ class Entry:
     vector: NDArray[np.int8] = field(default_factory=lambda: _NO_VECTOR, compare=False)
     facts: Facts = field(default_factory=lambda: Facts(""))
     deleted: bool = False
+    match_brand: str | None = None
+
+    @property
+    def brand_read(self) -> str:
+        """The brand that matching reads, "" for none."""
+        return (self.facts.brand or "") if self.match_brand is None else self.match_brand
+
+    def repaired(self, facts: Facts) -> Entry:
+        """The next revision, with facts that a repair changed. Matching reads the brand that it read before."""
+        brand = self.brand_read
+        return replace(
+            self,
+            revision=self.revision + 1,
+            facts=facts,
+            match_brand=None if (facts.brand or "") == brand else brand,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +159,10 @@ def encode_entry(entry: Entry) -> tuple[bytes, bytes | None, list[tuple[str, byt
             *entry.match_version,
             np.nan if entry.match_price is None else entry.match_price,
         )
-        body = orjson.dumps({"topic": entry.topic, "encoder": entry.encoder, "facts": facts})
+        told: dict[str, object] = {"topic": entry.topic, "encoder": entry.encoder, "facts": facts}
+        if entry.match_brand is not None:
+            told["match_brand"] = entry.match_brand
+        body = orjson.dumps(told)
     except (TypeError, OverflowError, UnicodeEncodeError) as error:
         raise EntryError(f"The catalogue entry cannot be written: {error}.") from error
     value = b"".join((head.tobytes(), vector.tobytes(), body))
@@ -205,8 +226,9 @@ def _decode_live(identity: str, head: tuple[Any, ...], value: bytes, size: int) 
     ):
         raise ValueError("a number among the facts is none")
     topic, encoder = body["topic"], body["encoder"]
-    if not isinstance(topic, str) or not isinstance(encoder, str):
-        raise ValueError("topic or encoder is no text")
+    match_brand = body.get("match_brand")
+    if not isinstance(topic, str) or not isinstance(encoder, str) or not isinstance(match_brand, str | None):
+        raise ValueError("topic, encoder or brand is no text")
     return Entry(
         identity,
         _shared(topic),
@@ -218,6 +240,7 @@ def _decode_live(identity: str, head: tuple[Any, ...], value: bytes, size: int) 
         _shared(encoder),
         np.frombuffer(value, np.int8, dim, size),
         facts,
+        match_brand=match_brand,
     )
 
 

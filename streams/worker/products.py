@@ -302,7 +302,7 @@ class ProductWay:
                 currency=facts[row].currency,
             )
             if now != entry.facts:
-                revised[record.identity] = replace(entry, revision=entry.revision + 1, facts=now)
+                revised[record.identity] = entry.repaired(now)
         return list(revised.values())
 
     def _version(self, source: SourceRecord) -> Version:
