@@ -65,7 +65,7 @@ class CategoryDetector:
         if column is None or batch.neighbours is None or not len(batch):
             return []
         values = batch.column(Role.CATEGORY)
-        vocabulary = _vocabulary(batch, values)
+        vocabulary: Mapping[str, set[str]] | None = None  # made once somebody votes, which few do
         findings = []
         for row, (value, facts) in enumerate(zip(values, batch.neighbours.facts, strict=True)):
             empty = value is None or value == ""
@@ -76,13 +76,16 @@ class CategoryDetector:
                 continue
             source = source_of(batch.records[row].identity)
             scores = batch.neighbours.scores[row].tolist()
+            if vocabulary is None:
+                vocabulary = _vocabulary(batch, values)
+            used = vocabulary[source]
             vote = tally(
                 (score, fold(other.category), place)
                 for place, (other, score) in enumerate(zip(facts, scores, strict=False))
                 if score >= self.min_score
                 and isinstance(other.category, str)
                 and other.category
-                and (source_of(other.identity) == source or other.category in vocabulary[source])
+                and (source_of(other.identity) == source or other.category in used)
             )
             level = None if vote is None else self._reliability.level(vote)
             if vote is None or level is None:
@@ -103,12 +106,15 @@ def _vocabulary(batch: Batch, values: Sequence[Any]) -> Mapping[str, set[str]]:
     """The categories that each source uses, as far as this batch shows."""
     assert batch.neighbours is not None
     found: dict[str, set[str]] = defaultdict(set)
+    theirs: dict[str, str] = {}  # a product is a neighbour of many
     for record, value, facts in zip(batch.records, values, batch.neighbours.facts, strict=True):
         if isinstance(value, str):
             found[source_of(record.identity)].add(value)
         for other in facts:
-            if (category := other.category) is not None:
-                found[other.identity.partition("/")[0]].add(category)
+            if other.category is not None:
+                theirs[other.identity] = other.category
+    for identity, category in theirs.items():
+        found[source_of(identity)].add(category)
     return found
 
 

@@ -300,26 +300,36 @@ def price_table(batch: Batch, labels: Sequence[str | None], logs: NDArray[np.flo
     assert batch.neighbours is not None
     neighbours: Neighbours = batch.neighbours
     shape = neighbours.scores.shape
-    prices = np.full(shape, np.nan)
+    width = shape[1]
+    none = [math.nan] * width
+    prices_of: list[list[float]] = []
     same = np.zeros(shape, np.bool_)
     titles, gtins, mpns = batch.column(Role.TITLE), batch.column(Role.GTIN), batch.column(Role.MPN)
     scores = neighbours.scores.tolist()
+    known: dict[str, tuple[float, bool]] = {}  # a product is a neighbour of many
     for row, facts in enumerate(neighbours.facts):
         if logs[row] != logs[row]:
+            prices_of.append(none)
             continue
         labelled = labels[row] is not None
         own = codes(text(titles[row]))
         gtin, mpn, row_scores = gtins[row], mpns[row], scores[row]
-        for j, other in enumerate(facts[: shape[1]]):
-            price, currency = other.price, other.currency
-            if price is None or (currency is not None) is not labelled:
+        line = none.copy()
+        for j, other in enumerate(facts[:width]):
+            found = known.get(other.identity)
+            if found is None:
+                found = known[other.identity] = (
+                    log_price(number(other.price), other.currency),
+                    other.currency is not None,
+                )
+            if found[1] is not labelled:
                 continue
-            prices[row, j] = log_price(
-                price if price.__class__ is float and 0 < price < math.inf else number(price), currency
-            )
+            line[j] = found[0]
             score = row_scores[j]
             if score > 0.8 or (gtin and gtin == other.gtin) or (mpn and mpn == other.mpn):
                 same[row, j] = same_product(own, gtin, mpn, score, other)
+        prices_of.append(line)
+    prices = np.array(prices_of, np.float64).reshape(shape)
     usable = ~np.isnan(prices) & ((neighbours.scores >= min_score) | same)
     same &= usable
     similarity = np.clip(neighbours.scores.astype(np.float64), 0, 1)

@@ -5,10 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-__all__ = ["Dimension", "Rule", "Severity"]
+__all__ = ["Dimension", "Rule", "Severity", "Word"]
 
 
-class Dimension(StrEnum):
+class Word(StrEnum):
+    """Words of a fixed list, for looking up in a hurry: each hashes as its text. Enum's own hash is Python."""
+
+    __hash__ = str.__hash__
+
+
+class Dimension(Word):
     """The dimension of data quality that a rule watches."""
 
     ACCURACY = "accuracy"
@@ -19,7 +25,7 @@ class Dimension(StrEnum):
     UNIQUENESS = "uniqueness"
 
 
-class Severity(StrEnum):
+class Severity(Word):
     """How bad it is when a rule is broken."""
 
     INFO = "info"

@@ -5,17 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, tzinfo
-from enum import StrEnum
 from functools import cached_property
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from detectors.rules import Dimension, Severity
+from detectors.rules import Dimension, Severity, Word
 
 __all__ = ["Column", "ColumnType", "Constraint", "ConstraintKind", "Contract", "Feed", "Kind", "Role", "Survivorship"]
 
 
-class Role(StrEnum):
+class Role(Word):
     """What a column means."""
 
     # products
@@ -44,21 +43,21 @@ class Role(StrEnum):
     SOURCE = "source"
 
 
-class Kind(StrEnum):
+class Kind(Word):
     """What a topic carries."""
 
     PRODUCTS = "products"
     BEHAVIORS = "behaviors"
 
 
-class Feed(StrEnum):
+class Feed(Word):
     """Whether two records of one source can be the same product."""
 
     CLEAN = "clean"
     MARKETPLACE = "marketplace"
 
 
-class Survivorship(StrEnum):
+class Survivorship(Word):
     """Which offer's value of a column becomes the product's, where several offers are one product."""
 
     TRUST = "trust"
@@ -68,7 +67,7 @@ class Survivorship(StrEnum):
     LONGEST = "longest"
 
 
-class ColumnType(StrEnum):
+class ColumnType(Word):
     """The logical types of the Open Data Contract Standard."""
 
     STRING = "string"
@@ -82,7 +81,7 @@ class ColumnType(StrEnum):
     BOOLEAN = "boolean"
 
 
-class ConstraintKind(StrEnum):
+class ConstraintKind(Word):
     """What a constraint of a column demands."""
 
     REQUIRED = "required"

@@ -27,6 +27,7 @@ from detectors.duplicates.texts import Gathered, MemoryTexts, Texts
 from detectors.duplicates.words import GROUPS, NUMBERS, TOKENS, WORD_MASK, brand_word, title_words, without_promotion
 from detectors.money import RATES, number
 from detectors.records import Facts, split_identity
+from detectors.standardise.memoised import memoised
 
 __all__ = ["Comparison", "EvidenceRows", "codes_of", "compounds", "measures", "measures_in_words"]
 
@@ -178,7 +179,8 @@ def compounds(text: str) -> list[str]:
     return [joined for word in _WORD.findall(text) if (joined := _word(word)[0])]
 
 
-def codes_of(text: str, mpn: str | None = None, names: Collection[str] = ()) -> tuple[str, ...]:
+@memoised(1 << 13, 300)
+def codes_of(text: str, mpn: str | None = None, names: frozenset[str] = frozenset()) -> tuple[str, ...]:
     """The model codes of a folded title, the manufacturer's part number first; at most four.
 
     A code mixes letters and digits (4-18 characters) or is a run of 5-14 digits; amounts with a unit are none, nor is
@@ -200,10 +202,16 @@ def _stems(codes: Sequence[str]) -> list[int]:
     return [_hash(stem) if len(stem) >= 4 else 0 for stem in stems] + [0] * (_CODES - len(codes))
 
 
-def names_of(facts: Facts) -> set[str]:
+def names_of(facts: Facts) -> frozenset[str]:
     """What brand and shop are called, in letters and digits of ASCII only, where that is a name at all."""
-    names = (_squeezed(name) for name in (facts.brand, split_identity(facts.identity)[0]) if name)
-    return {name for name in names if len(name) >= 2}
+    return names_in(facts.brand, split_identity(facts.identity)[0])
+
+
+@lru_cache(maxsize=1 << 12)
+def names_in(brand: str | None, shop: str) -> frozenset[str]:
+    """As `names_of`, from the brand and the shop's name."""
+    names = (_squeezed(name) for name in (brand, shop) if name)
+    return frozenset(name for name in names if len(name) >= 2)
 
 
 def _is_name(code: str, name: str) -> bool:
@@ -234,9 +242,15 @@ def _amount(kind: int, value: str) -> int:
     return (_hash(f"{kind}:{value}") & 0xFFFFFFE0) | kind
 
 
+@memoised(1 << 13, 300)
+def _written(text: str) -> tuple[tuple[str, str], ...]:
+    """The amounts of a folded text as they are written, (value, unit), and what looks like one."""
+    return tuple(_MEASURE.findall(text))
+
+
 def measures(text: str) -> tuple[int, ...]:
     """The colours and amounts of a folded text, at most six, each as in `_measure`."""
-    found = dict.fromkeys(_measure(value, unit) for value, unit in _MEASURE.findall(text))
+    found = dict.fromkeys(_measure(value, unit) for value, unit in _written(text))
     found.pop(0, None)
     found |= dict.fromkeys(_measure(value, "spf") for value in _SPF.findall(text))
     pack = _pack(text)
@@ -388,7 +402,8 @@ class EvidenceRows:
         for i, (row, text, fact) in enumerate(zip(rows, folded, facts, strict=True)):
             self._forget(row)
             self._put_words(row, text, fact)
-            found = codes_of(text, fact.mpn, names_of(fact))
+            shop = self._shop[row] = sys.intern(split_identity(fact.identity)[0])
+            found = codes_of(text, fact.mpn, names_in(fact.brand, shop))
             hashes = [_hash(code) for code in found]
             codes[i, : len(found)] = hashes
             amounts = measures(text)
@@ -397,7 +412,6 @@ class EvidenceRows:
             self._stems[row] = _stems(found)
             description = fact.description[:_DESCRIPTION_CHARS].lower()
             part_number = self._part[row] = squeezed_code(fact.mpn)
-            self._shop[row] = sys.intern(split_identity(fact.identity)[0])
             self._squashed[row] = f"{text} {part_number} {description}".encode("ascii", "ignore").translate(
                 None, _NO_ALNUM
             )
@@ -424,7 +438,7 @@ class EvidenceRows:
         said = title_words(text)
         numbers: tuple[int, ...] = ()
         if said.numbers:
-            amounts = {value for value, unit in _MEASURE.findall(text) if unit in UNIT}
+            amounts = {value for value, unit in _written(text) if unit in UNIT}
             numbers = tuple(dict.fromkeys(n for raw, n in said.numbers.items() if raw not in amounts))[:NUMBERS]
         for array, values in ((self._tokens, said.tokens), (self._numbers, numbers)):
             array[row] = 0
@@ -617,8 +631,11 @@ class EvidenceRows:
             open_i.tolist(), open_j.tolist(), rows[open_i].tolist(), other[open_i, open_j].tolist(), strict=True
         ):
             text_i, text_j = squashed[i], squashed[j]
-            found_a = [name in text_j for name in names[i] if _hash(name.decode()) not in words]
-            found_b = [name in text_i for name in names[j] if _hash(name.decode()) not in words]
+            names_i, names_j = names[i], names[j]
+            if words:
+                names_i, names_j = (tuple(n for n in x if _hash(n.decode()) not in words) for x in (names_i, names_j))
+            found_a = [name in text_j for name in names_i]
+            found_b = [name in text_i for name in names_j]
             if any(found_a) or any(found_b):
                 inside[x, y] = True
             left[x, y] = not all(found_a) and not all(found_b)
@@ -694,4 +711,4 @@ def _exchanged(a: str, b: str) -> bool:
 
 def measures_in_words(folded: str) -> list[str]:
     """The amounts of a folded text as they are written there, such as `500 ml`."""
-    return [f"{value} {unit}" for value, unit in _MEASURE.findall(folded) if unit in UNIT]
+    return [f"{value} {unit}" for value, unit in _written(folded) if unit in UNIT]

@@ -10,8 +10,9 @@ column's policy:
     longest       the longest text that is in order
 
 Where a policy leaves several, or says nothing (no `trust` in the contract, no text in order), the more trusted source
-goes first, then the offer that says more, then the newer one, then the one first seen, then the lesser identity. So a
-golden record is a function of the facts and of nothing else: not of the order in which offers came.
+goes first, then the offer that says more, then the one first seen, then the lesser identity: a new price of an offer
+does not change what the product is called. So a golden record is a function of the facts and of nothing else: not of
+the order in which offers came.
 
 Price and currency come together, from one offer. The range is that of the offers in the same currency; nothing is
 converted.
@@ -21,8 +22,9 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property, lru_cache
 from operator import attrgetter
 from statistics import median
 from typing import Any, NamedTuple
@@ -64,6 +66,7 @@ _TEXTS: tuple[Role, ...] = tuple(role for role in DEFAULTS if role is not Role.P
 _NAMES = tuple(role.value for role in _TEXTS)
 _VALUES = attrgetter(*_NAMES)
 _MEMBERS_NAMED = 1_000
+_REMEMBERED_CHARS = 8_000  # of all offers of a product together
 _MUCH_LONGER = 3.0  # times the median title
 _OFTEN = 3  # times that a title may say one word
 _SHOUTING = 0.8  # share of capitals among the letters of a title
@@ -152,14 +155,19 @@ class GoldenRecord:
         return out
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class SurvivorRules:
-    """The policy of each attribute and the rank of each source, 0 the most trusted."""
+    """The policy of each attribute and the rank of each source, 0 the most trusted. Equal to itself alone."""
 
     policies: Mapping[Role, Survivorship]
     trust: Mapping[str, int]
     contract: str = ""
     contract_version: str = ""
+
+    @cached_property
+    def texts_by_recency(self) -> bool:
+        """Whether a newer event can change which text survives."""
+        return any(self.policies[role] is Survivorship.RECENCY for role in _TEXTS)
 
     @classmethod
     def of(cls, contract: Contract) -> SurvivorRules:
@@ -176,54 +184,44 @@ class SurvivorRules:
 DEFAULT_RULES = SurvivorRules(DEFAULTS, {})
 
 
-class _Offer:
-    """An offer, its texts in the order of `_TEXTS`, and its place among the others."""
+class _Offer(NamedTuple):
+    """What an offer says, and its place among the others: the lesser goes first. No two have the same identity.
 
-    __slots__ = ("complete", "facts", "trust", "values")
+    trust: rank of its source. gaps: attributes of which it says nothing. texts: in the order of `_TEXTS`. updated_at:
+    0 where that changes no text.
+    """
 
-    def __init__(self, facts: Facts, rules: SurvivorRules) -> None:
-        self.facts = facts
-        source = split_identity(facts.identity)[0] if rules.trust else ""
-        self.trust = rules.trust.get(source, len(rules.trust))
-        self.values: tuple[str | None, ...] = _VALUES(facts)
-        self.complete = len(_TEXTS) - self.values.count(None) - self.values.count("") + _has_price(facts)
-
-    def by_trust(self) -> tuple[Any, ...]:
-        f = self.facts
-        return self.trust, -self.complete, -f.updated_at, f.first_seen, f.identity
-
-    def by_recency(self) -> tuple[Any, ...]:
-        return -self.facts.updated_at, *self.by_trust()
-
-    def by_completeness(self) -> tuple[Any, ...]:
-        return -self.complete, *self.by_trust()
+    trust: int
+    gaps: int
+    first_seen: int
+    identity: str
+    texts: tuple[str | None, ...]
+    updated_at: int
 
 
-_ORDERS: Mapping[Survivorship, Callable[[_Offer], tuple[Any, ...]]] = {
-    Survivorship.RECENCY: _Offer.by_recency,
-    Survivorship.COMPLETENESS: _Offer.by_completeness,
-}
+def _offer(facts: Facts, rules: SurvivorRules) -> _Offer:
+    texts: tuple[str | None, ...] = _VALUES(facts)
+    return _Offer(
+        rules.trust.get(split_identity(facts.identity)[0], len(rules.trust)) if rules.trust else 0,
+        texts.count(None) + texts.count("") + (not _has_price(facts)),
+        facts.first_seen,
+        facts.identity,
+        texts,
+        facts.updated_at if rules.texts_by_recency else 0,
+    )
 
 
 def golden_record(canonical: str, offers: Sequence[Facts], rules: SurvivorRules) -> GoldenRecord:
     """The golden record of these offers, which come in the order in which they were first seen; at least one."""
-    ranked = sorted((_Offer(facts, rules) for facts in offers), key=_Offer.by_trust)
-    attributes: dict[Role, Attribute] = {}
-    if len(ranked) == 1:  # most products
-        for role, value in zip(_TEXTS, ranked[0].values, strict=True):
-            if value:
-                attributes[role] = Attribute(value, offers[0].identity, rules.policies[role], 1, 1)
-    else:
-        places: dict[Survivorship, Sequence[int]] = {}
-        for role, column in zip(_TEXTS, zip(*(o.values for o in ranked), strict=True), strict=True):
-            known = [i for i, value in enumerate(column) if value]
-            if known:
-                attributes[role] = _attribute(role, column, known, ranked, rules.policies[role], places)
+    ranked = sorted((_offer(facts, rules), i) for i, facts in enumerate(offers))
+    said = tuple([offer for offer, _ in ranked])
+    # Most updates bring a price, after which the offers say the same texts again.
+    short = sum(len(text) for offer in said for text in offer.texts if text) <= _REMEMBERED_CHARS
     return GoldenRecord(
         canonical,
         [facts.identity for facts in offers],
-        attributes,
-        _prices([o for o in ranked if _has_price(o.facts)], rules.policies[Role.PRICE]),
+        (_attributes if short else _attributes.__wrapped__)(said, rules),
+        _prices([(offer, offers[i]) for offer, i in ranked if _has_price(offers[i])], rules.policies[Role.PRICE]),
         rules.contract,
         rules.contract_version,
     )
@@ -233,28 +231,26 @@ def _has_price(facts: Facts) -> bool:
     return facts.price is not None and facts.price > 0
 
 
-def _attribute(
-    role: Role,
-    column: Sequence[str | None],
-    known: Sequence[int],
-    ranked: Sequence[_Offer],
-    policy: Survivorship,
-    places: dict[Survivorship, Sequence[int]],
-) -> Attribute:
-    """column: the offers' values, ranked by trust. known: where there is one; somewhere there is.
+@lru_cache(maxsize=1 << 12)
+def _attributes(offers: tuple[_Offer, ...], rules: SurvivorRules) -> Mapping[Role, Attribute]:
+    """offers: in their order."""
+    attributes: dict[Role, Attribute] = {}
+    for role, column in zip(_TEXTS, zip(*(offer.texts for offer in offers), strict=True), strict=True):
+        known = [(text, offer) for text, offer in zip(column, offers, strict=True) if text]
+        if known:
+            attributes[role] = _attribute(role, known, rules.policies[role])
+    return attributes
 
-    places: by policy, the place of each offer in its order, as far as somebody asked.
-    """
-    texts = [column[i] or "" for i in known]
-    agree = len(texts)
-    alike = agree == 1 or texts.count(texts[0]) == agree
-    row = 0
-    if policy in _ORDERS:
-        if agree > 1:
-            if policy not in places:
-                places[policy] = _places(ranked, _ORDERS[policy])
-            place = places[policy]
-            row = min(range(agree), key=lambda i: place[known[i]])
+
+def _attribute(role: Role, known: Sequence[tuple[str, _Offer]], policy: Survivorship) -> Attribute:
+    """known: values and their offers, these in their order; at least one."""
+    texts = [text for text, _ in known]
+    row, agree = 0, len(texts)
+    alike = texts.count(texts[0]) == agree
+    if policy is Survivorship.RECENCY:
+        row = min(range(agree), key=lambda i: (-known[i][1].updated_at, i))
+    elif policy is Survivorship.COMPLETENESS:
+        row = min(range(agree), key=lambda i: (known[i][1].gaps, i))
     elif policy is Survivorship.LONGEST and not alike:
         row = _longest(texts, is_title=role is Role.TITLE)
     if not alike:
@@ -262,15 +258,8 @@ def _attribute(
         if policy is Survivorship.MAJORITY:
             row = _most_common(role, same)
         agree = same.count(same[row])
-    return Attribute(texts[row], ranked[known[row]].facts.identity, policy, agree, len(texts))
-
-
-def _places(ranked: Sequence[_Offer], order: Callable[[_Offer], tuple[Any, ...]]) -> Sequence[int]:
-    """Of each offer how many go before it."""
-    places = [0] * len(ranked)
-    for place, i in enumerate(sorted(range(len(ranked)), key=lambda i: order(ranked[i]))):
-        places[i] = place
-    return places
+    text, offer = known[row]
+    return Attribute(text, offer.identity, policy, agree, len(known))
 
 
 def _compared(role: Role, value: str) -> str:
@@ -304,7 +293,7 @@ def _longest(texts: Sequence[str], *, is_title: bool) -> int:
 
 
 @memoised(1 << 15, 300)
-def _in_order(text: str, is_title: bool) -> bool:  # noqa: FBT001 -- what is remembered is told apart by place
+def _in_order(text: str, is_title: bool) -> bool:
     """Whether a text has no markup and nothing broken in it, and a title neither shouts nor repeats itself."""
     if _MARKUP.search(text) or _BROKEN.search(text):
         return False
@@ -317,22 +306,24 @@ def _in_order(text: str, is_title: bool) -> bool:  # noqa: FBT001 -- what is rem
     return all(words.count(word) <= _OFTEN for word in set(words))
 
 
-def _prices(offers: Sequence[_Offer], policy: Survivorship) -> Prices | None:
-    """offers: those that have a price, ranked by trust."""
+def _prices(offers: Sequence[tuple[_Offer, Facts]], policy: Survivorship) -> Prices | None:
+    """offers: those that have a price, in their order."""
     if not offers:
         return None
-    said = [(o.facts.price or 0.0, o.facts.currency) for o in offers]
+    said = [(facts.price or 0.0, facts.currency) for _, facts in offers]
+    row = 0
     if policy is Survivorship.MAJORITY:
         row = max(range(len(said)), key=lambda i: (said.count(said[i]), -i))
-    else:
-        order = _ORDERS.get(policy, _Offer.by_trust)
-        row = min(range(len(said)), key=lambda i: order(offers[i]))
+    elif policy is Survivorship.RECENCY:
+        row = min(range(len(said)), key=lambda i: (-offers[i][1].updated_at, i))
+    elif policy is Survivorship.COMPLETENESS:
+        row = min(range(len(said)), key=lambda i: (offers[i][0].gaps, i))
     value, currency = said[row]
     alike = [price for price, other in said if other == currency]
     return Prices(
         value=value,
         currency=currency,
-        offer=offers[row].facts.identity,
+        offer=offers[row][0].identity,
         policy=policy,
         agree=said.count(said[row]),
         low=min(alike),

@@ -39,7 +39,7 @@ def found_inside(
     sizes = np.diff(starts, append=len(body) + 1) - 1
     counts = [words.count(b" ") + 1 for words in lines]
     firsts = np.concatenate(([0], np.cumsum(counts)[:-1]))
-    runs, there = _runs(joined), _filters(texts)
+    runs, there = _runs(joined + b" "), _filters(texts)
     words, of = firsts[line[pairs]] + places, text[pairs]
     spare = sizes - RUN
     passed = spare[words] >= 0

@@ -67,7 +67,7 @@ class RememberedNeighbours:
                 self._found.move_to_end(identity)
         # A record that is handled once more after a crash must say what it said before, whatever came since.
         hits = view.search(asked, self._k, clean=clean, as_matched=True)
-        for one in (hits, view.search(again, self._k)):
+        for one in (hits, view.search(again, self._k, deciding=False)):
             for row, (identity, line) in enumerate(zip(one.identities, one.neighbours, strict=True)):
                 there = line[line >= 0]
                 self._found[identity] = _Found(
@@ -85,16 +85,23 @@ class RememberedNeighbours:
         return self._assembled(found), hits
 
     def _assembled(self, found: Sequence[_Found]) -> Neighbours:
+        view = self._view
         facts: list[list[Facts]] = []
         scores = np.full((len(found), self._k), -1, np.float32)
         dense = np.full((len(found), self._k), -1, np.float32)
-        for row, one in enumerate(found):
-            still = self._view.still_at(one.rows, one.marks)
-            there = np.flatnonzero(still)
-            if len(there) < len(still):  # some were deleted since
-                scores[row, : len(there)] = one.scores[there]
-                dense[row, : len(there)] = one.dense[there]
-            else:
-                scores[row], dense[row] = one.scores, one.dense
-            facts.append([self._view.facts_at(neighbour) for neighbour in one.rows[there].tolist()])
+        if not found:
+            return Neighbours(facts, scores, dense)
+        # All at once: of most products nobody is gone.
+        rows = np.concatenate([one.rows for one in found])
+        still = view.still_at(rows, np.concatenate([one.marks for one in found]))
+        ends = np.cumsum([len(one.rows) for one in found])
+        for row, (one, end) in enumerate(zip(found, ends.tolist(), strict=True)):
+            there = still[end - len(one.rows) : end]
+            if there.all():
+                scores[row], dense[row], mine = one.scores, one.dense, one.rows
+            else:  # some were deleted since
+                n = int(there.sum())
+                scores[row, :n], dense[row, :n] = one.scores[: len(there)][there], one.dense[: len(there)][there]
+                mine = one.rows[there]
+            facts.append(view.facts_of(mine.tolist()))
         return Neighbours(facts, scores, dense)

@@ -10,10 +10,10 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors.duplicates.evidence import Comparison, codes_of, measures_in_words, names_of
+from detectors.duplicates.evidence import Comparison, codes_of, measures_in_words, names_in
 from detectors.duplicates.features import FEATURES, PairFeatures
 from detectors.duplicates.words import GROUPS
-from detectors.records import Dimension, Facts, Rule, Severity
+from detectors.records import Dimension, Facts, Rule, Severity, split_identity
 from detectors.standardise.chinese import fold
 
 __all__ = ["DUPLICATE_EXACT", "DUPLICATE_NEAR", "THRESHOLD", "confidence", "reason", "rule_scores"]
@@ -137,8 +137,8 @@ def reason(
 
     variant: why they are taken for variants instead: what tells them apart, too.
     """
-    text_a, codes_a, words_a, amounts_a = _parsed(a)
-    text_b, codes_b, words_b, amounts_b = _parsed(b)
+    text_a, codes_a, words_a, amounts_a = _parsed(a.title, a.mpn, a.brand, split_identity(a.identity)[0])
+    text_b, codes_b, words_b, amounts_b = _parsed(b.title, b.mpn, b.brand, split_identity(b.identity)[0])
     parts = []
     if a.gtin and b.gtin and a.gtin.lstrip("0") == b.gtin.lstrip("0"):
         parts.append(f"same GTIN {a.gtin}")
@@ -164,13 +164,15 @@ def reason(
 
 
 @lru_cache(maxsize=1 << 14)
-def _parsed(facts: Facts) -> tuple[str, Sequence[str], Sequence[str], Sequence[str]]:
+def _parsed(
+    title: str, mpn: str | None, brand: str | None, shop: str
+) -> tuple[str, Sequence[str], Sequence[str], Sequence[str]]:
     """The folded title, its codes, its words (Chinese ones as they stand together) and its amounts; a product is asked
     for with each of its likes.
     """
-    text = fold(facts.title)
+    text = fold(title)
     words = tuple(dict.fromkeys(_WORD.findall(text)))
-    return text, codes_of(text, facts.mpn, names_of(facts)), words, measures_in_words(text)
+    return text, codes_of(text, mpn, names_in(brand, shop)), words, measures_in_words(text)
 
 
 def _money(price: float, currency: str | None) -> str:

@@ -122,12 +122,13 @@ def statements(
                 int(row[i]), int(hits.candidates[i, j]), weights[epoch[i]], contradicted=bool(apart[i, j])
             ):
                 continue
-            entry, other = view.entry_at(int(row[i])), view.entry_at(int(hits.candidates[i, j]))
+            mine, theirs = int(row[i]), int(hits.candidates[i, j])
+            other, (other_version, other_price) = view.facts_at(theirs), view.matched_at(theirs)
             similarity = min(1.0, round(float(hits.similarity[i, j]), 4))
             why = reason(
-                entry.facts,
-                other.facts,
-                (entry.match_price, other.match_price),
+                view.facts_at(mine),
+                other,
+                (view.matched_at(mine)[1], other_price),
                 similarity,
                 variant=bool(variant[i, j]),
             )
@@ -136,7 +137,7 @@ def statements(
             accepted.setdefault(i, []).append(
                 Candidate(
                     other.identity,
-                    other.match_version,
+                    other_version,
                     float(scores[i, j]),
                     similarity,
                     bool(sure[i, j]) and not variant[i, j],
@@ -146,7 +147,7 @@ def statements(
                 )
             )
     for i, identity in enumerate(hits.identities):
-        found = view.entry(identity) if identity not in view else view.entry_at(view.row_of(identity))
+        found = view.peek(identity)
         if found is None:
             continue
         if found.deleted:

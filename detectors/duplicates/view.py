@@ -263,7 +263,7 @@ class CatalogueView:
 
     def topic_of(self, identity: str) -> str:
         """The topic that brings a product that the view holds. Raises: KeyError."""
-        return self._topic_names[self._head["topic"][self.row_of(identity)]]
+        return self._topic_names[int(self._head["topic"][self.row_of(identity)])]
 
     def stale_entries(self) -> list[Entry]:
         """The entries that the owners of their partitions must publish again, or compaction would keep the old ones."""
@@ -300,6 +300,12 @@ class CatalogueView:
             match_brand=self._brands.get(row),
         )
 
+    def matched_at(self, row: int) -> tuple[Version, float | None]:
+        """The match version of the product of a row of `Hits`, and the price then."""
+        head = self._head[row]
+        price = float(head["match_price"])
+        return Version(int(head["match_generation"]), int(head["match_offset"])), None if math.isnan(price) else price
+
     def facts_at(self, row: int) -> Facts:
         """What is known of the product of a row of `Hits`."""
         facts = self._facts.get(row)
@@ -309,6 +315,11 @@ class CatalogueView:
                 self._facts.clear()
             self._facts[row] = facts
         return facts
+
+    def facts_of(self, rows: Iterable[int]) -> list[Facts]:
+        """As `facts_at`, of many rows."""
+        known = self._facts.get
+        return [known(row) or self.facts_at(row) for row in rows]
 
     def identity_at(self, row: int) -> str:
         """The identity of the product of a row of `Hits`."""
@@ -818,7 +829,7 @@ class CatalogueView:
 
     def neighbours(self, hits: Hits) -> Neighbours:
         """What a search found, as detectors see it."""
-        facts = [[self.facts_at(row) for row in line if row >= 0] for line in hits.neighbours.tolist()]
+        facts = [self.facts_of(row for row in line if row >= 0) for line in hits.neighbours.tolist()]
         return Neighbours(facts, hits.scores, hits.dense)
 
     def search(
@@ -829,8 +840,9 @@ class CatalogueView:
         clean: bool = False,
         exact: bool = False,
         as_matched: bool = False,
+        deciding: bool = True,
     ) -> Hits:
-        """Search for neighbours and candidates of these products at once.
+        """Search for neighbours and candidates of these products at once; without `deciding` for neighbours alone.
 
         clean: of two records of one source neither is a candidate for the other. exact: look at every row even where
         there are cells. as_matched: see what was there when the product's matching fields last changed, and not what
@@ -866,7 +878,7 @@ class CatalogueView:
                 else:
                     proposed, products = index.propose(row[part], cells, sketches)
                 self._search(
-                    part, row[part], position[part], k, clean, proposed, products, sketches,
+                    part, row[part], position[part], k, clean, deciding, proposed, products, sketches,
                     neighbours, scores, candidates, similarity,
                 )  # fmt: skip
         dense = self._dense(row, neighbours)
@@ -879,6 +891,7 @@ class CatalogueView:
         limit: NDArray[np.int64],
         k: int,
         clean: bool,
+        deciding: bool,
         proposed: NDArray[np.intp] | None,
         products: NDArray[np.float32],
         before: Part | None,
@@ -899,6 +912,8 @@ class CatalogueView:
             hidden = (self._visible[columns] >= limit[:, None]) | (columns == rows[:, None]) | (columns < 0)
             products = np.where(hidden, _NONE, products)
         self._keep(part, products, columns, k, neighbours, scores)
+        if not deciding:
+            return
         if clean:
             products = np.where(self._source[columns] == self._source[rows][:, None], _NONE, products)
             self._keep(part, products, columns, CANDIDATES, candidates, similarity)

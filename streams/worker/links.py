@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -24,11 +25,12 @@ from aiokafka.errors import ProducerFenced
 
 from detectors.contract.model import Contract, Feed
 from detectors.duplicates.epoch import EpochPolicy
-from detectors.duplicates.golden import DEFAULT_RULES, GoldenChange, GoldenState, SurvivorRules, golden_record
+from detectors.duplicates.golden import DEFAULT_RULES, GoldenState, SurvivorRules, golden_record
 from detectors.duplicates.links import LinkChange, LinkOwner, LinkStatus
 from detectors.duplicates.statement import Statement, StatementError, decode_statement, statements
 from detectors.duplicates.view import CANDIDATES
 from detectors.records import Rejection, SourceRecord
+from sinks.partitioner import partitions_of
 from sinks.publisher import BATCH_BYTES
 from sinks.wire import LINK_RULES, Versions, golden_message, link_message
 from streams.errors import InfrastructureError
@@ -55,6 +57,17 @@ class LostPartitionError(Exception):
 _READ_SECONDS = 120.0
 _ANEW = 256  # statements made anew at once
 _PROGRESS = 10_000  # products, after which the log says how far that has come
+
+
+_Item = tuple[bytes, bytes | None, list[tuple[str, bytes]]]  # key, value, headers
+
+
+@dataclass(frozen=True, slots=True)
+class _Follows:
+    """What follows from statements. outputs: by the names of our topics."""
+
+    changes: Sequence[LinkChange]
+    outputs: Mapping[str, Sequence[_Item]]
 
 
 class LinkWay:
@@ -136,9 +149,9 @@ class LinkWay:
     async def _conclude(self, owner: LinkOwner, statements: Sequence[Statement]) -> None:
         """Take statements in, and write what follows from them in one transaction."""
         await self._catalogue.known(1 + max((s.position for s in statements), default=-1))
-        changes, mapping, golden = await self._compute.run(self._apply, owner, statements)
-        await self._write(changes, mapping, golden)
-        for change in changes:
+        follows = await self._compute.run(self._apply, owner, statements)
+        await self._write(follows.outputs)
+        for change in follows.changes:
             retracted = change.status is LinkStatus.RETRACTED
             self._links += -1 if retracted else 1
             rule = LINK_RULES[change.link.rule]
@@ -149,26 +162,17 @@ class LinkWay:
                 rule.severity.value,
                 retracted=retracted,
             )
-        ended = sum(change.record is None for change in golden)
+        golden = follows.outputs["golden"]
+        ended = sum(value is None for _, value, _ in golden)
         self._metrics.golden(len(golden) - ended, ended)
         self._metrics.owned(self._links, owner.clusters, len(self._golden))
 
-    async def _write(
-        self,
-        changes: Sequence[LinkChange],
-        mapping: Sequence[tuple[bytes, bytes]],
-        golden: Sequence[GoldenChange],
-    ) -> None:
-        now = int(self._clock() * 1000)
+    async def _write(self, outputs: Mapping[str, Sequence[_Item]]) -> None:
+        """Write items, by the names of our topics, in one transaction."""
         assert self._producer is not None
         try:
             async with self._producer.transaction():
-                sent = [
-                    await self._producer.send(self._topics.named("findings"), value, key)
-                    for key, value in (self._message(change, now) for change in changes)
-                ]
-                sent += await self._batches("mapping", [(key, value, []) for key, value in mapping])
-                sent += await self._batches("golden", [golden_message(change, now) for change in golden])
+                sent = [future for name, items in outputs.items() for future in await self._batches(name, items)]
                 for future in sent:
                     await future
         except ProducerFenced as error:
@@ -177,34 +181,45 @@ class LinkWay:
                 "This worker was away for longer than the session timeout; start it again.",
             ) from error
 
-    async def _batches(
-        self, name: str, items: Sequence[tuple[bytes, bytes | None, list[tuple[str, bytes]]]]
-    ) -> list[asyncio.Future[Any]]:
-        """Queue items for the one partition of a topic of ours: in whole batches, which costs a tenth of one by one."""
-        assert self._producer is not None
-        topic, sent = self._topics.named(name), []
-        builder = self._producer.create_batch()
-        for key, value, headers in items:
-            if builder.append(key=key, value=value, timestamp=None, headers=headers) is None:
-                sent.append(await self._producer.send_batch(builder, topic, partition=0))
-                builder = self._producer.create_batch()
-                builder.append(key=key, value=value, timestamp=None, headers=headers)
-        if items:
-            sent.append(await self._producer.send_batch(builder, topic, partition=0))
+    async def _batches(self, name: str, items: Sequence[_Item]) -> list[asyncio.Future[Any]]:
+        """Queue items for the partitions of their keys: in whole batches, which costs a tenth of one by one."""
+        if not items:
+            return []
+        producer, topic = self._producer, self._topics.named(name)
+        assert producer is not None
+        count = len(await producer.partitions_for(topic))
+        by_partition: dict[int, list[_Item]] = {}
+        for item, partition in zip(items, partitions_of([key for key, _, _ in items], count), strict=True):
+            by_partition.setdefault(partition, []).append(item)
+        sent: list[asyncio.Future[Any]] = []
+        for partition, these in by_partition.items():
+            builder = producer.create_batch()
+            for key, value, headers in these:
+                if builder.append(key=key, value=value, timestamp=None, headers=headers) is None:
+                    sent.append(await producer.send_batch(builder, topic, partition=partition))
+                    builder = producer.create_batch()
+                    if builder.append(key=key, value=value, timestamp=None, headers=headers) is None:
+                        log.error("links.too_large", topic=topic, bytes=len(value or b""))
+            sent.append(await producer.send_batch(builder, topic, partition=partition))
         return sent
 
     # On the compute thread: the view is touched nowhere else.
 
-    def _apply(
-        self, owner: LinkOwner, statements: Sequence[Statement]
-    ) -> tuple[Sequence[LinkChange], list[tuple[bytes, bytes]], list[GoldenChange]]:
-        applied = owner.apply(statements)
-        mapping = [(p.encode("utf-8"), orjson.dumps(owner.state_of(p))) for p in sorted(applied.touched)]
-        return applied.changes, mapping, self._renewed(owner, sorted(applied.renewed))
+    def _apply(self, owner: LinkOwner, statements: Sequence[Statement]) -> _Follows:
+        applied, now = owner.apply(statements), self._now()
+        mapping: list[_Item] = [
+            (p.encode("utf-8"), orjson.dumps(owner.state_of(p)), []) for p in sorted(applied.touched)
+        ]
+        outputs = {
+            "findings": [self._finding(change, now) for change in applied.changes],
+            "mapping": mapping,
+            "golden": self._renewed(owner, sorted(applied.renewed)),
+        }
+        return _Follows(applied.changes, outputs)
 
-    def _renewed(self, owner: LinkOwner, identities: Iterable[str]) -> list[GoldenChange]:
+    def _renewed(self, owner: LinkOwner, identities: Iterable[str]) -> list[_Item]:
         """The golden records of these products that are others now."""
-        view, changes = self._view, []
+        view, now, said = self._view, self._now(), []
         for identity in identities:
             offers = [facts for member in owner.members(identity) if (facts := view.facts(member)) is not None]
             if offers:
@@ -213,18 +228,21 @@ class LinkWay:
             else:
                 change = self._golden.end(identity)
             if change is not None:
-                changes.append(change)
-        return changes
+                said.append(golden_message(change, now))
+        return said
 
     def _amiss(self, owner: LinkOwner) -> list[str]:
         """Products that have no golden record and should, and the other way round."""
         missing = (p for p in owner.identities() if p not in self._golden and owner.members(p))
         return sorted({*missing, *(p for p in self._golden.identities() if not owner.members(p))})
 
-    def _message(self, change: LinkChange, now: int) -> tuple[bytes, bytes]:
+    def _finding(self, change: LinkChange, now: int) -> _Item:
         link = change.link
         later, earlier = self._view.facts(link.later), self._view.facts(link.earlier)
-        return link_message(change, self._versions.get(link.topic), later, earlier, now)
+        return (*link_message(change, self._versions.get(link.topic), later, earlier, now), [])
+
+    def _now(self) -> int:
+        return int(self._clock() * 1000)
 
     async def _take_over(self, generation: int) -> LinkOwner:
         if self._fenced_for == generation:
@@ -245,7 +263,9 @@ class LinkWay:
         owner, self._golden = LinkOwner(), GoldenState()
         await self._read("mapping", partial(_load_mapping, owner))
         await self._read("golden", partial(_load_golden, self._golden))
-        self._links = len(owner.links())
+        self._links = len(
+            await self._compute.run(owner.links)
+        )  # decides over all that was read, which can take seconds
         log.info("links.taken_over", products=len(owner), links=self._links, golden=len(self._golden))
         if await self._missed_some():
             await self._say_anew(owner, generation)
@@ -254,7 +274,7 @@ class LinkWay:
             log.info("golden.say_anew", products=len(amiss))
         for i in range(0, len(amiss), _ANEW):
             self._still_ours(generation)
-            await self._write((), (), await self._compute.run(self._renewed, owner, amiss[i : i + _ANEW]))
+            await self._write({"golden": await self._compute.run(self._renewed, owner, amiss[i : i + _ANEW])})
         return owner
 
     async def _missed_some(self) -> bool:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -67,7 +68,7 @@ def test_each_attribute_has_its_policy() -> None:
     assert found == {
         "title": ("Bose Acoustimass AM53BK speakers", "b/7", 1, 3),
         "description": ("Five speakers.", "c/3", 1, 1),
-        "brand": ("Bose", "b/7", 2, 3),  # of BOSE and Bose, that of the offer that says more or is newer
+        "brand": ("BOSE", "a/1", 2, 3),  # of BOSE and Bose, that of the offer that says more or was seen first
         "category": ("Speakers", "a/1", 1, 1),
         "mpn": ("X", "b/7", 1, 1),
     }
@@ -218,3 +219,13 @@ schema:
     golden = merged(*(offer(identity, title=title) for identity, title in titles.items()), by=made)
     assert golden.attributes[Role.TITLE].value == "own"
     assert (golden.contract, golden.contract_version) == ("shop", "2.0.0")
+
+
+def test_a_new_price_does_not_change_what_a_product_is_called() -> None:
+    a = offer("a/1", 1, title="Bose AM53BK black", price=399.0, currency="USD")
+    b = offer("b/7", 2, title="Bose AM53BK white", price=379.95, currency="USD")
+    later = replace(b, price=371.0, updated_at=b.updated_at + 10**9)
+    before, after = merged(a, b), merged(a, later)
+    assert (after.attributes, after.attributes[Role.TITLE].offer) == (before.attributes, "a/1")
+    assert after.prices is not None
+    assert (after.prices.value, after.prices.offer) == (371.0, "b/7")
