@@ -881,7 +881,7 @@ class CatalogueView:
                     part, row[part], position[part], k, clean, deciding, proposed, products, sketches,
                     neighbours, scores, candidates, similarity,
                 )  # fmt: skip
-        dense = self._dense(row, neighbours)
+        dense = self.dense_of(row, neighbours)
         return Hits(identities, row, position, neighbours, scores, dense, candidates, similarity)
 
     def _search(
@@ -985,7 +985,8 @@ class CatalogueView:
             candidates[i, : len(order)] = candidates[i, order]
             similarity[i, : len(order)] = similarity[i, order]
 
-    def _dense(self, row: NDArray[np.intp], neighbours: NDArray[np.intp]) -> NDArray[np.float32]:
+    def dense_of(self, row: NDArray[np.intp], neighbours: NDArray[np.intp]) -> NDArray[np.float32]:
+        """(n, k) likeness of the encoder's vectors alone, -1 for none. row: (n,), neighbours: (n, k), of `Hits`."""
         out = np.full(neighbours.shape, -1, np.float32)
         part = self._index.dense
         for i in range(0, len(row), _AT_ONCE):
