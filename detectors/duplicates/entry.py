@@ -60,14 +60,17 @@ class Entry:
     """One version of one product.
 
     topic, partition, version: where it came from; `version.offset` is the source offset.
-    revision: rises when a repair changed a fact of the same version (see `repaired`): brand, category, price or
-    currency, never what matching reads.
+    revision: rises when a repair changed a fact of the same version (see `repaired`), by two, or when another encoder
+    made its vector, by one: so a repair is newer than a new vector that was made beside it, of what was before both. A
+    revision changes brand, category, price, currency or the vector, never what matching reads.
     match_version: the version at which title, description, brand, gtin or mpn last changed.
     match_price: the price at `match_version`, in `facts.currency`; matching reads this one, so that a later price
     neither makes nor cuts a link.
     match_brand: the brand at `match_version`, "" for none, where a repair has made `facts.brand` another one; else
     None. Matching reads `brand_read`.
     encoder: who made `vector`; vectors of two encoders are never compared.
+    seen_from: the catalogue offset at which `match_version` was first published, so that a product that is written
+    again keeps its place among the others; -1 where nobody knows it any more, None for the entry's own offset.
     vector: (d,) int8, see `quantise`; not part of equality.
     """
 
@@ -83,6 +86,7 @@ class Entry:
     facts: Facts = field(default_factory=lambda: Facts(""))
     deleted: bool = False
     match_brand: str | None = None
+    seen_from: int | None = field(default=None, compare=False)
 
     @property
     def brand_read(self) -> str:
@@ -94,7 +98,7 @@ class Entry:
         brand = self.brand_read
         return replace(
             self,
-            revision=self.revision + 1,
+            revision=self.revision + 2,
             facts=facts,
             match_brand=None if (facts.brand or "") == brand else brand,
         )
@@ -159,10 +163,12 @@ def encode_entry(entry: Entry) -> tuple[bytes, bytes | None, list[tuple[str, byt
             *entry.match_version,
             np.nan if entry.match_price is None else entry.match_price,
         )
-        told: dict[str, object] = {"topic": entry.topic, "encoder": entry.encoder, "facts": facts}
+        rest: dict[str, Any] = {"topic": entry.topic, "encoder": entry.encoder, "facts": facts}
         if entry.match_brand is not None:
-            told["match_brand"] = entry.match_brand
-        body = orjson.dumps(told)
+            rest["match_brand"] = entry.match_brand
+        if entry.seen_from is not None:
+            rest["seen_from"] = entry.seen_from
+        body = orjson.dumps(rest)
     except (TypeError, OverflowError, UnicodeEncodeError) as error:
         raise EntryError(f"The catalogue entry cannot be written: {error}.") from error
     value = b"".join((head.tobytes(), vector.tobytes(), body))
@@ -229,6 +235,9 @@ def _decode_live(identity: str, head: tuple[Any, ...], value: bytes, size: int) 
     match_brand = body.get("match_brand")
     if not isinstance(topic, str) or not isinstance(encoder, str) or not isinstance(match_brand, str | None):
         raise ValueError("topic, encoder or brand is no text")
+    seen_from = body.get("seen_from")
+    if seen_from is not None and not (type(seen_from) is int and -1 <= seen_from < _INT64):
+        raise ValueError("the place among the others is none")
     return Entry(
         identity,
         _shared(topic),
@@ -241,6 +250,7 @@ def _decode_live(identity: str, head: tuple[Any, ...], value: bytes, size: int) 
         np.frombuffer(value, np.int8, dim, size),
         facts,
         match_brand=match_brand,
+        seen_from=seen_from,
     )
 
 

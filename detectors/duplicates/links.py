@@ -2,8 +2,9 @@
 
 What it decides is a function of the set of live statements. A pair that a statement accepts lives while both of its
 match versions are the newest that any statement names, and while neither product is deleted; of a pair that several
-statements accept the one with the smallest catalogue offset counts. Neither the order of statements nor repeats of
-them matter.
+statements accept the one with the smallest catalogue offset counts. When the catalogue was rebuilt with another
+encoder each product is looked up once more, and what it says then holds in the place of what it said before. Neither
+the order of statements nor repeats of them matter.
 
 Two steps. Certain pairs (a code or GTIN names both by itself) make groups: within each component of certain pairs, best
 pair first, two groups join when at least half of the pairs across them are certain. Likeness alone cannot tell the
@@ -107,6 +108,7 @@ class _Product:
     seen_as: the match version whose statement said `first_seen`.
 
     canonical: empty for the product itself, None where nothing is decided yet. previous: the one before.
+    rebuild: the newest one after which this version was looked up again.
     """
 
     version: int = _NEVER
@@ -117,6 +119,7 @@ class _Product:
     clean: bool = False
     canonical: str | None = None
     previous: str | None = None
+    rebuild: int = 0
 
 
 class LinkOwner:
@@ -169,6 +172,11 @@ class LinkOwner:
             return []
         return sorted((canonical, *self._partners(canonical)), key=self._seniority)
 
+    def rebuilt(self, identity: str) -> int:
+        """The newest rebuild after which this product's match version was looked up again; 0 for none."""
+        product = self._products.get(identity)
+        return 0 if product is None else product.rebuild
+
     def _seniority(self, p: str) -> tuple[int, str]:
         return self._products[p].first_seen, p
 
@@ -204,6 +212,8 @@ class LinkOwner:
             state["deleted"] = True
         if product.previous is not None:
             state["previous"] = product.previous
+        if product.rebuild:
+            state["rebuild"] = product.rebuild
         return state
 
     def load(self, identity: str, state: Mapping[str, Any]) -> None:
@@ -225,6 +235,7 @@ class LinkOwner:
             state["clean"],
             "" if canonical == identity else canonical,
             state.get("previous"),
+            int(state.get("rebuild", 0)),
         )
         pairs = [
             Link(
@@ -283,6 +294,10 @@ class LinkOwner:
         self._bump(s.identity, version, changed, solve)
         product = self._products[s.identity]
         if version == product.version:
+            if s.rebuild > product.rebuild:
+                self._unsay(s.identity, changed, solve)
+                product.rebuild = s.rebuild
+                changed.add(s.identity)
             about = (s.deleted, s.source, s.clean)
             if s.deleted and not product.deleted:
                 self._cut(s.identity, changed, solve)
@@ -304,7 +319,7 @@ class LinkOwner:
             theirs = _number(c.match_version)
             self._bump(c.identity, theirs, changed, solve)
             other = self._products[c.identity]
-            if version != product.version or theirs != other.version:
+            if version != product.version or theirs != other.version or s.rebuild < product.rebuild:
                 continue
             if product.deleted or other.deleted or s.identity == c.identity:
                 continue
@@ -326,12 +341,16 @@ class LinkOwner:
 
     def _say(self, link: Link, changed: set[str], solve: set[str]) -> None:
         known = self._near.get(link.later, {}).get(link.earlier)
-        if known is not None and _precedence(known) <= _precedence(link):
+        if known is not None and self._precedence(known) <= self._precedence(link):
             return
         self._near.setdefault(link.later, {})[link.earlier] = link
         self._near.setdefault(link.earlier, {})[link.later] = link
         changed.update((link.later, link.earlier))
         solve.update((link.later, link.earlier))
+
+    def _precedence(self, link: Link) -> tuple[int, int, str, float]:
+        """Of two statements that accept a pair, the one that counts is less."""
+        return -self._products[link.later].rebuild, link.position, link.later, -link.score
 
     def _bump(self, identity: str, version: int, changed: set[str], solve: set[str]) -> None:
         product = self._products.get(identity)
@@ -339,9 +358,17 @@ class LinkOwner:
             product = self._products[identity] = _Product()
         if version > product.version:
             self._cut(identity, changed, solve)
-            product.version, product.deleted = version, False
+            product.version, product.deleted, product.rebuild = version, False, 0
             changed.add(identity)
             solve.add(identity)
+
+    def _unsay(self, identity: str, changed: set[str], solve: set[str]) -> None:
+        """Take back the pairs that a product said itself."""
+        for other, link in list(self._near.get(identity, {}).items()):
+            if link.later == identity:
+                del self._near[identity][other], self._near[other][identity]
+                changed.add(other)
+                solve.update((identity, other))
 
     def _cut(self, identity: str, changed: set[str], solve: set[str]) -> None:
         for other in self._near.pop(identity, {}):
@@ -529,10 +556,6 @@ def _version(number: int) -> Version:
 def _rank(link: Link) -> _Rank:
     a, b = link.later, link.earlier
     return (-link.score, a, b) if a < b else (-link.score, b, a)
-
-
-def _precedence(link: Link) -> tuple[int, str, float]:
-    return link.position, link.later, -link.score
 
 
 def _packed(k: Link) -> list[Any]:

@@ -73,7 +73,8 @@ class Statement:
     """What one version of one product may be the same as; said also when there is nothing.
 
     position: catalogue offset of the entry that was looked up. clean: two records of `source` are never the same
-    product. first_seen: of the product, in milliseconds.
+    product. first_seen: of the product, in milliseconds. rebuild: the rebuild of the catalogue after which the product
+    was looked up again, 0 for none; it replaces what the product said before of the same match version.
     """
 
     identity: str
@@ -87,6 +88,7 @@ class Statement:
     clean: bool
     candidates: tuple[Candidate, ...] = ()
     deleted: bool = False
+    rebuild: int = 0
 
 
 def statements(

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import struct
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
@@ -72,6 +73,7 @@ _REMEMBERED = 32_768  # facts that were read last: most neighbours are asked for
 _AT_ONCE = 256  # products looked up at once
 _MOVED_ROWS = 4096  # that cells may hold in vain, beside as many as there are products
 _EMPTY = np.zeros(0, np.int8)
+_PLACE = struct.Struct("<q")
 _HEAD = np.dtype(
     [
         ("generation", "i8"),
@@ -116,6 +118,14 @@ class _Before:
     sketches: Part
     weights: NDArray[np.uint8]
     cells: Cells | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Foreign:
+    """What is kept of a product whose vector another encoder made. seen_from: as `_visible` would be."""
+
+    seen_from: int
+    vector: NDArray[np.int8]
 
 
 @dataclass(slots=True)
@@ -200,7 +210,7 @@ class CatalogueView:
         self._topic_names: list[str] = []
         self._encoders: dict[str, int] = {}
         self._encoder_names: list[str] = []
-        self._foreign: dict[int, NDArray[np.int8]] = {}  # vectors of other encoders
+        self._foreign: dict[int, _Foreign] = {}
         self._brands: dict[int, str] = {}  # that matching reads, where a repair has changed the brand
         self._head = np.zeros(0, _HEAD)
         self._at = np.zeros(0, np.int64)  # offset of the newest entry
@@ -243,8 +253,9 @@ class CatalogueView:
         row = self._row(identity)
         if row < 0:
             return self._deleted.get(identity)
-        vector = self._foreign.get(row)
-        return replace(self.entry_at(row), vector=self._index.dense.values[row].copy() if vector is None else vector)
+        foreign = self._foreign.get(row)
+        vector = self._index.dense.values[row].copy() if foreign is None else foreign.vector
+        return replace(self.entry_at(row), vector=vector, seen_from=self._seen_from(row))
 
     def peek(self, identity: str) -> Entry | None:
         """The newest entry as `entry` gives it, but without its vector: quicker."""
@@ -255,6 +266,19 @@ class CatalogueView:
         """(d,) int8, the vector of a product that the view holds and whose encoder is its own; else None."""
         row = self._row(identity)
         return None if row < 0 or self._visible[row] == _HIDDEN else self._index.dense.values[row].copy()
+
+    @property
+    def foreign(self) -> int:
+        """Products whose vectors another encoder made: they are known, and found by nobody."""
+        return len(self._foreign)
+
+    def foreign_rows(self) -> list[int]:
+        """The rows of those products, in no order that means anything."""
+        return list(self._foreign)
+
+    def is_foreign(self, row: int) -> bool:
+        """Whether a row still holds one of them."""
+        return row in self._foreign
 
     def facts(self, identity: str) -> Facts | None:
         """What is known of a product; None for one that is deleted or was never seen."""
@@ -433,12 +457,17 @@ class CatalogueView:
             renewed = True
         else:
             renewed = (was[2], was[3]) != entry.match_version or (self._visible[row] != _HIDDEN) != ours
-        if renewed:
-            self._uncount(row, batch)
+        if entry.seen_from is not None:
+            seen_from = entry.seen_from
+        elif was is not None and (was[2], was[3]) == entry.match_version:
+            seen_from = self._seen_from(row)
+        else:
             # Of an entry that carries an older match version the log no longer says when that was published
             # (compaction took it): everyone may see it, which repeats a link at most.
-            known = entry.match_version == entry.version
-            self._visible[row] = (offset if known else -1) if ours else _HIDDEN
+            seen_from = offset if entry.match_version == entry.version else -1
+        if renewed:
+            self._uncount(row, batch)
+        self._visible[row] = seen_from if ours else _HIDDEN
         self._at[row] = offset
         self._first_seen[row] = entry.facts.first_seen
         self._head[row] = (
@@ -459,11 +488,16 @@ class CatalogueView:
         if ours:
             batch.vectors[row] = entry.vector
         else:
-            self._foreign[row] = entry.vector
+            self._foreign[row] = _Foreign(seen_from, entry.vector)
         if renewed or row in batch.renewed:
             batch.renewed[row] = entry
         else:
             batch.again[row] = None
+
+    def _seen_from(self, row: int) -> int:
+        """The offset from which a row is seen, or would be if its vector were of the view's own encoder."""
+        foreign = self._foreign.get(row)
+        return int(self._visible[row]) if foreign is None else foreign.seen_from
 
     def _add(self, identity: str) -> int:
         prefix, product_id = _halves(identity)
@@ -685,13 +719,13 @@ class CatalogueView:
         for part in parts:
             part.room(self.rows)
         numbers = rows.tolist()
-        foreign = [self._foreign.get(row, _EMPTY) for row in numbers]
+        foreign = [self._foreign.get(row) for row in numbers]
         return [
             rows,
             *(getattr(self, name)[rows] for name in _COLUMNS),
             *_joined([self._ids[row].encode("utf-8", "surrogatepass") for row in numbers]),
             *_joined([self._texts.get(row) for row in numbers]),
-            *_joined([vector.tobytes() for vector in foreign]),
+            *_joined([b"" if one is None else _PLACE.pack(one.seen_from) + one.vector.tobytes() for one in foreign]),
             *_joined([b"" if brand is None else b"=" + brand.encode() for brand in map(self._brands.get, numbers)]),
             *(array[rows] for part in parts for array in (part.values, part.weights)),
         ]
@@ -796,10 +830,11 @@ class CatalogueView:
             part.room(self.rows)
             part.values[rows], part.weights[rows] = rest.pop(0), rest.pop(0)
         facts: list[Facts] = []
-        for row, raw, text, vector, brand in zip(numbers, ids, texts, foreign, brands, strict=True):
+        for row, raw, text, kept, brand in zip(numbers, ids, texts, foreign, brands, strict=True):
             self._ids[row] = raw.decode("utf-8", "surrogatepass")
-            if vector:
-                self._foreign[row] = np.frombuffer(vector, np.int8)
+            if kept:
+                (seen_from,) = _PLACE.unpack_from(kept)
+                self._foreign[row] = _Foreign(seen_from, np.frombuffer(kept, np.int8, offset=_PLACE.size))
             if brand:
                 self._brands[row] = brand[1:].decode()
             facts.append(_with_brand(facts_from(self.identity_at(row), text), self._brands.get(row)))
@@ -841,13 +876,14 @@ class CatalogueView:
         exact: bool = False,
         as_matched: bool = False,
         deciding: bool = True,
+        newest_epoch: bool = False,
     ) -> Hits:
         """Search for neighbours and candidates of these products at once; without `deciding` for neighbours alone.
 
         clean: of two records of one source neither is a candidate for the other. exact: look at every row even where
         there are cells. as_matched: see what was there when the product's matching fields last changed, and not what
         came before a new price of it: as it was asked then. Where compaction has taken that offset away, that of the
-        newest entry stands in.
+        newest entry stands in. newest_epoch: with the sketches and cells of now, also for what came before the switch.
         """
         held = np.array([self._row(identity) for identity in identities], np.intp)
         position, seen = np.full(len(held), -1, np.int64), np.full(len(held), _HIDDEN)
@@ -864,7 +900,7 @@ class CatalogueView:
         similarity = np.full((n, CANDIDATES + _SHARED), -1, np.float32)
         asked = np.flatnonzero(row >= 0)
         before = np.zeros(len(asked), bool)
-        if self._before is not None:
+        if self._before is not None and not newest_epoch:
             before = position[asked] < self._before.switch
         index = self._index
         for group, then in ((asked[~before], None), (asked[before], self._before)):

@@ -44,6 +44,9 @@ COMMANDS = (
     Command("doctor", "streams.cli.doctor", "doctor", "Look for what is wrong with Kafka, the topics or this machine."),
     Command("show", "streams.cli.show", "show", "Show the newest records of a topic, readable."),
     Command("replay", "streams.cli.replay", "replay", "Send dead letters back to the topics they came from."),
+    Command(
+        "rebuild", "streams.cli.rebuild", "rebuild", "Re-embed the catalogue with another encoder, beside the stream."
+    ),
     Command("contract check", "streams.cli.contract", "check", "Say what is wrong with a data contract, and where."),
     Command("contract draft", "streams.cli.contract", "draft", "Propose a data contract from a sample of data."),
     Command(

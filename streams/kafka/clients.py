@@ -32,6 +32,7 @@ __all__ = [
     "faust_broker_url",
     "kafka_python_options",
     "reach",
+    "silenced",
     "ssl_context",
 ]
 
@@ -112,7 +113,7 @@ async def reach(settings: KafkaSettings, timeout: float = 10.0) -> None:  # noqa
 
     options = _options(settings)
     failures: list[KafkaUnavailableError] = []
-    with _silenced("aiokafka"):
+    with silenced("aiokafka"):
         for server in _servers(settings):
             host, _, port = server.rpartition(":")
             if not host or not port.isdigit():
@@ -256,8 +257,8 @@ def _reason(error: BaseException) -> str:
 
 
 @contextlib.contextmanager
-def _silenced(name: str) -> Iterator[None]:
-    """What the client logs on a failure is in our error already."""
+def silenced(name: str) -> Iterator[None]:
+    """Nothing is logged by this logger meanwhile: what it would say of a failure is in our error already."""
     logger = logging.getLogger(name)
     level = logger.level
     logger.setLevel(logging.CRITICAL + 1)

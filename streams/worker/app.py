@@ -23,6 +23,7 @@ from faust.types import TP
 from detectors.anomalies import AnomalyScorer
 from detectors.contract.model import Kind
 from detectors.decode import Limits
+from detectors.duplicates.index import FLAT_ROWS
 from detectors.duplicates.matcher import Matcher
 from detectors.duplicates.view import CatalogueView
 from detectors.intake import Intake
@@ -38,7 +39,7 @@ from streams.contracts import contracts_of
 from streams.errors import InfrastructureError
 from streams.kafka.clients import admin_client, aiokafka_options, brief_consumer
 from streams.kafka.topics import existing
-from streams.progress import ProgressLog
+from streams.progress import LoadLog, ProgressLog
 from streams.rule_settings import check_auto_apply
 from streams.settings import Settings
 from streams.worker.behaviors import BehaviorWay
@@ -53,6 +54,7 @@ from streams.worker.mapping import Mapping
 from streams.worker.outlet import Outlet
 from streams.worker.patience import patiently
 from streams.worker.products import ProductWay
+from streams.worker.rebuilder import Rebuilder
 from streams.worker.rekey import RekeyWay, restored
 from streams.worker.text_file import TextFile
 
@@ -107,6 +109,7 @@ class Worker:
         self._beat: float | None = None
         self.metrics = Metrics(version("streamgauge"), encoder.name)
         self._progress = ProgressLog(self.metrics.registry)
+        self._loading = LoadLog()
         self._write_state()
 
         self.app = make_app(settings)
@@ -151,10 +154,26 @@ class Worker:
             3 * settings.session_timeout_seconds / 5,  # three heartbeats
         )
         self._agents = self._make_agents(scorer)
+        self._handled = {names.rekeyed(t) if t in settings.rekey else t for t in settings.products}
+        self._read = {
+            carrier
+            for topic in settings.products
+            for carrier in ((topic, names.rekeyed(topic)) if topic in settings.rekey else (topic,))
+        }
+        self._rebuilder = Rebuilder(
+            self._view,
+            self._catalogue,
+            encoder,
+            self._links,
+            self._compute,
+            self._may_write,
+            self._links_generation,
+            FLAT_ROWS,
+        )
         self._lag = LagWatch(self.app, self._client, gone_seconds=confirm)
         self.app.sensors.add(_Rebalances(self.metrics))
         self.app.closers += [self._links.stop, self._publisher.stop, self._catalogue.stop]
-        for task in (self._begin, self._watch):
+        for task in (self._begin, self._watch, self._rebuild):
             self.app.task(task)
         for follow in (self._catalogue.follow, self._mapping.follower.run):
             self.app.task(self._followed(follow))
@@ -362,6 +381,26 @@ class Worker:
 
         return followed
 
+    # -- rebuilding the catalogue
+
+    async def _rebuild(self) -> None:
+        await self._ready.wait()
+        await self._rebuilder.run()
+
+    def _may_write(self, topic: str, partition: int) -> bool:
+        """Whether this worker is the owner of a partition. The owner of links stands in where nobody reads it."""
+        ours = self.app.commits.offsets
+        if TP(topic, partition) in ours:
+            return True
+        generation = self._catalogue.generation(topic)
+        has_owner = topic in self._read and (generation is None or partition < generation.partitions)
+        return not has_owner and TP(self._settings.topics.named("links"), 0) in ours
+
+    def _links_generation(self) -> int | None:
+        """The group's generation, if this worker is the owner of links in it."""
+        owned = TP(self._settings.topics.named("links"), 0) in self.app.commits.offsets
+        return self.app.consumer_generation_id if owned else None
+
     # -- watching over it
 
     async def _watch(self) -> None:
@@ -374,6 +413,7 @@ class Worker:
                 ours = frozenset((tp.topic, tp.partition) for tp in self.app.consumer.assignment())
                 await self._catalogue.reassert(ours)
             self._progress.tick()
+            self._note_load()
             await self.app.sleep(2.0)
         if not self.app.crashed:
             log.info("worker.stops", message="what is in flight ends first")
@@ -390,6 +430,11 @@ class Worker:
             self.metrics.retried(topic, retries - self._retries[topic])
             self._retries[topic] = retries
         self.metrics.ready(self._readiness()[0])
+
+    def _note_load(self) -> None:
+        lag, committed = self._lag.lag, self.app.commits.offsets
+        ours = {tp for tp in lag if tp.topic in self._handled and tp in committed}
+        self._loading.note(sum(lag[tp] for tp in ours), sum(committed[tp] for tp in ours), ours)
 
     def _catching_up(self) -> bool:
         """Whether products wait, as far as this worker knows: those of its own partitions."""

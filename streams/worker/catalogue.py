@@ -24,6 +24,7 @@ from streams.kafka.clients import brief_consumer
 from streams.worker.delivery import Compute
 from streams.worker.follower import Follower
 from streams.worker.generations import GENERATION_KEY, Generation, read_generation
+from streams.worker.rebuild import REBUILD_KEY, Rebuild, read_rebuild
 from streams.worker.snapshot import Snapshot, SnapshotError, SnapshotHead, SnapshotWriter, load_snapshot
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ _EPOCH_SHARE = 0.25  # the same of a large catalogue, as a share of its products
 
 
 _NAMED_SECONDS = 5.0
+_NO_ENTRY = (GENERATION_KEY, REBUILD_KEY)
 
 
 class Catalogue:
@@ -49,6 +51,7 @@ class Catalogue:
 
     The view is only ever touched on the compute thread. Entries that do not decode are handed to `dead_letter`.
 
+    rebuild: the newest that is wanted or was made, None for none.
     wait: seconds after which a view that does not come up to a published entry stops the worker.
     snapshot: where the view is written now and then. about: Kafka's id of the topic and its delete.retention.ms.
     """
@@ -73,6 +76,7 @@ class Catalogue:
         self._dead_letter = dead_letter
         self._wait = wait
         self._generations: dict[str, Generation] = {}
+        self.rebuild: Rebuild | None = None
         self._beside: asyncio.Task[None] | None = None
         self._snapshot = snapshot
         self._about = about
@@ -123,6 +127,8 @@ class Catalogue:
         for key, value in known["generations"]:
             generation = read_generation(bytes.fromhex(key), bytes.fromhex(value))
             self._generations[generation.topic] = generation
+        if known["rebuild"] is not None:
+            self.rebuild = read_rebuild(bytes.fromhex(known["rebuild"]))
         self._view.restore(found.head.position, known, arrays, _told(found.blocks), cells)
 
     async def save(self) -> None:
@@ -143,8 +149,10 @@ class Catalogue:
                 return  # another time: the rows are of two epochs
             cells = view.cells
             dumped = await asyncio.to_thread(cells.dump) if cells is not None else []
-            generations = [[part.hex() for part in known.encode()] for known in self._generations.values()]
-            tables = np.frombuffer(orjson.dumps({**rest[0], "generations": generations}), np.uint8)
+            generations = [[part.hex() for part in one.encode()] for one in self._generations.values()]
+            rebuild = None if self.rebuild is None else self.rebuild.encode()[1].hex()
+            known = {**rest[0], "generations": generations, "rebuild": rebuild}
+            tables = np.frombuffer(orjson.dumps(known), np.uint8)
             writer.rest()
             await asyncio.to_thread(writer.block, [tables, *rest[1]])
             await asyncio.to_thread(writer.block, dumped)
@@ -198,6 +206,11 @@ class Catalogue:
         end = await self._publisher.publish_in_order(self._topic, 0, [(*generation.encode(), ())])
         await self.reached(end)
 
+    async def publish_rebuild(self, rebuild: Rebuild) -> None:
+        """Write how far a rebuild has come, and wait until the view knows it."""
+        end = await self._publisher.publish_in_order(self._topic, 0, [(*rebuild.encode(), ())])
+        await self.reached(end)
+
     async def reached(self, position: int) -> None:
         """Return when the view holds everything below this catalogue offset. Raises: InfrastructureError."""
         await self.follower.reached(position, self._wait)
@@ -234,21 +247,17 @@ class Catalogue:
     async def _apply(self, records: Sequence[ConsumerRecord], position: int) -> None:
         entries: Sequence[ConsumerRecord] = records
         rejections: list[Rejection] = []
-        if any(record.key is not None and record.key.startswith(GENERATION_KEY) for record in records):
+        if any(record.key is not None and record.key.startswith(_NO_ENTRY) for record in records):
             entries = []
             for record in records:
-                if record.key is None or not record.key.startswith(GENERATION_KEY):
+                if record.key is None or not record.key.startswith(_NO_ENTRY):
                     entries.append(record)
                     continue
                 try:
-                    generation = read_generation(record.key, record.value or b"")
+                    self._note(record.key, record.value or b"")
                 except (ValueError, KeyError, TypeError) as error:
-                    rejections.append(Rejection(record, "catalogue", "generation_unreadable", str(error)))
-                    continue
-                known = self._generations.get(generation.topic)
-                # Two workers may notice at once, with other ends: the first one's word holds.
-                if known is None or generation.number > known.number:
-                    self._generations[generation.topic] = generation
+                    kind = "rebuild" if record.key == REBUILD_KEY else "generation"
+                    rejections.append(Rejection(record, "catalogue", f"{kind}_unreadable", str(error)))
         decoded = await self._compute.run(self._apply_to_view, entries, position)
         by_offset = {record.offset: record for record in entries} if decoded else {}
         rejections += [
@@ -258,6 +267,18 @@ class Catalogue:
         if rejections and self.follower.recovered:  # those of an earlier start are dead letters already
             log.error("catalogue.entries_skipped", entries=len(rejections))
             await self._dead_letter(rejections)
+
+    def _note(self, key: bytes, value: bytes) -> None:
+        if key == REBUILD_KEY:
+            rebuild = read_rebuild(value)
+            if rebuild.follows(self.rebuild):
+                self.rebuild = rebuild
+            return
+        generation = read_generation(key, value)
+        known = self._generations.get(generation.topic)
+        # Two workers may notice at once, with other ends: the first one's word holds.
+        if known is None or generation.number > known.number:
+            self._generations[generation.topic] = generation
 
     def _go_on_beside(self) -> None:
         """See to it that what an epoch needs is computed while the stream goes on."""

@@ -13,6 +13,7 @@ same ids. It is the way "go back N" of sliding window protocols, and costs repea
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 import functools
 import time
@@ -29,6 +30,7 @@ from faust.types import TP
 
 from sinks.errors import PublishError, PublishInterrupted
 from streams.errors import InfrastructureError
+from streams.kafka.clients import brief_consumer
 from streams.worker.faust_batches import BatchApp, BatchSchema, unacknowledged
 
 if TYPE_CHECKING:
@@ -558,11 +560,13 @@ class LagWatch:
     async def _watch(self) -> None:
         answered = time.monotonic()
         consumer: AIOKafkaConsumer | None = None
-        try:
+        async with contextlib.AsyncExitStack() as stack:
             while not self._app.should_stop:
                 try:
                     if consumer is None:
-                        consumer = await self._connected()
+                        consumer = await stack.enter_async_context(
+                            brief_consumer(self._client, request_timeout_ms=5000)
+                        )
                     await self._ask(consumer)
                     answered, self.silent = time.monotonic(), False
                 except (KafkaError, TimeoutError, OSError) as error:
@@ -575,18 +579,6 @@ class LagWatch:
                             "Nothing is lost; start the worker again when the broker is back.",
                         ) from error
                 await self._app.sleep(self._every_seconds)
-        finally:
-            if consumer is not None:
-                await consumer.stop()
-
-    async def _connected(self) -> AIOKafkaConsumer:
-        consumer = AIOKafkaConsumer(**self._client, request_timeout_ms=5000, enable_auto_commit=False)
-        try:
-            await consumer.start()
-        except BaseException:
-            await consumer.stop()
-            raise
-        return consumer
 
     async def _ask(self, consumer: AIOKafkaConsumer) -> None:
         committed = dict(self._app.commits.offsets)

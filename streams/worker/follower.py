@@ -10,6 +10,7 @@ import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 
 from streams.errors import InfrastructureError
+from streams.kafka.clients import brief_consumer
 
 __all__ = ["Follower"]
 
@@ -42,7 +43,6 @@ class Follower:
             "isolation_level": "read_committed" if committed else "read_uncommitted",
             "max_partition_fetch_bytes": 8 << 20,
             "fetch_max_wait_ms": 50,
-            "enable_auto_commit": False,
         }
         self._fetch_records = fetch_records
         self._waiters: list[tuple[int, asyncio.Future[None]]] = []
@@ -57,42 +57,39 @@ class Follower:
 
     async def bounds(self) -> tuple[int, int]:
         """The offsets at which the topic begins and ends now."""
-        consumer = AIOKafkaConsumer(**self._options)
-        await consumer.start()
-        try:
-            partition = TopicPartition(self._topic, 0)
+        partition = TopicPartition(self._topic, 0)
+        async with brief_consumer(self._options) as consumer:
             first = (await consumer.beginning_offsets([partition]))[partition]
             return first, (await consumer.end_offsets([partition]))[partition]
-        finally:
-            await consumer.stop()
 
     async def run(self) -> None:
         """Follow until cancelled, from `position` on. Raises what `apply` raises, and the client's errors."""
-        consumer = AIOKafkaConsumer(**self._options)
-        await consumer.start()
         try:
-            partition = TopicPartition(self._topic, 0)
-            consumer.assign([partition])
-            if self.position:
-                consumer.seek(partition, self.position)
-            else:
-                await consumer.seek_to_beginning(partition)
-            self.target = (await consumer.end_offsets([partition]))[partition]
-            while True:
-                fetched = await consumer.getmany(timeout_ms=200, max_records=self._fetch_records)
-                # Not the last record's offset + 1: transaction markers and compacted records leave gaps.
-                position = await consumer.position(partition)
-                records = fetched.get(partition, ())
-                if records or position > self.position:
-                    await self._apply(records, position)
-                    self._advance(position)
-                if not self.recovered and position >= self.target:
-                    self._recovered.set()
-                    log.info("topic.recovered", topic=self._topic, position=position)
+            async with brief_consumer(self._options) as consumer:
+                await self._follow(consumer)
         finally:
             for _, waiter in self._waiters:
                 waiter.cancel()
-            await consumer.stop()
+
+    async def _follow(self, consumer: AIOKafkaConsumer) -> None:
+        partition = TopicPartition(self._topic, 0)
+        consumer.assign([partition])
+        if self.position:
+            consumer.seek(partition, self.position)
+        else:
+            await consumer.seek_to_beginning(partition)
+        self.target = (await consumer.end_offsets([partition]))[partition]
+        while True:
+            fetched = await consumer.getmany(timeout_ms=200, max_records=self._fetch_records)
+            # Not the last record's offset + 1: transaction markers and compacted records leave gaps.
+            position = await consumer.position(partition)
+            records = fetched.get(partition, ())
+            if records or position > self.position:
+                await self._apply(records, position)
+                self._advance(position)
+            if not self.recovered and position >= self.target:
+                self._recovered.set()
+                log.info("topic.recovered", topic=self._topic, position=position)
 
     async def wait_recovered(self) -> None:
         """Return when everything that was in the topic at the start has been applied."""

@@ -12,9 +12,10 @@ last entries, whoever said them and in whatever order.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -38,14 +39,14 @@ from streams.kafka.clients import brief_consumer
 from streams.worker.patience import patiently
 
 if TYPE_CHECKING:
-    from detectors.duplicates.view import CatalogueView
+    from detectors.duplicates.view import CatalogueView, EpochDraft
     from sinks.metrics import Metrics
     from streams.settings import TopicNames
     from streams.worker.catalogue import Catalogue
     from streams.worker.delivery import Compute
     from streams.worker.outlet import Outlet
 
-__all__ = ["LinkWay"]
+__all__ = ["LinkWay", "LostPartitionError"]
 
 log = structlog.get_logger(__name__)
 
@@ -56,6 +57,7 @@ class LostPartitionError(Exception):
 
 _READ_SECONDS = 120.0
 _ANEW = 256  # statements made anew at once
+_AGAIN = 64  # the same, beside the stream: it waits for no more
 _PROGRESS = 10_000  # products, after which the log says how far that has come
 
 
@@ -119,6 +121,7 @@ class LinkWay:
         self._owner: LinkOwner | None = None
         self._golden = GoldenState()
         self._generation: int | None = None
+        self._deciding = asyncio.Lock()
         self._epoch_asked = 0
         self._drafting: asyncio.Task[None] | None = None
         self._links = 0
@@ -135,16 +138,70 @@ class LinkWay:
             await producer.stop()
 
     async def _decide(self, records: Sequence[SourceRecord], generation: int) -> None:
-        owner, self._generation, was = self._owner, None, self._generation
-        # After a failure too: what was half said is taken back by reading the mapping as committed.
-        if owner is None or was != generation:
-            owner = self._owner = await self._take_over(generation)
-        statements, rejections = _decoded(records)
-        if rejections:
-            await self._outlet.bury(rejections)
-        await self._conclude(owner, statements)
-        self._generation = generation
+        async with self._owning(generation) as owner:
+            statements, rejections = _decoded(records)
+            if rejections:
+                await self._outlet.bury(rejections)
+            await self._conclude(owner, statements)
         await self._make_epoch()
+
+    @contextlib.asynccontextmanager
+    async def _owning(self, generation: int) -> AsyncIterator[LinkOwner]:
+        """What this worker knows as the owner of links, to be changed by nobody else meanwhile."""
+        async with self._deciding:
+            if self._generation != generation:
+                self._still_ours(generation)
+            owner, self._generation, was = self._owner, None, self._generation
+            # After a failure too: what was half said is taken back by reading the mapping as committed.
+            if owner is None or was != generation:
+                owner = self._owner = await self._take_over(generation)
+            yield owner
+            self._generation = generation
+
+    async def look_again(self, rebuild: int, generation: int, said: Callable[[int, int], Awaitable[None]]) -> None:
+        """Look every product up once more, after all of them have their vector of another encoder, and decide.
+
+        Each sees those that came before it when it came itself, so the links are those that the other encoder would
+        have given from the start, in whatever order the vectors were made. Who was looked up for this rebuild already
+        is left out: it goes on where another owner stopped.
+
+        rebuild: its number. generation: of the consumer group. said: called now and then with how many products were
+        looked up, of how many. Raises: LostPartitionError when the links belong to another worker.
+        """
+        async with self._owning(generation) as owner:
+            waiting = await self._compute.run(self._not_rebuilt, owner, rebuild)
+            products = await self._compute.run(len, self._view)
+        left = sum(map(len, waiting.values()))
+        for clean, identities in waiting.items():
+            for i in range(0, len(identities), _AGAIN):
+                began = time.perf_counter()
+                part = identities[i : i + _AGAIN]
+                await patiently(
+                    partial(self._decide_again, part, clean, rebuild, generation),
+                    self._gone_seconds,
+                    "links are decided",
+                )
+                left -= len(part)
+                await said(max(0, products - left), products)
+                await asyncio.sleep(time.perf_counter() - began)  # the stream's half
+
+    async def _decide_again(self, identities: Sequence[str], clean: bool, rebuild: int, generation: int) -> None:
+        async with self._owning(generation) as owner:
+            found = await self._compute.run(_statements_after, self._view, identities, clean, rebuild)
+            await self._conclude(owner, found)
+
+    def _not_rebuilt(self, owner: LinkOwner, rebuild: int) -> dict[bool, list[str]]:
+        feeds = self._products_by_feed()
+        return {
+            clean: [p for p in identities if p in self._view and owner.rebuilt(p) < rebuild]
+            for clean, identities in feeds.items()
+        }
+
+    async def renew_epoch(self) -> None:
+        """Count and train anew while the vectors become another encoder's: what was trained on the old ones is of
+        little use to the new."""
+        if self._drafting is None or self._drafting.done():
+            self._draft(await self._compute.run(self._view.draft_epoch))
 
     async def _conclude(self, owner: LinkOwner, statements: Sequence[Statement]) -> None:
         """Take statements in, and write what follows from them in one transaction."""
@@ -349,6 +406,9 @@ class LinkWay:
             return
         draft = await self._compute.run(self._view.draft_epoch)
         self._epoch_asked = products  # it comes back through the catalogue
+        self._draft(draft)
+
+    def _draft(self, draft: EpochDraft) -> None:
         # Beside the links: of a large catalogue it takes a minute.
         self._drafting = asyncio.create_task(self._catalogue.finish_epoch(draft))
         self._drafting.add_done_callback(self._drafted)
@@ -361,6 +421,11 @@ class LinkWay:
 
 def _statements_of(view: CatalogueView, identities: Sequence[str], clean: bool) -> list[Statement]:
     return statements(view, view.search(identities, CANDIDATES, clean=clean, as_matched=True), clean=clean)
+
+
+def _statements_after(view: CatalogueView, identities: Sequence[str], clean: bool, rebuild: int) -> list[Statement]:
+    hits = view.search(identities, CANDIDATES, clean=clean, as_matched=True, newest_epoch=True)
+    return [replace(s, rebuild=rebuild) for s in statements(view, hits, clean=clean) if not s.deleted]
 
 
 def _load_mapping(owner: LinkOwner, identity: str, record: ConsumerRecord) -> None:

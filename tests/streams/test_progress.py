@@ -4,7 +4,7 @@ from structlog.testing import capture_logs
 
 from detectors.records import Dimension, Evidence, Finding, Rule, Severity
 from sinks.metrics import Metrics
-from streams.progress import ProgressLog
+from streams.progress import LoadLog, ProgressLog, duration
 
 
 def test_a_line_a_minute_of_what_was_done_since_the_last() -> None:
@@ -31,3 +31,39 @@ def test_a_line_a_minute_of_what_was_done_since_the_last() -> None:
         said | {"corrected": 7, "dead_letters": 1, "findings": 1, "seconds": 60},
         said | {"corrected": 4, "dead_letters": 0, "findings": 0, "seconds": 10},
     ]
+
+
+def test_how_long_what_waits_takes_is_said_where_it_is_much() -> None:
+    now = [0.0]
+    loading = LoadLog(many=1000, clock=lambda: now[0])
+    with capture_logs() as lines:
+        loading.note(900, 0, {0, 1})  # not worth a word
+        for second in range(0, 44, 2):
+            now[0] = float(second)
+            loading.note(100_000 - 50 * second, 50 * second, {0, 1})
+        for second in range(44, 60, 2):  # a partition came, with its own sum
+            now[0] = float(second)
+            loading.note(40_000 - 100 * second, 1_000_000 + 100 * second, {0, 1, 2})
+        now[0] = 100.0
+        loading.note(0, 1_010_000, {0, 1, 2})
+        loading.note(5, 1_010_000, {0, 1, 2})
+    said = {"event": "products.loading", "log_level": "info"}
+    assert lines == [
+        said | {"waiting": 99_500, "per_second": 50, "time_left": "about 33 min"},
+        said | {"waiting": 98_000, "per_second": 50, "time_left": "about 33 min"},
+        {"event": "products.loaded", "log_level": "info", "products": 5600, "seconds": 56},
+    ]
+
+
+def test_a_backlog_that_does_not_move_has_no_time_left_to_tell() -> None:
+    now = [0.0]
+    loading = LoadLog(many=1000, clock=lambda: now[0])
+    with capture_logs() as lines:
+        for second in (0.0, 10.0):
+            now[0] = second
+            loading.note(5000, 7, {0})
+    assert [(line["waiting"], line["time_left"]) for line in lines] == [(5000, "not known yet")]
+
+
+def test_durations_in_words() -> None:
+    assert [duration(s) for s in (0.1, 40, 200, 9000)] == ["about 1 s", "about 40 s", "about 3 min", "about 2.5 h"]
