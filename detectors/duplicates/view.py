@@ -51,7 +51,7 @@ from detectors.duplicates.sketch import (
     sketch,
 )
 from detectors.duplicates.texts import Gathered, MemoryTexts, Texts, facts_from, packed_facts
-from detectors.duplicates.words import title_words, word_buckets
+from detectors.duplicates.words import respelled, title_words, word_buckets
 from detectors.records import Facts, Neighbours, Version, split_identity
 from detectors.standardise.chinese import fold
 
@@ -1095,7 +1095,7 @@ def _sketched(said: Iterable[_Said]) -> list[str]:
     texts = []
     for title, brand in said:
         more = compounds(title)
-        more += [word for word in title_words(title).words if word not in title]
+        more += respelled(title)
         if brand and (name := _first_word(brand)) not in title:
             more.append(name)
         texts.append(f"{title} {' '.join(more)}" if more else title)

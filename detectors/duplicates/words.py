@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-__all__ = ["GROUPS", "NUMBERS", "TOKENS", "TitleWords", "title_words", "without_promotion", "word_buckets"]
+__all__ = ["GROUPS", "NUMBERS", "TOKENS", "TitleWords", "respelled", "title_words", "without_promotion", "word_buckets"]
 
 TOKENS = 32  # words kept of one title
 NUMBERS = 4
@@ -233,6 +233,11 @@ def title_words(folded: str) -> TitleWords:
             word = number
         tokens[hash_word(word)] = word
     return TitleWords(tuple(tokens)[:TOKENS], tuple(tokens.values())[:TOKENS], numbers, tuple(traits))
+
+
+def respelled(folded: str) -> list[str]:
+    """The words of a folded title that it spells otherwise than all: `professional` where it says `pro`."""
+    return [word for raw in _WORD.findall(folded) if raw.isascii() and (word := _spelling(raw)) not in folded]
 
 
 def without_promotion(folded: str) -> str:
