@@ -235,6 +235,7 @@ class Finding:
     observed: the value at fault. suggestion: the repair, where there is one; whether it is applied is the repair
     policy's decision. confidence: 0-1, that the finding is right; with a suggestion, that the repair is right.
     model: name and version of the model or method behind it, where there is one.
+    other: identity of the product that the record is set against, where the finding is about two.
     """
 
     row: int
@@ -245,6 +246,7 @@ class Finding:
     evidence: Evidence
     suggestion: Suggestion | None = None
     model: str | None = None
+    other: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

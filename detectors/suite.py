@@ -17,7 +17,7 @@ from detectors.category import CategoryDetector
 from detectors.contract.model import Column, ColumnType, Constraint, ConstraintKind, Contract, Kind
 from detectors.contract.rules import ContractRules
 from detectors.decode import Decoder
-from detectors.duplicates.rule import DUPLICATE_EXACT, DUPLICATE_NEAR
+from detectors.duplicates.rule import DUPLICATE_EXACT, DUPLICATE_NEAR, DUPLICATE_VARIANT
 from detectors.price import PriceDetector
 from detectors.protocol import Detector
 from detectors.records import Dimension, Rule, Severity
@@ -78,7 +78,7 @@ def all_rules() -> list[Rule]:
     """Every rule that a finding about one record can name, by name."""
     contract = _with_every_constraint()
     rules: list[Rule] = [*Decoder(contract).rules, *Standardiser(contract).rules]
-    rules += [*ANOMALY_RULES.values(), DUPLICATE_EXACT, DUPLICATE_NEAR]
+    rules += [*ANOMALY_RULES.values(), DUPLICATE_EXACT, DUPLICATE_NEAR, DUPLICATE_VARIANT]
     for detector in (*product_detectors(contract), *behavior_detectors(contract)):
         rules.extend(detector.rules)
     return sorted({rule.name: rule for rule in rules}.values(), key=lambda rule: rule.name)

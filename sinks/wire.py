@@ -52,7 +52,7 @@ class Versions:
 def finding_id(topic: str, partition: int, offset: int, rule: str, column: str | None, ordinal: int | str) -> str:
     """32 hexadecimal digits, the same for the same finding whenever it is made.
 
-    ordinal: counts findings of one rule on one column of one record; of a link, the other record's identity.
+    ordinal: counts findings of one rule on one column of one record; of two products, the other one's identity.
     """
     text = f"{topic}\0{partition}\0{offset}\0{rule}\0{column or ''}\0{ordinal}"
     return blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
@@ -112,6 +112,8 @@ def finding_message(
         "event_time": record.event_time,
         "processing_time": processing_time,
     }
+    if finding.other is not None:
+        body["other"] = finding.other
     if finding.suggestion is not None:
         body["suggested"] = _short(finding.suggestion.value)
     return dump(body)

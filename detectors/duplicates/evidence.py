@@ -114,7 +114,7 @@ _COLOURS = {
     )
     for colour in group
 }
-_COLOUR_KIND, _PACK_KIND = len(_KINDS), len(_KINDS) + 1
+COLOUR_KIND, PACK_KIND = len(_KINDS), len(_KINDS) + 1
 _COLOUR = re.compile(
     r"\b(" + "|".join(c for c in _COLOURS if c.isascii()) + r")\b|" + "|".join(c for c in _COLOURS if not c.isascii())
 )
@@ -257,14 +257,14 @@ def measures(text: str) -> tuple[int, ...]:
     if pack:
         found[pack] = None
     colours = dict.fromkeys(_COLOURS[match.group()] for match in _COLOUR.finditer(text))
-    return (*(_amount(_COLOUR_KIND, colour) for colour in colours), *found)[:_UNITS]
+    return (*(_amount(COLOUR_KIND, colour) for colour in colours), *found)[:_UNITS]
 
 
 def _pack(text: str) -> int:
     """How many are sold together, and whether they are a set, as an amount; 0 for a title that speaks of one piece."""
     times = [*_TIMES.findall(text), *(_NUMERALS.get(n, n) for n in _PACKED.findall(text))]
     count = max((int(n) for n in times), default=1)
-    return _amount(_PACK_KIND, str(count)) if count > 1 else 0
+    return _amount(PACK_KIND, str(count)) if count > 1 else 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -679,7 +679,7 @@ class EvidenceRows:
         bits = np.bitwise_or.reduce(np.where(agree, np.uint32(1) << (u & np.uint32(31)), np.uint32(0)), axis=1)
         units[x_, y_] = np.bitwise_count(shared[x_, y_] & ~bits)
         # A title that names no number sells one piece.
-        units += ((self._kinds[rows][:, None] ^ self._kinds[other]) & np.uint32(1 << _PACK_KIND)) != 0
+        units += ((self._kinds[rows][:, None] ^ self._kinds[other]) & np.uint32(1 << PACK_KIND)) != 0
         ca, cb = self._currency[rows][:, None], self._currency[other]
         foreign = (ca != cb) & (ca != 0) & (cb != 0)
         price = self._price[rows][:, None] - self._price[other]
@@ -740,3 +740,38 @@ def _exchanged(a: str, b: str) -> bool:
 def measures_in_words(folded: str) -> list[str]:
     """The amounts of a folded text as they are written there, such as `500 ml`."""
     return [f"{value} {unit}" for value, unit in _written(folded) if unit in UNIT]
+
+
+def amounts_said(folded: str) -> tuple[list[tuple[int, str, str]], str]:
+    """The colours and amounts of a folded text, and what it says beside them.
+
+    Of each the kind (an index into what units name; `COLOUR_KIND` and `PACK_KIND` beside those), its value in the
+    kind's base unit, and how it is written. How many are sold together is `PACK_KIND`, where it is more than one.
+    """
+    said: list[tuple[int, str, str]] = []
+
+    def colour(match: re.Match[str]) -> str:
+        said.append((COLOUR_KIND, _COLOURS[match.group()], match.group()))
+        return " "
+
+    def amount(match: re.Match[str]) -> str:
+        value, unit = match.groups()
+        if unit not in UNIT or len(value) > 12 or match.string.startswith("/", match.end()):
+            return match.group()  # `7000 MB/s` is no size
+        kind, factor = UNIT[unit]
+        said.append((kind, str(round(float(value) * factor, 2)), f"{value} {unit}"))
+        return " "
+
+    def pack(match: re.Match[str]) -> str:
+        count = _NUMERALS.get(match.group(1), match.group(1))
+        if int(count) > 1:
+            said.append((PACK_KIND, count, match.group()))
+        return " "
+
+    def times(match: re.Match[str]) -> str:
+        if int(match.group(1)) > 1:
+            said.append((PACK_KIND, match.group(1), match.group(1)))
+        return match.group()[: match.start(1) - match.start()].rstrip(" \t*x×") + " "
+
+    rest = _TIMES.sub(times, _PACKED.sub(pack, _COLOUR.sub(colour, folded)))
+    return said, _MEASURE.sub(amount, rest)

@@ -16,7 +16,15 @@ from detectors.duplicates.words import GROUPS
 from detectors.records import Dimension, Facts, Rule, Severity, split_identity
 from detectors.standardise.chinese import fold
 
-__all__ = ["DUPLICATE_EXACT", "DUPLICATE_NEAR", "THRESHOLD", "confidence", "reason", "rule_scores"]
+__all__ = [
+    "DUPLICATE_EXACT",
+    "DUPLICATE_NEAR",
+    "DUPLICATE_VARIANT",
+    "THRESHOLD",
+    "confidence",
+    "reason",
+    "rule_scores",
+]
 
 THRESHOLD = -3.0
 UNNAMED_PRICE = 0.34  # |ln price ratio| (1.4 times) from which Chinese titles without a code are of two products
@@ -32,6 +40,12 @@ DUPLICATE_NEAR = Rule(
     Dimension.UNIQUENESS,
     Severity.INFO,
     "The product is very probably listed already, in other words.",
+)
+DUPLICATE_VARIANT = Rule(
+    "duplicate.variant",
+    Dimension.UNIQUENESS,
+    Severity.INFO,
+    "The product is no duplicate, but another colour, size, pack, version or licence of one that is listed.",
 )
 # Weights of what speaks for and against, multiples of 1/32 so that sums are exact.
 WEIGHTS = {
@@ -79,11 +93,11 @@ def rule_scores(features: PairFeatures, *, clean: bool) -> NDArray[np.float64]:
     return np.where(features.there, np.round(scores, 4), -np.inf)
 
 
-def variants(features: PairFeatures, scores: NDArray[np.float64], threshold: float = THRESHOLD) -> NDArray[np.bool_]:
-    """(b, k) the candidates that are not the same product but another colour, size, pack, version or licence of it.
+def variants(features: PairFeatures) -> NDArray[np.bool_]:
+    """(b, k) the candidates that, where they are not the same product, may be another colour, size or version of it.
 
     The titles say the same, by the weight of their words, but for a word, an amount or a code's ending that tells them
-    apart, and the score is below the threshold.
+    apart. `differences` decides which of them are variants.
     """
     differs = (
         (features.of("units") > 0)
@@ -96,7 +110,7 @@ def variants(features: PairFeatures, scores: NDArray[np.float64], threshold: flo
         differs |= features.of(f"{group}_conflict") > 0
     alike = (features.of("contained") >= _VARIANT_CONTAINED) & (features.of("overlap") >= _VARIANT_OVERLAP)
     other = (features.of("brand_conflict") > 0) | (features.of("price") > _VARIANT_PRICE)
-    return np.asarray(features.there & differs & alike & ~other & (scores < threshold))
+    return np.asarray(features.there & differs & alike & ~other)
 
 
 def points(features: PairFeatures, *, clean: bool) -> dict[str, NDArray[np.float64]]:
@@ -130,13 +144,8 @@ def exact(c: Comparison) -> NDArray[np.bool_]:
     return np.asarray(c.same_text & ((c.code_in & (c.gtin >= 0)) | (c.gtin > 0)))
 
 
-def reason(
-    a: Facts, b: Facts, prices: tuple[float | None, float | None], similarity: float, *, variant: bool = False
-) -> str:
-    """Why two products are taken for one, in words: what they share, then what the prices are.
-
-    variant: why they are taken for variants instead: what tells them apart, too.
-    """
+def reason(a: Facts, b: Facts, prices: tuple[float | None, float | None], similarity: float) -> str:
+    """Why two products are taken for one, in words: what they share, then what the prices are."""
     text_a, codes_a, words_a, amounts_a = _parsed(a.title, a.mpn, a.brand, split_identity(a.identity)[0])
     text_b, codes_b, words_b, amounts_b = _parsed(b.title, b.mpn, b.brand, split_identity(b.identity)[0])
     parts = []
@@ -151,10 +160,6 @@ def reason(
         parts.append(f"titles {similarity:.0%} alike")
     if text_a != text_b and not shared and (common := [word for word in words_a if word in words_b]):
         parts.append(f"both say {' '.join(common[:_WORDS_SAID])}")
-    if variant and text_a.isascii() and text_b.isascii():  # runs of Chinese would be quoted whole
-        own_a, own_b = ([w for w in x if w not in y] for x, y in ((words_a, words_b), (words_b, words_a)))
-        told = f"{' '.join(own_a[:_WORDS_SAID]) or '-'} against {' '.join(own_b[:_WORDS_SAID]) or '-'}"
-        parts.append(f"differ in {told}")
     amounts = [amount for amount in amounts_a if amount in amounts_b]
     if amounts:
         parts.append(f"both {amounts[0]}")

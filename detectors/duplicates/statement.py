@@ -11,6 +11,7 @@ import orjson
 from numpy.typing import NDArray
 
 from detectors.duplicates.details import pair_details
+from detectors.duplicates.difference import CODE, differences, variant_reason
 from detectors.duplicates.entry import Entry
 from detectors.duplicates.evidence import Comparison
 from detectors.duplicates.features import PairFeatures, pair_features
@@ -114,39 +115,43 @@ def statements(
         # Where a code or GTIN speaks, or the text is the same, other words do not matter.
         named = comparison.code_in | (comparison.gtin > 0) | comparison.same_text
         apart = (comparison.units > 0) | (comparison.price > UNNAMED_PRICE)
-        variant = variants(features, scores, threshold)
+        unlike = variants(features)
         named_variants = [0] * len(row)
-        for i, j in zip(*(x.tolist() for x in np.nonzero((scores >= threshold) | variant)), strict=True):
-            if variant[i, j]:
-                named_variants[i] += 1
-                if named_variants[i] > _VARIANTS:
-                    continue
-            elif not named[i, j] and view.evidence.other_product(
-                int(row[i]), int(hits.candidates[i, j]), weights[epoch[i]], contradicted=bool(apart[i, j])
-            ):
-                continue
+        for i, j in zip(*(x.tolist() for x in np.nonzero((scores >= threshold) | unlike)), strict=True):
             mine, theirs = int(row[i]), int(hits.candidates[i, j])
-            other, (other_version, other_price) = view.facts_at(theirs), view.matched_at(theirs)
-            similarity = min(1.0, round(float(hits.similarity[i, j]), 4))
-            why = reason(
-                view.facts_at(mine),
-                other,
-                (view.matched_at(mine)[1], other_price),
-                similarity,
-                variant=bool(variant[i, j]),
+            facts, other = view.facts_at(mine), view.facts_at(theirs)
+            variant = scores[i, j] < threshold or (
+                not named[i, j]
+                and view.evidence.other_product(mine, theirs, weights[epoch[i]], contradicted=bool(apart[i, j]))
             )
+            if variant and (not unlike[i, j] or named_variants[i] == _VARIANTS):
+                continue
+            told = differences(facts, other) if unlike[i, j] and not sure[i, j] else ()
+            # A code's ending may be the shop's own; whatever else is told says that two products are not the same. A
+            # matcher has learned how much it says.
+            variant = variant or (view.matcher is None and any(difference.what != CODE for difference in told))
+            if variant and (not told or named_variants[i] == _VARIANTS):
+                continue
+            other_version, other_price = view.matched_at(theirs)
+            similarity = min(1.0, round(float(hits.similarity[i, j]), 4))
+            prices = view.matched_at(mine)[1], other_price
+            if variant:
+                named_variants[i] += 1
+                why = variant_reason(facts, other, told, prices, similarity)
+            else:
+                why = reason(facts, other, prices, similarity)
             linked = DUPLICATE_EXACT if same[i, j] else DUPLICATE_NEAR
-            rule = VARIANT if variant[i, j] else linked.name
+            rule = VARIANT if variant else linked.name
             accepted.setdefault(i, []).append(
                 Candidate(
                     other.identity,
                     other_version,
                     float(scores[i, j]),
                     similarity,
-                    bool(sure[i, j]) and not variant[i, j],
+                    bool(sure[i, j]) and not variant,
                     rule,
                     why,
-                    VARIANT if variant[i, j] else SAME,
+                    VARIANT if variant else SAME,
                 )
             )
     for i, identity in enumerate(hits.identities):

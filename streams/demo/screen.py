@@ -15,7 +15,7 @@ from rich.text import Text
 
 from streams.demo.state import DemoState, Phase
 from streams.marketplace.events import FaultKind
-from streams.marketplace.truth import DUPLICATE, Example, KindCount, Report
+from streams.marketplace.truth import DUPLICATE, VARIANT, Example, KindCount, Report
 
 __all__ = ["excerpt", "label", "line", "print_line", "render", "visible"]
 
@@ -187,11 +187,11 @@ def _faults(report: Report, width: int, height: int) -> RenderableType:
 
 
 def _rows(report: Report, limit: int) -> list[tuple[str, KindCount]]:
-    """Duplicates, then the kinds in their order; where room is short, those of which something was found."""
+    """Duplicates and variants, then the kinds in their order; where room is short, those with something found."""
     kinds = [(kind.value, report.by_kind[kind]) for kind in _ORDER if kind in report.by_kind]
     kinds = [item for item in kinds if item[1].planted]
-    links = report.by_kind.get(DUPLICATE)
-    first = [(DUPLICATE, links)] if links is not None and links.planted else []
+    beside = [(kind, report.by_kind.get(kind, KindCount())) for kind in (DUPLICATE, VARIANT)]
+    first = [(kind, count) for kind, count in beside if count.planted]
     if len(kinds) > limit - len(first):
         kinds = [item for item in kinds if item[1].found] or kinds
     return [*first, *kinds][:limit]

@@ -9,13 +9,14 @@ from rich.table import Table
 from rich.text import Text
 
 from streams.demo.screen import label
-from streams.marketplace.truth import DUPLICATE, KindCount, Report
+from streams.marketplace.truth import DUPLICATE, VARIANT, KindCount, Report
 
 __all__ = ["as_object", "render_summary"]
 
 
 def as_object(report: Report, *, interrupted: bool = False) -> dict[str, Any]:
-    """The summary for `--json`. `by_kind` also has `duplicate`, whose planted are links, not among `planted`.
+    """The summary for `--json`. `by_kind` also has `duplicate`, whose planted are links, and `variant`, whose planted
+    are relations between articles; neither is among `planted`.
 
     interrupted: the worker was not given the time to work everything off, so nothing counts as lost; what nothing
     accounts for yet is `pending` then.
@@ -53,20 +54,21 @@ def render_summary(report: Report, *, interrupted: bool = False) -> RenderableTy
     table.add_column("fault", no_wrap=True)
     for name in ("planted", "found", "repaired", "right", "falsely accused"):
         table.add_column(name, justify="right", no_wrap=True)
-    kinds = [item for item in sorted(report.by_kind.items()) if item[0] not in (DUPLICATE, "other")]
+    kinds = [item for item in sorted(report.by_kind.items()) if item[0] not in (DUPLICATE, VARIANT, "other")]
     for kind, count in kinds:
         table.add_row(label(kind), *_cells(count))
     if "other" in report.by_kind:
         table.add_row("other", *_cells(report.by_kind["other"]))
     table.add_section()
-    false = report.findings - report.findings_right
-    links = report.by_kind.get(DUPLICATE, KindCount())
+    links, variants = (report.by_kind.get(kind, KindCount()) for kind in (DUPLICATE, VARIANT))
+    false = report.faults_said - report.faults_named - links.false - variants.false
     table.add_row(
         "all faults",
-        *map(str, (report.planted, report.found, report.repairs, report.repairs_right, false - links.false)),
+        *map(str, (report.planted, report.found, report.repairs, report.repairs_right, false)),
         style="bold",
     )
-    table.add_row("duplicate links", str(links.planted), str(links.found), "", "", str(links.false), style="bold")
+    for name, beside in (("duplicate links", links), ("variants", variants)):
+        table.add_row(name, str(beside.planted), str(beside.found), "", "", str(beside.false), style="bold")
     return Group(table, Text(), *_sentences(report, interrupted))
 
 
@@ -76,11 +78,10 @@ def _cells(count: KindCount) -> list[Text]:
 
 
 def _sentences(report: Report, interrupted: bool) -> list[Text]:
-    right, said = report.findings_right - report.links_right, report.findings - report.links_right
     sentences = [
         f"Recall {report.recall:.3f}: {report.found} of {report.planted} planted faults were found.",
-        f"Precision {report.precision:.3f}: {right} of {said} findings name a planted fault; {report.links_right} more "
-        "name duplicates that are so.",
+        f"Precision {report.precision:.3f}: {report.faults_named} of {report.faults_said} findings name a planted "
+        f"fault; {report.links_right} more name duplicates that are so, {report.variants_right} name variants.",
         f"{report.repairs_right} of {report.repairs} repairs put the true value there.",
         f"{report.events} events: {report.corrected} corrected or deleted, {report.dead_letters} dead letters, "
         + (

@@ -113,7 +113,8 @@ class Event:
 
     at: seconds since the start. planted: what is wrong with it. clean: of each field the values that mean the same,
     the true one first, faults apart.
-    article: number of the article that a product event is about; offers of one article are duplicates.
+    article: number of the article that a product event is about; offers of one article are duplicates. family: number
+    of its family; articles of one family are variants.
     shadow: the product's price in the catalogue is wrong at this moment, by this fault; a finding that the event
     contradicts the catalogue names that fault.
     """
@@ -126,5 +127,6 @@ class Event:
     planted: tuple[Planted, ...] = ()
     identity: str | None = None
     article: int | None = None
+    family: int | None = None
     clean: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
     shadow: FaultKind | None = None

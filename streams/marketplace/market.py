@@ -181,6 +181,7 @@ class _Run:
             at=at,
             identity=offer.identity,
             article=offer.article.number,
+            family=offer.article.family,
             clean=accepted_values(record, offer, touched),
         )
 
@@ -217,6 +218,7 @@ class _Run:
             at=at,
             identity=offer.identity,
             article=offer.article.number,
+            family=offer.article.family,
         )
 
     def _article_elsewhere(self, article: Article) -> Article:

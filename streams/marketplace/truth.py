@@ -5,16 +5,16 @@ How things are counted:
 - A planted fault is **found** when a finding at its source position is of a rule that names such a fault (`NAMES`), or,
   for what cannot be processed at all, when it became a dead letter.
 - A finding is **right** when it names a planted fault of its record. A duplicate finding is right when both products
-  are offers of one article. That an event contradicts the catalogue's price is right too while the catalogue's price
-  is a planted fault. Everything else that is said, dead letters of sound records included, is a **false accusation**.
-  Retracted findings do not count.
+  are offers of one article, a variant finding when they are of two articles of one family. That an event contradicts
+  the catalogue's price is right too while the catalogue's price is a planted fault. Everything else that is said, dead
+  letters of sound records included, is a **false accusation**. Retracted findings do not count.
 - A **repair** is the changing of a field of which the record has a finding of the same rule. It is right when the
   field's last value is the true one: prices within rounding, texts apart from white space, case and compatibility
   forms, brands and categories in any supplier's notation, and empty where nobody can know the value. Standardising
   (another notation of the same value) is no repair; where it changes what a sound field means it counts as a repair
   gone wrong.
-- Natural **duplicates** are no faults and not among those planted; they are counted beside them. An article with n
-  offers has n - 1 links to be found.
+- Natural **duplicates** and **variants** are no faults and not among those planted; they are counted beside them. An
+  article with n offers has n - 1 links to be found, a family of n articles that are offered n - 1 relations.
 - An event is **lost** while neither a corrected record, a deletion nor a dead letter accounts for its source position.
   Of a run that was broken off it is only not worked off yet.
 """
@@ -26,18 +26,20 @@ import math
 import re
 import unicodedata
 from collections import Counter, defaultdict, deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from fnmatch import fnmatchcase
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from streams.marketplace.events import Event, FaultKind, Planted
 
-__all__ = ["DUPLICATE", "NAMES", "Example", "KindCount", "Position", "Report", "Truth"]
+__all__ = ["DUPLICATE", "NAMES", "VARIANT", "Example", "KindCount", "Position", "Report", "Truth"]
 
-DUPLICATE = "duplicate"
+DUPLICATE, VARIANT = "duplicate", "variant"
+_Name = TypeVar("_Name", bound=Hashable)
+_VARIANT_RULE = "duplicate.variant"
 
 _PRICE = ("price.*", "currency.*", "contract.range", "anomaly.price*", "anomaly.currency*")
 
@@ -113,8 +115,9 @@ class Report:
     """The score so far; see the module for what is counted.
 
     first_finding_seconds: from `Truth.started` to the first right finding; None where there is none.
-    links_right: the right duplicate findings among the right findings.
-    by_kind: also `duplicate`, whose `planted` are the links between offers of one article.
+    links_right, variants_right: the right duplicate and variant findings among the right findings.
+    by_kind: also `duplicate`, whose `planted` are the links between offers of one article, and `variant`, whose
+    `planted` are the relations between articles of one family.
     false_by_rule: false accusations by rule; dead letters of sound records as `dead letter`.
     """
 
@@ -124,6 +127,7 @@ class Report:
     findings: int
     findings_right: int
     links_right: int
+    variants_right: int
     repairs: int
     repairs_right: int
     lost: int
@@ -143,10 +147,20 @@ class Report:
     def precision(self) -> float:
         """Findings that name a planted fault, of all findings; 1 where nothing was said.
 
-        Offers of one article were not planted: links that are right are left out of both, wrong ones are false.
+        Offers of one article and variants were not planted: findings of them that are right are left out of both,
+        wrong ones are false.
         """
-        said = self.findings - self.links_right
-        return (self.findings_right - self.links_right) / said if said else 1.0
+        return self.faults_named / self.faults_said if self.faults_said else 1.0
+
+    @property
+    def faults_said(self) -> int:
+        """Findings without the duplicates and variants that are so."""
+        return self.findings - self.links_right - self.variants_right
+
+    @property
+    def faults_named(self) -> int:
+        """The right ones among `faults_said`."""
+        return self.findings_right - self.links_right - self.variants_right
 
     @property
     def repairs_right_share(self) -> float:
@@ -155,12 +169,12 @@ class Report:
 
 
 class _Verdict(NamedTuple):
-    """What a finding comes to: right or not, the kind it is counted under, the links that it claims."""
+    """What a finding comes to: right or not, the kind it is counted under, the link or relation that it claims."""
 
     right: bool
     kind: str
     rule: str
-    pair: tuple[str, str] | None = None
+    pair: tuple[Any, Any] | None = None
 
 
 @dataclass(slots=True)
@@ -188,6 +202,7 @@ class Truth:
         self._tombstones: dict[tuple[str, bytes | None], deque[Position]] = defaultdict(deque)
         self._early_deletions: Counter[tuple[str, bytes | None]] = Counter()
         self._article: dict[str, int] = {}
+        self._family: dict[int, int | None] = {}  # by article
         self._planted: Counter[str] = Counter()
         self._found: Counter[str] = Counter()
         self._found_positions: set[Position] = set()
@@ -196,6 +211,7 @@ class Truth:
         self._false_by_rule: Counter[str] = Counter()
         self._right = 0
         self._pairs: set[tuple[str, str]] = set()
+        self._related: Counter[tuple[int, int]] = Counter()  # pairs of articles, as often as that was said
         self._repaired: Counter[str] = Counter()
         self._repaired_right: Counter[str] = Counter()
         self._first: float | None = None
@@ -216,6 +232,7 @@ class Truth:
             self._shadows[position] = event.shadow
         if event.article is not None and event.identity is not None:
             self._article[event.identity] = event.article
+            self._family[event.article] = event.family
         if event.value is None:
             if self._early_deletions[position.topic, event.key]:
                 self._early_deletions[position.topic, event.key] -= 1
@@ -300,13 +317,15 @@ class Truth:
             return
         if self._first is None:
             self._first = at
-        if before is None and (verdict.kind == DUPLICATE or position in self._planted_at):
+        if before is None and (verdict.pair is not None or position in self._planted_at):
             self._show(verdict.kind, position, finding)
 
     def _count(self, verdict: _Verdict, step: int) -> None:
         if verdict.right:
             self._right += step
-            if verdict.pair is not None:
+            if verdict.kind == VARIANT and verdict.pair is not None:
+                self._related[verdict.pair] += step
+            elif verdict.pair is not None:
                 (self._pairs.add if step > 0 else self._pairs.discard)(verdict.pair)
         else:
             self._false[verdict.kind] += step
@@ -316,8 +335,10 @@ class Truth:
         rule, column = str(finding["rule"]), finding.get("field")
         if rule.startswith("duplicate."):
             a, b = str(finding.get("identity")), str(finding.get("other"))
-            article = self._article.get(a)
-            right = article is not None and article == self._article.get(b)
+            article, other = self._article.get(a), self._article.get(b)
+            if rule == _VARIANT_RULE:
+                return self._variant_verdict(article, other)
+            right = article is not None and article == other
             return _Verdict(right, DUPLICATE, rule, (min(a, b), max(a, b)) if right else None)
         for planted in self._planted_at.get(position, ()):
             if _names(rule, column, planted):
@@ -327,6 +348,14 @@ class Truth:
         if shadow is not None and rule == _CONTRADICTS_CATALOGUE:
             return _Verdict(True, shadow, rule)
         return _Verdict(False, _kind_of_rule(rule), rule)
+
+    def _variant_verdict(self, article: int | None, other: int | None) -> _Verdict:
+        if article is None or other is None or article == other:
+            return _Verdict(False, VARIANT, _VARIANT_RULE)
+        family = self._family[article]
+        right = family is not None and family == self._family[other]
+        pair = (min(article, other), max(article, other))
+        return _Verdict(right, VARIANT, _VARIANT_RULE, pair if right else None)
 
     def _found_at(self, position: Position, planted: Planted) -> None:
         if position not in self._found_positions:
@@ -348,7 +377,7 @@ class Truth:
 
     def _show(self, kind: str, position: Position, finding: Mapping[str, Any]) -> None:
         reason = str(finding.get("evidence", {}).get("reason", ""))
-        if kind == DUPLICATE:
+        if kind in (DUPLICATE, VARIANT):
             self._examples[kind] = Example(kind, str(finding["identity"]), str(finding["other"]), reason)
             return
         observed = finding.get("observed")
@@ -401,6 +430,12 @@ class Truth:
         by_kind[DUPLICATE] = KindCount(
             planted=sum(n - 1 for n in offers.values()), found=_links(self._pairs), false=self._false[DUPLICATE]
         )
+        families = Counter(self._family[article] for article in offers)
+        by_kind[VARIANT] = KindCount(
+            planted=sum(n - 1 for family, n in families.items() if family is not None),
+            found=_links(+self._related),
+            false=self._false[VARIANT],
+        )
         return Report(
             events=self._events,
             planted=self._planted.total(),
@@ -408,6 +443,7 @@ class Truth:
             findings=len(self._verdicts),
             findings_right=self._right,
             links_right=len(self._pairs),
+            variants_right=self._related.total(),
             repairs=self._repaired.total(),
             repairs_right=self._repaired_right.total(),
             lost=len(self._open),
@@ -437,11 +473,11 @@ def _kind_of_rule(rule: str) -> str:
     return next((kind for kind, patterns in NAMES.items() if any(fnmatchcase(rule, p) for p in patterns)), "other")
 
 
-def _links(pairs: set[tuple[str, str]]) -> int:
+def _links(pairs: Iterable[tuple[_Name, _Name]]) -> int:
     """Edges of a spanning forest of these pairs: links that are found, however often they are said."""
-    parent: dict[str, str] = {}
+    parent: dict[_Name, _Name] = {}
 
-    def root(name: str) -> str:
+    def root(name: _Name) -> _Name:
         while (above := parent.setdefault(name, name)) != name:
             parent[name] = name = parent.setdefault(above, above)
         return name

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from detectors.anomalies import AnomalyDetector
@@ -85,9 +85,18 @@ class Judge:
         """The topic of corrected records."""
         return self._corrected
 
-    def judge(self, taken: Taken, batch: Batch, canonical: Sequence[str | None] | None = None) -> Judgement:
-        """Everything that follows from a batch. `batch` is `taken.batch` with vectors, neighbours or products."""
-        findings = list(taken.findings)
+    def judge(
+        self,
+        taken: Taken,
+        batch: Batch,
+        canonical: Sequence[str | None] | None = None,
+        beside: Iterable[Finding] = (),
+    ) -> Judgement:
+        """Everything that follows from a batch. `batch` is `taken.batch` with vectors, neighbours or products.
+
+        beside: findings about its rows that no detector makes.
+        """
+        findings = [*taken.findings, *beside]
         for detector in self._detectors:
             found = detector.detect(batch)
             if found and isinstance(detector, AnomalyDetector):
@@ -157,8 +166,9 @@ class Judge:
         ordinals: dict[tuple[int, str, str | None], int] = defaultdict(int)
         for finding in findings:
             source, place = batch.records[finding.row].source, (finding.row, finding.rule.name, finding.column)
+            which = ordinals[place] if finding.other is None else finding.other
             identifier = finding_id(
-                source.topic, source.partition, source.offset, finding.rule.name, finding.column, ordinals[place]
+                source.topic, source.partition, source.offset, finding.rule.name, finding.column, which
             )
             ordinals[place] += 1
             named[finding.row].append((identifier, finding))

@@ -20,6 +20,7 @@ from detectors.duplicates.entry import Entry, quantise
 from detectors.duplicates.offer import facts_of, next_entry
 from detectors.duplicates.remembered import RememberedNeighbours
 from detectors.duplicates.statement import Statement, encode_statement, statements, update
+from detectors.duplicates.variant import variant_findings
 from detectors.intake import Intake, Taken
 from detectors.records import Facts, Neighbours, Record, Rejection, SourceRecord, Version
 from streams.errors import InfrastructureError
@@ -262,9 +263,9 @@ class ProductWay:
         neighbours = Neighbours([found.facts[i] for i in order], found.scores[order], found.dense[order])
         whole = replace(batch, vectors=_unit(prepared.vectors), neighbours=neighbours, catalogue_size=len(view))
         canonical = [self._mapping.canonical(record.identity) for record in batch.records]
-        judgement = self._judge.judge(prepared.taken, whole, canonical)
-        outputs = judgement.outputs
         said = statements(view, hits, clean=self._clean) if speaking else []
+        judgement = self._judge.judge(prepared.taken, whole, canonical, variant_findings(batch.records, said, view))
+        outputs = judgement.outputs
         said += self._updates(dict.fromkeys(e.identity for e in prepared.entries if e.identity not in speaking))
         if said:
             outputs[self._topics.named("links")] = [(*encode_statement(statement), ()) for statement in said]

@@ -52,7 +52,7 @@ from detectors.contract.load import sample_contract
 from detectors.contract.model import Feed, Kind
 from detectors.duplicates.entry import Entry, decode_entries
 from detectors.duplicates.links import Link, LinkOwner
-from detectors.duplicates.rule import THRESHOLD
+from detectors.duplicates.rule import DUPLICATE_VARIANT, THRESHOLD
 from detectors.duplicates.statement import statements
 from detectors.duplicates.view import CatalogueView
 from detectors.price import PriceDetector
@@ -60,7 +60,7 @@ from detectors.text import TextDetector
 from models.encoder import load_encoder
 from sinks.dead_letters import parse
 from sinks.publisher import Publisher
-from sinks.wire import finding_id
+from sinks.wire import LINK_RULES, finding_id
 from streams.kafka.broker import EmbeddedKafka
 from streams.kafka.topics import ensure_topics
 from streams.marketplace import Marketplace, Mix
@@ -76,7 +76,7 @@ SESSION_SECONDS = 6
 
 # What these rules say depends on what else is known at the moment: the neighbours, the catalogue, the events before.
 # Judged again later, when more is known, a record may have one finding more or less of these.
-CONTEXT = frozenset(rule.name for rule in ANOMALY_RULES.values()) | {
+CONTEXT = frozenset(rule.name for rule in (*ANOMALY_RULES.values(), DUPLICATE_VARIANT)) | {
     rule.name
     for detector in (
         *(PriceDetector(), CategoryDetector(), BrandDetector(), TextDetector()),
@@ -351,7 +351,8 @@ def unexplained(outputs: list[Judged]) -> list[str]:
                 wrong.append(f"value of {name}")
         for place in first.ids.keys() | other.ids.keys():
             a, b = first.ids.get(place), other.ids.get(place)
-            if a != b and not (place[0] in CONTEXT and (a is None or b is None)):
+            some_of_several = a is None or b is None or place[0] == DUPLICATE_VARIANT.name
+            if a != b and not (place[0] in CONTEXT and some_of_several):
                 wrong.append(f"ids of {place}: {a}, then {b}")
     return wrong
 
@@ -433,10 +434,10 @@ def _account_findings(
     for topic in ("findings", "review"):
         for record in read_all(servers, names.named(topic), isolation_level="read_committed"):
             body = orjson.loads(record.value)
-            if body["rule"].startswith("duplicate."):
+            if body["rule"] in LINK_RULES:
                 continue
             place = body["topic"], body["partition"], body["offset"]
-            ids = {finding_id(*place, body["rule"], body["field"], n) for n in range(20)}
+            ids = {finding_id(*place, body["rule"], body["field"], n) for n in (*range(20), body.get("other", ""))}
             if body["id"] not in ids:
                 found.wrong(f"the id of {body['rule']} at {place}")
             # A worker that was killed between the two outputs leaves a finding alone; the repeat says it again.

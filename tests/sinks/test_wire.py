@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import orjson
 
 from detectors.duplicates.golden import DEFAULT_RULES, GoldenState, golden_record
@@ -57,6 +59,12 @@ def test_finding_message_says_what_where_and_why() -> None:
         "reason": "five cost 21",
         "neighbours": [{"identity": "t/9", "score": 0.91, "value": 21.0}],
     }
+
+
+def test_a_finding_about_two_products_names_the_other() -> None:
+    body = orjson.loads(finding_message(RECORD, replace(FINDING, other="t/9"), "abc", VERSIONS, 5))
+    assert body["other"] == "t/9"
+    assert "other" not in orjson.loads(finding_message(RECORD, FINDING, "abc", VERSIONS, 5))
 
 
 def test_corrected_record_gives_the_original_back() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import io
+import re
 import xml.etree.ElementTree as ET
 from dataclasses import replace
 from pathlib import Path
@@ -23,9 +24,10 @@ REPORT = Report(
     events=24_000,
     planted=60,
     found=45,
-    findings=950,
-    findings_right=940,
+    findings=980,
+    findings_right=970,
     links_right=890,
+    variants_right=30,
     repairs=20,
     repairs_right=19,
     lost=0,
@@ -34,6 +36,7 @@ REPORT = Report(
     first_finding_seconds=11.087,
     by_kind={
         "duplicate": KindCount(planted=1000, found=900, false=4),
+        "variant": KindCount(planted=40, found=24),
         "mojibake": KindCount(planted=20, found=19, repaired=18, repaired_right=18),
         "price_times_100": KindCount(planted=20, found=16, repaired=2, repaired_right=1, false=6),
         "not_json": KindCount(planted=10, found=10),
@@ -158,7 +161,11 @@ def test_the_summary_names_everything_by_kind() -> None:
     text = console.export_text()
     assert "price × 100" in text
     assert "duplicate links" in text
-    assert "Precision 0.833: 50 of 60 findings name a planted fault; 890 more name duplicates that are so." in text
+    assert re.search(r"variants +40 +24 +0", text)
+    assert (
+        "Precision 0.833: 50 of 60 findings name a planted fault; 890 more name duplicates that are so, 30 name "
+        "variants." in " ".join(text.split())
+    )
     assert "price.scale 6, duplicate.near 4" in text
 
 

@@ -9,13 +9,17 @@ import pytest
 
 from detectors.suite import all_rules
 from streams.marketplace import Event, FaultKind, Planted, Position, Truth
-from streams.marketplace.truth import DUPLICATE, NAMES
+from streams.marketplace.truth import DUPLICATE, NAMES, VARIANT
 
 TIME = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 
 def product(
-    identity: str = "a/1", article: int = 1, planted: tuple[Planted, ...] = (), value: bytes | None = b"{}"
+    identity: str = "a/1",
+    article: int = 1,
+    planted: tuple[Planted, ...] = (),
+    value: bytes | None = b"{}",
+    family: int | None = None,
 ) -> Event:
     clean: dict[str, tuple[Any, ...]] = {
         "title": ("Norvik Kettle",),
@@ -24,7 +28,9 @@ def product(
         "updated_at": (TIME,),
     }
     key = identity.encode()
-    return Event("products", key, value, 0.0, planted=planted, identity=identity, article=article, clean=clean)
+    return Event(
+        "products", key, value, 0.0, planted=planted, identity=identity, article=article, family=family, clean=clean
+    )
 
 
 def behaviour(shadow: FaultKind | None = None, planted: tuple[Planted, ...] = ()) -> Event:
@@ -136,6 +142,25 @@ def test_duplicates_are_right_when_both_are_offers_of_one_article() -> None:
     links = report.by_kind[DUPLICATE]
     assert (links.planted, links.found, links.false) == (2, 1, 1)
     assert (report.planted, report.findings_right, report.links_right) == (0, 1, 1)
+
+
+def test_variants_are_right_when_both_are_of_one_family_and_count_beside_the_faults() -> None:
+    family = [("a/1", 1, 7), ("b/1", 1, 7), ("a/2", 2, 7), ("a/3", 3, 7), ("a/9", 9, 8)]
+    truth = told(*(product(identity, article, family=number) for identity, article, number in family))
+    truth.finding(finding("duplicate.variant", offset=2, identity="a/2", other="a/1"))
+    truth.finding(finding("duplicate.variant", offset=2, identity="a/2", other="b/1"))
+    report = truth.report()
+    variants = report.by_kind[VARIANT]
+    assert (variants.planted, variants.found, variants.false) == (2, 1, 0)
+    assert (report.findings_right, report.variants_right, report.links_right, report.precision) == (2, 2, 0, 1.0)
+    assert report.by_kind[DUPLICATE].found == 0
+
+    truth.finding(finding("duplicate.variant", offset=1, identity="b/1", other="a/1"))  # it is the same
+    truth.finding(finding("duplicate.variant", offset=4, identity="a/9", other="a/1"))  # it is another product
+    truth.finding(finding("duplicate.variant", offset=4, identity="a/9", other="nobody/1"))
+    report = truth.report()
+    assert (report.by_kind[VARIANT].false, report.precision) == (3, 0.0)
+    assert report.false_by_rule == {"duplicate.variant": 3}
 
 
 def test_links_that_close_a_circle_are_found_once() -> None:

@@ -312,6 +312,57 @@ def test_from_source_records_to_everything_that_leaves(shop: Shop) -> None:
     assert again.stop() == 0
 
 
+def test_variants_are_told_apart_from_duplicates_in_english_and_chinese(shop: Shop) -> None:
+    shop.make()
+    worker = shop.ready()
+    flask, kettle = "Norvik Aura Vacuum Flask NF-2450{} 500 ml {}", "诺维克 Aura 电热水壶 双层防烫 1.7升 {}"
+    red, blue, green = (flask.format(*end) for end in (("RD", "red"), ("BL", "blue"), ("GN", "green")))
+    shop.send(
+        shop.products,
+        [product("north", 1, title=red, price=20.0, currency="USD"),
+         product("north", 2, title=kettle.format("红色"), price=199, currency="CNY")],
+    )  # fmt: skip
+    shop.done()
+    shop.send(
+        shop.products,
+        [product("south", 1, title=blue, price=21.0, currency="USD"),
+         product("south", 2, title=kettle.format("蓝色"), price=209, currency="CNY"),
+         product("south", 3, title="Garden chair teak", price=49.9)],
+    )  # fmt: skip
+    shop.done()
+    told = {f["identity"]: f for f in shop.said() if f["rule"] == "duplicate.variant"}
+    assert sorted(told) == ["south/1", "south/2"]
+    blue = told["south/1"]
+    assert (blue["other"], blue["dimension"], blue["severity"], blue["status"]) == (
+        "north/1", "uniqueness", "info", "open",
+    )  # fmt: skip
+    assert blue["evidence"]["reason"].startswith(f"another colour of “{red}”: blue here, red there")
+    assert blue["evidence"]["neighbours"][0]["value"] == red
+    assert told["south/2"]["evidence"]["reason"].startswith(
+        f"another colour of “{kettle.format('红色')}”: 蓝色 here, 红色 there"
+    )
+    place = blue["topic"], blue["partition"], blue["offset"]
+    assert blue["id"] == finding_id(*place, "duplicate.variant", None, "north/1")
+    records = {r["_quality"]["identity"]: r["_quality"] for r in shop.corrected()}
+    assert records["south/1"]["findings"] == [{"id": blue["id"], "rule": "duplicate.variant", "field": None}]
+    assert records["south/1"]["score"] == 1.0, "it is no fault"
+    assert records["north/1"]["findings"] == records["south/3"]["findings"] == []
+    assert shop.links() == {}
+    assert f'rule="duplicate.variant",severity="info",topic="{shop.products}"}} 2.0' in worker.metrics()
+
+    # a new price says nothing new; another text does, and what was said stays with its record
+    shop.send(shop.products, [product("south", 1, title=blue, price=19.0, currency="USD")])
+    shop.done()
+    shop.send(shop.products, [product("south", 1, title=green, price=19.0, currency="USD")])
+    shop.done()
+    told_now = [f for f in shop.said() if f["rule"] == "duplicate.variant" and f["identity"] == "south/1"]
+    assert [f["evidence"]["reason"].partition("; ")[0] for f in told_now] == [
+        f"another colour of “{red}”: blue here, red there",
+        f"another colour of “{red}”: green here, red there",
+    ]
+    assert worker.stop() == 0
+
+
 def test_a_product_has_one_golden_record_whatever_happens_to_its_offers(shop: Shop) -> None:
     shop.make()
     worker = shop.ready()
