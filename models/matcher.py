@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import lightgbm
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors.duplicates.matcher import COLUMNS, FILES, Matcher, MatcherError, raw_scores, rivalled
+from detectors.duplicates.matcher import COLUMNS, FILES, Matcher, MatcherError, Trees, rivalled
 from detectors.duplicates.rule import THRESHOLD
 from models.errors import ArtefactError, TrainingError
 from models.folder import check_folder, written_folder
@@ -21,10 +20,21 @@ __all__ = ["LabelledPairs", "check_matcher_folder", "load_matcher", "save_matche
 
 _FOLDS = 5
 _LEAST = 20  # labels of each kind
-# Trees, their leaves, and whether they start from the rule, from cautious to bold.
-_CHOICES = ((40, 4, True), (120, 8, True), (300, 15, False))
+_BETTER = 2e-3  # F1 that a bolder choice must gain
 _FEWEST = 20  # labels in a leaf
 _THRESHOLDS = np.arange(-4.0, 3.01, 0.125)
+
+
+@dataclass(frozen=True, slots=True)
+class _Choice:
+    """How many trees, their leaves, and whether they start from the rule."""
+
+    trees: int
+    leaves: int
+    from_rule: bool
+
+
+_CHOICES = (_Choice(40, 4, True), _Choice(120, 8, True), _Choice(300, 15, False))  # from cautious to bold
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +56,8 @@ def train_matcher(pairs: LabelledPairs, seed: int = 0) -> Matcher:
     """A matcher that learned from these pairs.
 
     How many trees, and the thresholds, are decided by cross-validation in five parts, all pairs of a later product in
-    one. What is known of rivals only when all products are, is left out of half of what the trees see, for a stream
-    does not know it; the stream's threshold is that of the best F1 after each product is given to its best match.
+    one. What is known of rivals only when all products are, a stream does not know: so it has trees of its own, and
+    their threshold is that of the best F1 after each product is given to its best match.
 
     Raises: TrainingError for too few labels.
     """
@@ -59,39 +69,52 @@ def train_matcher(pairs: LabelledPairs, seed: int = 0) -> Matcher:
             "the least to learn from.",
             "Label more pairs, or check --data, --pairs and --pair-columns.",
         )
-    part = np.array([zlib.crc32(identity.encode("utf-8", "replace")) % _FOLDS for identity in pairs.later])
-    full = rivalled(pairs.columns, pairs.earlier)
-    best: tuple[float, int] | None = None
-    alone = streamed = (0.0, 0.0, 0.0, 0.0)
-    for choice in range(len(_CHOICES)):
-        scores, scores_streamed = np.zeros(len(label)), np.zeros(len(label))
-        for fold in range(_FOLDS):
-            inside, outside = (part != fold) & (label >= 0), part == fold
-            if len(np.unique(label[inside])) < 2 or not outside.any():
-                continue
-            booster = _fit(full[inside], pairs.columns[inside], label[inside], choice, seed)
-            from_rule = _CHOICES[choice][2]
-            scores[outside] = raw_scores(booster, full[outside], from_rule=from_rule)
-            scores_streamed[outside] = raw_scores(booster, pairs.columns[outside], from_rule=from_rule)
-        found = _best_threshold(pairs, scores, np.ones(len(label), bool))
-        if best is None or found[3] > best[0] + 2e-3:
-            best, alone = (found[3], choice), found
-            streamed = _best_threshold(pairs, scores_streamed, couples(pairs, scores_streamed, float(_THRESHOLDS[0])))
-    assert best is not None
-    rule_scores = pairs.columns[:, COLUMNS.index("rule")]
-    rule = _measured(pairs, couples(pairs, rule_scores, THRESHOLD))
+    stream, in_the_stream = _learned(
+        pairs, pairs.columns, lambda scores: couples(pairs, scores, float(_THRESHOLDS[0])), seed
+    )
+    alone, on_their_own = _learned(
+        pairs, rivalled(pairs.columns, pairs.earlier), lambda scores: np.ones(len(scores), bool), seed
+    )
+    rule = _measured(pairs, couples(pairs, pairs.columns[:, COLUMNS.index("rule")], THRESHOLD))
     report = {
         "pairs": same + other + pairs.missed,
         "same": same + pairs.missed,
         "not_candidates": pairs.missed,
-        "pairs_alone": _figures(alone[1:]),
-        "in_the_stream": _figures(streamed[1:]),
+        "pairs_alone": _figures(on_their_own),
+        "in_the_stream": _figures(in_the_stream),
         "rule_in_the_stream": _figures(rule),
-        "trees": _CHOICES[best[1]][0],
+        "trees": {"stream": stream.booster.num_trees(), "alone": alone.booster.num_trees()},
     }
+    return Matcher.of(stream, alone, report)
+
+
+def _learned(
+    pairs: LabelledPairs,
+    columns: NDArray[np.float64],
+    counted: Callable[[NDArray[np.float64]], NDArray[np.bool_]],
+    seed: int,
+) -> tuple[Trees, tuple[float, float, float]]:
+    """Trees over these columns, and their precision, recall and F1 on pairs that they did not see.
+
+    counted: which pairs count at the lowest threshold, by their scores.
+    """
+    label = pairs.label
+    part = np.array([zlib.crc32(identity.encode("utf-8", "replace")) % _FOLDS for identity in pairs.later])
+    best: tuple[_Choice, float, tuple[float, float, float]] | None = None
+    for choice in _CHOICES:
+        scores = np.zeros(len(label))
+        for fold in range(_FOLDS):
+            inside, outside = (part != fold) & (label >= 0), part == fold
+            if len(np.unique(label[inside])) < 2 or not outside.any():
+                continue
+            scores[outside] = _fit(columns[inside], label[inside], choice, seed).raw(columns[outside])
+        threshold, *figures = _best_threshold(pairs, scores, counted(scores))
+        if best is None or figures[2] > best[2][2] + _BETTER:
+            best = choice, threshold, (figures[0], figures[1], figures[2])
+    assert best is not None
+    choice, threshold, measured = best
     labelled = label >= 0
-    booster = _fit(full[labelled], pairs.columns[labelled], label[labelled], best[1], seed)
-    return Matcher.of(booster, streamed[0], alone[0], report, from_rule=_CHOICES[best[1]][2])
+    return replace(_fit(columns[labelled], label[labelled], choice, seed), threshold=threshold), measured
 
 
 def _figures(values: Sequence[float]) -> dict[str, float]:
@@ -148,18 +171,14 @@ def _measured(pairs: LabelledPairs, kept: NDArray[np.bool_]) -> tuple[float, flo
     return precision, recall, 2 * precision * recall / max(precision + recall, 1e-12)
 
 
-def _fit(
-    full: NDArray[np.float64], columns: NDArray[np.float64], label: NDArray[np.int8], choice: int, seed: int
-) -> Any:
-    """full, columns: the same pairs with and without what is known of rivals."""
-    trees, leaves, from_rule = _CHOICES[choice]
-    both, labels = np.concatenate((full, columns)), np.concatenate((label, label))
-    start = np.ascontiguousarray(both[:, COLUMNS.index("rule")]) if from_rule else None
-    data = lightgbm.Dataset(both, labels, init_score=start, params={"verbose": -1})
+def _fit(columns: NDArray[np.float64], label: NDArray[np.int8], choice: _Choice, seed: int) -> Trees:
+    """Trees without a threshold of their own."""
+    start = np.ascontiguousarray(columns[:, COLUMNS.index("rule")]) if choice.from_rule else None
+    data = lightgbm.Dataset(columns, label, init_score=start, params={"verbose": -1})
     options = {
         "objective": "binary",
-        "num_leaves": leaves,
-        "min_data_in_leaf": 2 * _FEWEST,
+        "num_leaves": choice.leaves,
+        "min_data_in_leaf": _FEWEST,
         "learning_rate": 0.05,
         "bagging_fraction": 0.8,
         "bagging_freq": 1,
@@ -171,4 +190,4 @@ def _fit(
         "seed": seed,
         "verbose": -1,
     }
-    return lightgbm.train(options, data, trees)
+    return Trees(lightgbm.train(options, data, choice.trees), 0.0, choice.from_rule)

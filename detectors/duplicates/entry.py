@@ -62,12 +62,14 @@ class Entry:
     """One version of one product.
 
     topic, partition, version: where it came from; `version.offset` is the source offset.
-    revision: rises when a repair changed a fact of the same version, by two, or when another encoder made its vector,
-    by one: so a repair is newer than a new vector that was made beside it, of what was before both. A revision changes
-    brand, category, price, currency or the vector, never what matching reads (title, description, gtin, mpn).
+    revision: rises when a repair changed a fact of the same version (see `repaired`), by two, or when another encoder
+    made its vector, by one: so a repair is newer than a new vector that was made beside it, of what was before both. A
+    revision changes brand, category, price, currency or the vector, never what matching reads.
     match_version: the version at which title, description, brand, gtin or mpn last changed.
     match_price: the price at `match_version`, in `facts.currency`; matching reads this one, so that a later price
     neither makes nor cuts a link.
+    match_brand: the brand at `match_version`, "" for none, where a repair has made `facts.brand` another one; else
+    None. Matching reads `brand_read`.
     encoder: who made `vector`; vectors of two encoders are never compared.
     seen_from: the catalogue offset at which `match_version` was first published, so that a product that is written
     again keeps its place among the others; -1 where nobody knows it any more, None for the entry's own offset.
@@ -85,7 +87,23 @@ class Entry:
     vector: NDArray[np.int8] = field(default_factory=lambda: _NO_VECTOR, compare=False)
     facts: Facts = field(default_factory=lambda: Facts(""))
     deleted: bool = False
+    match_brand: str | None = None
     seen_from: int | None = field(default=None, compare=False)
+
+    @property
+    def brand_read(self) -> str:
+        """The brand that matching reads, "" for none."""
+        return (self.facts.brand or "") if self.match_brand is None else self.match_brand
+
+    def repaired(self, facts: Facts) -> Entry:
+        """The next revision, with facts that a repair changed. Matching reads the brand that it read before."""
+        brand = self.brand_read
+        return replace(
+            self,
+            revision=self.revision + 2,
+            facts=facts,
+            match_brand=None if (facts.brand or "") == brand else brand,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +166,8 @@ def encode_entry(entry: Entry) -> tuple[bytes, bytes | None, list[tuple[str, byt
             np.nan if entry.match_price is None else entry.match_price,
         )
         rest: dict[str, Any] = {"topic": entry.topic, "encoder": entry.encoder, "facts": facts}
+        if entry.match_brand is not None:
+            rest["match_brand"] = entry.match_brand
         if entry.seen_from is not None:
             rest["seen_from"] = entry.seen_from
         body = orjson.dumps(rest)
@@ -211,8 +231,9 @@ def _decode_live(identity: str, head: tuple[Any, ...], value: bytes, size: int) 
     ):
         raise ValueError("a number among the facts is none")
     topic, encoder = body["topic"], body["encoder"]
-    if not isinstance(topic, str) or not isinstance(encoder, str):
-        raise ValueError("topic or encoder is no text")
+    match_brand = body.get("match_brand")
+    if not isinstance(topic, str) or not isinstance(encoder, str) or not isinstance(match_brand, str | None):
+        raise ValueError("topic, encoder or brand is no text")
     seen_from = body.get("seen_from")
     if seen_from is not None and not (type(seen_from) is int and -1 <= seen_from < _INT64):
         raise ValueError("the place among the others is none")
@@ -227,6 +248,7 @@ def _decode_live(identity: str, head: tuple[Any, ...], value: bytes, size: int) 
         _shared(encoder),
         np.frombuffer(value, np.int8, dim, size),
         facts,
+        match_brand=match_brand,
         seen_from=seen_from,
     )
 

@@ -319,6 +319,23 @@ class WordsCompared:
     exchanged: NDArray[np.bool_]
 
 
+@dataclass(frozen=True, slots=True)
+class Parsed:
+    """What is known of n products by themselves.
+
+    tokens: (n, TOKENS) hashes of the title's words in their order, then zeros. numbers: (n, NUMBERS) and traits:
+    (n, groups), as in `TitleWords`. brand: (n,) the hash of its first word, 0 for none. codes: (n,) how many model
+    codes. priced: (n,) whether the price is known.
+    """
+
+    tokens: NDArray[np.uint32]
+    numbers: NDArray[np.uint32]
+    traits: NDArray[np.uint32]
+    brand: NDArray[np.uint32]
+    codes: NDArray[np.intp]
+    priced: NDArray[np.bool_]
+
+
 class _Column(Generic[T]):
     """What a product says in bytes, by row, in a store of texts; the last ones read are remembered.
 
@@ -578,6 +595,17 @@ class EvidenceRows:
             has_a, has_b = of_a.any(axis=1), of_b.any(axis=1)
             found += [has_a & has_b & ~(in_b & of_a).any(axis=1), has_a != has_b]
         return (*found, ((a != 0) & ~in_b).any(axis=1) & ((b != 0) & ~in_a).any(axis=1))
+
+    def parsed(self, rows: NDArray[np.intp]) -> Parsed:
+        """What is known of the products of these rows."""
+        return Parsed(
+            self._tokens[rows],
+            self._numbers[rows],
+            self._traits[rows],
+            self._brand[rows],
+            (self._codes[rows] != 0).sum(axis=1),
+            ~np.isnan(self._price[rows]),
+        )
 
     def traits(self, rows: NDArray[np.intp]) -> NDArray[np.uint32]:
         """(p, groups) masks, as in `TitleWords`."""

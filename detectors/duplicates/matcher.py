@@ -1,7 +1,8 @@
 """A trained matcher: decides which candidates are the same product, in the place of the rule.
 
-Boosted trees over the features of a pair and over how far it is ahead of the product's other candidates. They start
-from the score of the rule and learn what to add to it, so a few hundred labels already help.
+Boosted trees over what is compared in a pair and over how far it is ahead of the product's other candidates. They may
+start from the score of the rule and learn what to add to it, so a few hundred labels already help. There are two sets
+of them: the stream's, and one for a pair on its own where all products are known, and with them all its rivals.
 Source: Friedman, Greedy Function Approximation (2001), as LightGBM does it.
 """
 
@@ -17,15 +18,16 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
+from detectors.duplicates.details import DETAILS
 from detectors.duplicates.features import FEATURES, STEP, PairFeatures
 from detectors.duplicates.rule import THRESHOLD, rule_scores
 
-__all__ = ["COLUMNS", "FILES", "Matcher", "MatcherError", "columns_of", "raw_scores", "rivalled"]
+__all__ = ["COLUMNS", "FILES", "Matcher", "MatcherError", "Trees", "columns_of", "rivalled"]
 
-_FORMAT = 1
-FILES = ("trees.txt", "matcher.json")
+_FORMAT = 2
+FILES = ("stream.txt", "alone.txt", "matcher.json")
 _AHEAD = ("similarity", "contained", "overlap", "own_least", "code_shared")
-_OWN = (*FEATURES, "rule", "rule_ahead", "rule_place", *(f"{name}_ahead" for name in _AHEAD))
+_OWN = (*FEATURES, *DETAILS, "rule", "rule_ahead", "rule_place", *(f"{name}_ahead" for name in _AHEAD))
 _RIVALLED = ("similarity", "contained", "overlap", "rule")
 COLUMNS = (*_OWN, *(f"{name}_{what}" for name in _RIVALLED for what in ("before_rivals", "rivals_place")), "rivals")
 _NO_RULE = -20.0
@@ -54,8 +56,10 @@ def margins(scores: NDArray[np.float64], sources: NDArray[np.intp] | None) -> ND
     return np.asarray(np.clip(np.nan_to_num(ahead), least, _AHEAD_MOST))
 
 
-def columns_of(features: PairFeatures, sources: NDArray[np.intp] | None) -> NDArray[np.float64]:
-    """(b, k, len(COLUMNS)) what a matcher looks at. sources: as in `margins`.
+def columns_of(
+    features: PairFeatures, details: NDArray[np.float64], sources: NDArray[np.intp] | None
+) -> NDArray[np.float64]:
+    """(b, k, len(COLUMNS)) what a matcher looks at. details: of the same pairs. sources: as in `margins`.
 
     What `rivalled` knows is not known in a stream, and NaN.
     """
@@ -66,7 +70,7 @@ def columns_of(features: PairFeatures, sources: NDArray[np.intp] | None) -> NDAr
     ahead = [margins(np.where(there, features.of(name), -np.inf), sources) for name in _AHEAD]
     more = np.stack([rule, margins(scores, sources), place, *ahead], axis=2)
     unknown = np.full((*there.shape, len(COLUMNS) - len(_OWN)), np.nan)
-    return np.concatenate((features.values, np.rint(more * STEP) / STEP, unknown), axis=2)
+    return np.concatenate((features.values, details, np.rint(more * STEP) / STEP, unknown), axis=2)
 
 
 def rivalled(columns: NDArray[np.float64], earlier: Sequence[str]) -> NDArray[np.float64]:
@@ -95,56 +99,68 @@ def rivalled(columns: NDArray[np.float64], earlier: Sequence[str]) -> NDArray[np
 
 
 @dataclass(frozen=True, slots=True)
+class Trees:
+    """Boosted trees over `COLUMNS`. booster: of LightGBM.
+
+    threshold: of their sum, from which a pair is accepted. from_rule: they add to the score of the rule.
+    """
+
+    booster: Any
+    threshold: float
+    from_rule: bool
+
+    def raw(self, columns: NDArray[np.float64]) -> NDArray[np.float64]:
+        """(p,) sums over (p, len(COLUMNS))."""
+        added = np.asarray(self.booster.predict(columns, raw_score=True, num_threads=1), np.float64)
+        return added + columns[:, COLUMNS.index("rule")] if self.from_rule else added
+
+
+@dataclass(frozen=True, slots=True)
 class Matcher:
-    """Boosted trees. threshold: of their sum, from which the stream accepts a pair.
+    """stream: decides in the stream. alone: for a pair on its own, over `rivalled` columns.
 
-    pair_threshold: the same for a pair on its own, where all products are known. from_rule: the trees add to the score
-    of the rule.
-
-    booster: of LightGBM, over `COLUMNS`. report: what was measured at training, as JSON.
+    report: what was measured at training, as JSON.
     """
 
     name: str
-    booster: Any
-    threshold: float
-    pair_threshold: float
-    from_rule: bool
+    stream: Trees
+    alone: Trees
     report: dict[str, Any]
 
-    def scores(self, features: PairFeatures, sources: NDArray[np.intp] | None) -> NDArray[np.float64]:
+    def scores(
+        self, features: PairFeatures, details: NDArray[np.float64], sources: NDArray[np.intp] | None
+    ) -> NDArray[np.float64]:
         """(b, k) scores, as `rule_scores` gives them: at `THRESHOLD` and above a pair is accepted."""
-        columns = columns_of(features, sources)
+        columns = columns_of(features, details, sources)
         out = np.full(features.there.shape, -np.inf)
         if features.there.any():
-            out[features.there] = self.raw(columns[features.there]) - self.threshold + THRESHOLD
+            out[features.there] = self.stream.raw(columns[features.there]) - self.stream.threshold + THRESHOLD
         return np.round(out, 4)
 
-    def raw(self, columns: NDArray[np.float64]) -> NDArray[np.float64]:
-        """(p,) sums of the trees over (p, len(COLUMNS))."""
-        return raw_scores(self.booster, columns, from_rule=self.from_rule)
+    def accepts(self, columns: NDArray[np.float64]) -> NDArray[np.bool_]:
+        """(p,) which pairs are the same product, each on its own. columns: (p, len(COLUMNS)) of `rivalled`."""
+        return np.asarray(self.alone.raw(columns) >= self.alone.threshold)
 
     @classmethod
-    def of(
-        cls, booster: Any, threshold: float, pair_threshold: float, report: dict[str, Any], *, from_rule: bool
-    ) -> Matcher:
+    def of(cls, stream: Trees, alone: Trees, report: dict[str, Any]) -> Matcher:
         """A matcher, named after its content."""
-        content = f"{threshold} {pair_threshold} {from_rule}\n{booster.model_to_string()}"
-        digest = hashlib.blake2b(content.encode(), digest_size=4).hexdigest()
-        return cls(f"matcher-{digest}", booster, threshold, pair_threshold, from_rule, report)
+        content = [f"{t.threshold} {t.from_rule}\n{t.booster.model_to_string()}" for t in (stream, alone)]
+        digest = hashlib.blake2b("\n".join(content).encode(), digest_size=4).hexdigest()
+        return cls(f"matcher-{digest}", stream, alone, report)
 
     def write(self, folder: Path) -> None:
         """Write `FILES` into a folder."""
-        (folder / FILES[0]).write_text(self.booster.model_to_string(), encoding="utf-8")
+        for name, trees in zip(FILES, (self.stream, self.alone), strict=False):
+            (folder / name).write_text(trees.booster.model_to_string(), encoding="utf-8")
         head = {
             "format": _FORMAT,
             "name": self.name,
             "columns": COLUMNS,
-            "threshold": self.threshold,
-            "pair_threshold": self.pair_threshold,
-            "from_rule": self.from_rule,
+            "stream": {"threshold": self.stream.threshold, "from_rule": self.stream.from_rule},
+            "alone": {"threshold": self.alone.threshold, "from_rule": self.alone.from_rule},
             "report": self.report,
         }
-        (folder / FILES[1]).write_bytes(orjson.dumps(head, option=orjson.OPT_INDENT_2))
+        (folder / FILES[-1]).write_bytes(orjson.dumps(head, option=orjson.OPT_INDENT_2))
 
     @classmethod
     def load(cls, folder: Path) -> Matcher:
@@ -152,20 +168,17 @@ class Matcher:
         import lightgbm
 
         try:
-            head = orjson.loads((folder / FILES[1]).read_bytes())
-            trees = (folder / FILES[0]).read_text(encoding="utf-8")
+            head = orjson.loads((folder / FILES[-1]).read_bytes())
             if head["format"] != _FORMAT or tuple(head["columns"]) != COLUMNS:
                 raise MatcherError(f"{folder} holds a matcher of another version: train it again.")
-            booster = lightgbm.Booster(model_str=trees)
-            if booster.num_feature() != len(COLUMNS):
-                raise MatcherError(f"{folder} holds trees that belong to another matcher: train it again.")
-            matcher = cls.of(
-                booster,
-                float(head["threshold"]),
-                float(head["pair_threshold"]),
-                dict(head["report"]),
-                from_rule=bool(head["from_rule"]),
-            )
+            both: list[Trees] = []
+            for file, part in zip(FILES, ("stream", "alone"), strict=False):
+                booster = lightgbm.Booster(model_str=(folder / file).read_text(encoding="utf-8"))
+                if booster.num_feature() != len(COLUMNS):
+                    raise MatcherError(f"{folder} holds trees that belong to another matcher: train it again.")
+                both.append(Trees(booster, float(head[part]["threshold"]), bool(head[part]["from_rule"])))
+            stream, alone = both
+            matcher = cls.of(stream, alone, dict(head["report"]))
         except MatcherError:
             raise
         except (OSError, ValueError, KeyError, TypeError, lightgbm.basic.LightGBMError) as error:
@@ -173,9 +186,3 @@ class Matcher:
         if matcher.name != head["name"]:
             raise MatcherError(f"{folder} was changed after training: train the matcher again.")
         return matcher
-
-
-def raw_scores(booster: Any, columns: NDArray[np.float64], *, from_rule: bool) -> NDArray[np.float64]:
-    """(p,) sums of the trees, and of the score of the rule that they start from."""
-    added = np.asarray(booster.predict(columns, raw_score=True, num_threads=1), np.float64)
-    return added + columns[:, COLUMNS.index("rule")] if from_rule else added

@@ -13,7 +13,7 @@ from detectors.records import Batch, Facts, Version
 
 __all__ = ["facts_of", "next_entry"]
 
-# What matching reads: a change of one of these makes a new match version; a new price does not.
+# What matching reads, beside the brand: a change of one of these makes a new match version; a new price does not.
 _MATCHING = ("title", "description", "gtin", "mpn")
 
 _ROLES = (
@@ -81,7 +81,8 @@ def next_entry(
     if prior is not None and not prior.deleted:
         if facts.first_seen != prior.facts.first_seen:
             facts = replace(facts, first_seen=prior.facts.first_seen)
-        if prior.encoder == encoder and all(getattr(prior.facts, name) == getattr(facts, name) for name in _MATCHING):
+        same = all(getattr(prior.facts, name) == getattr(facts, name) for name in _MATCHING)
+        if same and prior.encoder == encoder and prior.brand_read == (facts.brand or ""):
             match_version, match_price = prior.match_version, prior.match_price
     return Entry(
         identity=facts.identity,

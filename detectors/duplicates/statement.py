@@ -10,6 +10,7 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
+from detectors.duplicates.details import pair_details
 from detectors.duplicates.difference import CODE, differences, variant_reason
 from detectors.duplicates.entry import Entry
 from detectors.duplicates.evidence import Comparison
@@ -108,7 +109,7 @@ def statements(
         if view.matcher is None:
             scores = rule_scores(features, clean=clean)
         else:
-            scores = view.matcher.scores(features, sources_of(view, hits) if clean else None)
+            scores = view.matcher.scores(features, details_of(view, hits), sources_of(view, hits) if clean else None)
         same, sure = exact(comparison), certain(comparison)
         weights, epoch = view.weights_for(row)
         # Where a code or GTIN speaks, or the text is the same, other words do not matter.
@@ -183,6 +184,14 @@ def features_of(view: CatalogueView, hits: Hits, comparison: Comparison) -> Pair
     asked = np.where((hits.row < 0)[:, None], -1, hits.candidates)
     weights, epoch = view.weights_for(row)
     return pair_features(view.evidence, row, asked, hits.similarity, comparison, weights, epoch)
+
+
+def details_of(view: CatalogueView, hits: Hits) -> NDArray[np.float64]:
+    """What a matcher looks at beside the features, of the same pairs."""
+    row = np.maximum(hits.row, 0)
+    asked = np.where((hits.row < 0)[:, None], -1, hits.candidates)
+    weights, epoch = view.weights_for(row)
+    return pair_details(view.evidence, row, asked, view.dense_of(hits.row, asked), weights, epoch)
 
 
 def sources_of(view: CatalogueView, hits: Hits) -> NDArray[np.intp]:

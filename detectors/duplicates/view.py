@@ -19,6 +19,7 @@ import math
 import struct
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -50,7 +51,7 @@ from detectors.duplicates.sketch import (
     sketch,
 )
 from detectors.duplicates.texts import Gathered, MemoryTexts, Texts, facts_from, join_texts, packed_facts, split_texts
-from detectors.duplicates.words import word_buckets
+from detectors.duplicates.words import respelled, title_words, word_buckets
 from detectors.records import Facts, Neighbours, Version, split_identity
 from detectors.standardise.chinese import fold
 
@@ -61,6 +62,7 @@ __all__ = ["CANDIDATES", "CatalogueView", "Hits"]
 
 DENSE_SHARE = 0.3
 CANDIDATES = 10  # that the decision looks at, beside those that share a code
+_Said = tuple[str, str | None]  # a folded title and a brand
 _COLUMNS = ("_head", "_at", "_visible", "_prefix", "_source", "_first_seen", "_digest")
 _SHARED = 8  # candidates that share a code or GTIN and are not among the nearest
 _HIDDEN = np.iinfo(np.int64).max
@@ -95,8 +97,8 @@ class Hits:
     identities: (n,) as asked. row: (n,) their own rows, -1 for one that the view does not hold or compare.
     position: (n,) the catalogue offset before which others had to be there to be seen.
     neighbours, scores, dense: (n, k), best first. candidates, similarity: (n, c), for the decision whether they are
-    the same product: the `CANDIDATES` nearest, then up to 8 that share a code or GTIN; of a clean feed without the
-    records of the product's own source.
+    the same product: those that share a code or GTIN, then the rest of the `CANDIDATES` nearest; up to 8 of the former
+    are not among the nearest. Of a clean feed without the records of the product's own source.
     """
 
     identities: Sequence[str]
@@ -210,6 +212,7 @@ class CatalogueView:
         self._encoders: dict[str, int] = {}
         self._encoder_names: list[str] = []
         self._foreign: dict[int, _Foreign] = {}
+        self._brands: dict[int, str] = {}  # that matching reads, where a repair has changed the brand
         self._head = np.zeros(0, _HEAD)
         self._at = np.zeros(0, np.int64)  # offset of the newest entry
         self._visible = np.zeros(0, np.int64)  # offset from which the row is seen; _HIDDEN for none
@@ -319,6 +322,7 @@ class CatalogueView:
             self._encoder_names[encoder],
             _EMPTY,
             self.facts_at(row),
+            match_brand=self._brands.get(row),
         )
 
     def matched_at(self, row: int) -> tuple[Version, float | None]:
@@ -483,6 +487,9 @@ class CatalogueView:
         self._texts.put(row, packed_facts(entry.facts))
         self._facts.pop(row, None)
         self._foreign.pop(row, None)
+        self._brands.pop(row, None)
+        if entry.match_brand is not None:
+            self._brands[row] = entry.match_brand
         if ours:
             batch.vectors[row] = entry.vector
         else:
@@ -550,6 +557,7 @@ class CatalogueView:
         self._ids[row] = ""
         self._visible[row], self._held[row] = _HIDDEN, False
         self._foreign.pop(row, None)
+        self._brands.pop(row, None)
         self._texts.drop(row)
         self._facts.pop(row, None)
         self._index.drop(row)
@@ -562,28 +570,34 @@ class CatalogueView:
         """Take the title that a row had out of the frequencies."""
         if self._counted[row]:
             self._counted[row] = False
-            batch.uncounted.append(self._title(row))
+            batch.uncounted.append(self._said(row))
 
-    def _title(self, row: int) -> str:
-        return fold(self.facts_at(row).title)
+    def _said(self, row: int) -> _Said:
+        facts = self.facts_at(row)
+        return fold(facts.title), self._brands.get(row, facts.brand)
 
     def _flush(self, batch: _Applied) -> None:
         """Compute the rows of what was applied."""
         self._texts.flush()
         if batch.uncounted:
             gram_counts(_sketched(batch.uncounted)).add_to(self._frequencies, -1)
-            np.subtract.at(self._frequencies, word_buckets(batch.uncounted), 1)
+            np.subtract.at(self._frequencies, word_buckets([title for title, _ in batch.uncounted]), 1)
         if batch.renewed:
             fresh = list(batch.renewed)
             entries = list(batch.renewed.values())
             folded = [fold(entry.facts.title) for entry in entries]
-            self.evidence.put(fresh, folded, [e.facts for e in entries], [e.match_price for e in entries])
-            mine = [(row, text) for row, text in zip(fresh, folded, strict=True) if row in batch.vectors]
+            facts = [_with_brand(entry.facts, entry.match_brand) for entry in entries]
+            self.evidence.put(fresh, folded, facts, [e.match_price for e in entries])
+            mine = [
+                (row, (title, fact.brand))
+                for row, title, fact in zip(fresh, folded, facts, strict=True)
+                if row in batch.vectors
+            ]
             if mine:
                 rows = np.array([row for row, _ in mine], np.intp)
-                counts = gram_counts(_sketched([text for _, text in mine]))
+                counts = gram_counts(_sketched([said for _, said in mine]))
                 counts.add_to(self._frequencies)
-                np.add.at(self._frequencies, word_buckets([text for _, text in mine]), 1)
+                np.add.at(self._frequencies, word_buckets([title for _, (title, _) in mine]), 1)
                 self._counted[rows] = True
                 self._put(rows, np.stack([batch.vectors[row] for row, _ in mine]), counts)
         again = [row for row in batch.again if row in batch.vectors and row not in batch.renewed]
@@ -593,7 +607,7 @@ class CatalogueView:
             moved = (dense != self._index.dense.values[rows]).any(axis=1)
             if moved.any():
                 rows = rows[moved]
-                self._put(rows, dense[moved], gram_counts(_sketched([self._title(row) for row in rows.tolist()])))
+                self._put(rows, dense[moved], gram_counts(_sketched([self._said(row) for row in rows.tolist()])))
         batch.clear()
 
     def _put(self, rows: NDArray[np.intp], dense: NDArray[np.int8], counts: GramCounts) -> None:
@@ -639,7 +653,7 @@ class CatalogueView:
         last = min(n, coming.done + rows)
         live = np.flatnonzero(self._visible[coming.done : last] != _HIDDEN) + coming.done
         if len(live):
-            counts = gram_counts(_sketched([self._title(row) for row in live.tolist()]))
+            counts = gram_counts(_sketched([self._said(row) for row in live.tolist()]))
             coming.sketches.put(live, quantised(sketch(counts, coming.epoch.weights)))
             if coming.cells is not None:
                 coming.cells.offer(live)
@@ -730,6 +744,7 @@ class CatalogueView:
             *join_texts([self._ids[row].encode("utf-8", "surrogatepass") for row in numbers]),
             *join_texts([self._texts.get(row) for row in numbers]),
             *join_texts([b"" if one is None else _PLACE.pack(one.seen_from) + one.vector.tobytes() for one in foreign]),
+            *join_texts([b"" if brand is None else b"=" + brand.encode() for brand in map(self._brands.get, numbers)]),
             *(array[rows] for part in parts for array in (part.values, part.weights)),
             *self.evidence.block(rows),
         ]
@@ -823,7 +838,7 @@ class CatalogueView:
             return
         for name in _COLUMNS:
             getattr(self, name)[rows] = rest.pop(0)
-        ids, texts, foreign = (split_texts(rest.pop(0), rest.pop(0)) for _ in range(3))
+        ids, texts, foreign, brands = (split_texts(rest.pop(0), rest.pop(0)) for _ in range(4))
         numbers = rows.tolist()
         self._held[rows] = True
         self._counted[rows] = self._visible[rows] != _HIDDEN
@@ -836,12 +851,14 @@ class CatalogueView:
             part.room(self.rows)
             part.values[rows], part.weights[rows] = rest.pop(0), rest.pop(0)
         facts: list[Facts] = []
-        for row, raw, text, kept in zip(numbers, ids, texts, foreign, strict=True):
+        for row, raw, text, kept, brand in zip(numbers, ids, texts, foreign, brands, strict=True):
             self._ids[row] = raw.decode("utf-8", "surrogatepass")
             if kept:
                 (seen_from,) = _PLACE.unpack_from(kept)
                 self._foreign[row] = _Foreign(seen_from, np.frombuffer(kept, np.int8, offset=_PLACE.size))
-            facts.append(facts_from(self.identity_at(row), text))
+            if brand:
+                self._brands[row] = brand[1:].decode()
+            facts.append(_with_brand(facts_from(self.identity_at(row), text), self._brands.get(row)))
         if parsed:
             self.evidence.restore(numbers, facts, rest)
         else:
@@ -920,7 +937,7 @@ class CatalogueView:
                     part, row[part], position[part], k, clean, deciding, proposed, products, sketches,
                     neighbours, scores, candidates, similarity,
                 )  # fmt: skip
-        dense = self._dense(row, neighbours)
+        dense = self.dense_of(row, neighbours)
         return Hits(identities, row, position, neighbours, scores, dense, candidates, similarity)
 
     def _search(
@@ -998,12 +1015,14 @@ class CatalogueView:
         candidates: NDArray[np.intp],
         similarity: NDArray[np.float32],
     ) -> None:
-        """Candidates that share a code or GTIN, however their words differ: rarest first, then the latest."""
+        """Candidates that share a code or GTIN, however their words differ, before the others: those that are near
+        too, then the rarest, then the latest.
+        """
         for i, row, limit in zip(part.tolist(), rows.tolist(), limits.tolist(), strict=True):
             sharing = self.evidence.sharing(row)
             if not sharing:
                 continue
-            there = set(candidates[i, :CANDIDATES].tolist())
+            there = candidates[i, :CANDIDATES].tolist()
             more = sorted(
                 (common, -int(self._first_seen[other]), int(self._digest[other]), other)
                 for other, common in sharing.items()
@@ -1011,13 +1030,19 @@ class CatalogueView:
                 and self._visible[other] < limit
                 and not (clean and self._source[other] == self._source[row])
             )
+            others = np.array([other for *_, other in more[:_SHARED]], np.intp)
             if more:
-                others = np.array([other for *_, other in more[:_SHARED]], np.intp)
                 found = self._index.scores(np.array([row]), others[None], before)[0]
                 candidates[i, CANDIDATES : CANDIDATES + len(others)] = others
                 similarity[i, CANDIDATES : CANDIDATES + len(others)] = found
+            named = [j for j, other in enumerate(there) if other in sharing]
+            rest = [j for j, other in enumerate(there) if other not in sharing]
+            order = [*named, *range(CANDIDATES, CANDIDATES + len(others)), *rest]
+            candidates[i, : len(order)] = candidates[i, order]
+            similarity[i, : len(order)] = similarity[i, order]
 
-    def _dense(self, row: NDArray[np.intp], neighbours: NDArray[np.intp]) -> NDArray[np.float32]:
+    def dense_of(self, row: NDArray[np.intp], neighbours: NDArray[np.intp]) -> NDArray[np.float32]:
+        """(n, k) likeness of the encoder's vectors alone, -1 for none. row: (n,), neighbours: (n, k), of `Hits`."""
         out = np.full(neighbours.shape, -1, np.float32)
         part = self._index.dense
         for i in range(0, len(row), _AT_ONCE):
@@ -1034,13 +1059,13 @@ class _Applied:
     """What was applied and not yet computed.
 
     renewed: rows of which something changed that matching reads, with their entry. again: the others.
-    uncounted: folded titles that rows had before.
+    uncounted: titles and brands that rows had before.
     """
 
     renewed: dict[int, Entry] = field(default_factory=dict)
     again: dict[int, None] = field(default_factory=dict)
     vectors: dict[int, NDArray[np.int8]] = field(default_factory=dict)
-    uncounted: list[str] = field(default_factory=list)
+    uncounted: list[_Said] = field(default_factory=list)
 
     def forget(self, row: int) -> None:
         """Leave out a row that is gone."""
@@ -1070,6 +1095,27 @@ def _number(numbers: dict[str, int], names: list[str], name: str) -> int:
     return number
 
 
-def _sketched(folded: Sequence[str]) -> list[str]:
-    """What is sketched of a title: its words, and compounds once more without their separators."""
-    return [f"{text} {' '.join(joined)}" if (joined := compounds(text)) else text for text in folded]
+def _sketched(said: Iterable[_Said]) -> list[str]:
+    """What is sketched of a title: its words; compounds once more without their separators, and words once more in
+    the one spelling of all; and the brand's first word, for one shop begins with it the title that another leaves it
+    out of.
+    """
+    texts = []
+    for title, brand in said:
+        more = compounds(title)
+        more += respelled(title)
+        if brand and (name := _first_word(brand)) not in title:
+            more.append(name)
+        texts.append(f"{title} {' '.join(more)}" if more else title)
+    return texts
+
+
+@lru_cache(maxsize=1 << 12)
+def _first_word(brand: str) -> str:
+    words = title_words(fold(brand)).words
+    return words[0] if words else ""
+
+
+def _with_brand(facts: Facts, match_brand: str | None) -> Facts:
+    """The facts as matching reads them."""
+    return facts if match_brand is None else replace(facts, brand=match_brand or None)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from operator import add
 
-__all__ = ["GROUPS", "NUMBERS", "TOKENS", "TitleWords", "title_words", "without_promotion", "word_buckets"]
+__all__ = ["GROUPS", "NUMBERS", "TOKENS", "TitleWords", "respelled", "title_words", "without_promotion", "word_buckets"]
 
 TOKENS = 32  # words kept of one title
 NUMBERS = 4
@@ -175,6 +175,7 @@ class TitleWords:
     traits: tuple[int, ...]
 
 
+@lru_cache(maxsize=1 << 16)
 def _spelling(word: str) -> str:
     """One spelling of a word."""
     word = _SYNONYMS.get(word) or _ROMAN.get(word) or word
@@ -244,6 +245,11 @@ def title_words(folded: str) -> TitleWords:
         if token:
             tokens[token] = word
     return TitleWords(tuple(tokens)[:TOKENS], tuple(tokens.values())[:TOKENS], numbers, tuple(traits))
+
+
+def respelled(folded: str) -> list[str]:
+    """The words of a folded title that it spells otherwise than all: `professional` where it says `pro`."""
+    return [word for raw in _WORD.findall(folded) if raw.isascii() and (word := _spelling(raw)) not in folded]
 
 
 @lru_cache(maxsize=1 << 10)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from detectors.contract.model import Contract, Kind
 from detectors.duplicates.matcher import COLUMNS, Matcher, columns_of, rivalled
-from detectors.duplicates.statement import features_of, sources_of
+from detectors.duplicates.statement import details_of, features_of, sources_of
 from detectors.duplicates.view import CatalogueView, Hits
 from detectors.records import StoredRecord
 from models.matcher import LabelledPairs
@@ -113,14 +113,10 @@ def evaluate_matcher(
     labels = list(_labels(pairs, columns, pairs_delimiter))
     run, candidates = _candidates(contract, files, encoder, delimiter, progress, matcher)
     known, unknown = _in_data(run, labels, len(files) - 1, pairs)
-    scores = np.zeros(0)
+    accepted: set[tuple[str, str]] = set()
     if len(candidates.columns):
-        scores = matcher.raw(rivalled(candidates.columns, candidates.earlier))
-    accepted = {
-        pair
-        for pair, score in zip(zip(candidates.later, candidates.earlier, strict=True), scores, strict=True)
-        if score >= matcher.pair_threshold
-    }
+        kept = np.flatnonzero(matcher.accepts(rivalled(candidates.columns, candidates.earlier)))
+        accepted = {(candidates.later[i], candidates.earlier[i]) for i in kept.tolist()}
     label = [same for _, _, same in known]
     alone = _figures([(a, b) in accepted or (b, a) in accepted for a, b, _ in known], label)
     together = _figures([run.owner.canonical(a) == run.owner.canonical(b) for a, b, _ in known], label)
@@ -151,7 +147,8 @@ def _candidates(
         comparison = view.evidence.compare(np.maximum(hits.row, 0), hits.candidates)
         features = features_of(view, hits, comparison)
         rows, places = np.nonzero(features.there)
-        found.append(columns_of(features, sources_of(view, hits) if run.clean else None)[rows, places])
+        sources = sources_of(view, hits) if run.clean else None
+        found.append(columns_of(features, details_of(view, hits), sources)[rows, places])
         later.extend(hits.identities[row] for row in rows.tolist())
         earlier.extend(view.identity_at(row) for row in hits.candidates[rows, places].tolist())
 

@@ -303,8 +303,7 @@ class ProductWay:
                 currency=facts[row].currency,
             )
             if now != entry.facts:
-                # Two: so it is newer than a new vector of the same entry, which is written beside it.
-                revised[record.identity] = replace(entry, revision=entry.revision + 2, facts=now)
+                revised[record.identity] = entry.repaired(now)
         return list(revised.values())
 
     def _version(self, source: SourceRecord) -> Version:

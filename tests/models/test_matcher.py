@@ -33,13 +33,11 @@ def test_it_learns_keeps_and_says_the_same_again(tmp_path: Path) -> None:
     assert train_matcher(pairs).name == matcher.name
     save_matcher(matcher, tmp_path / "m")
     again = load_matcher(tmp_path / "m")
-    assert (again.name, again.threshold, again.pair_threshold) == (
-        matcher.name,
-        matcher.threshold,
-        matcher.pair_threshold,
-    )
-    one_by_one = np.concatenate([again.raw(pairs.columns[i : i + 1]) for i in range(50)])
-    assert (one_by_one == matcher.raw(pairs.columns)[:50]).all()
+    assert again.name == matcher.name
+    for trees, kept in ((matcher.stream, again.stream), (matcher.alone, again.alone)):
+        assert (kept.threshold, kept.from_rule) == (trees.threshold, trees.from_rule)
+        one_by_one = np.concatenate([kept.raw(pairs.columns[i : i + 1]) for i in range(50)])
+        assert (one_by_one == trees.raw(pairs.columns)[:50]).all()
 
 
 def test_a_changed_or_missing_artefact_is_refused(tmp_path: Path) -> None:

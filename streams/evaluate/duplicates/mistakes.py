@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from detectors.duplicates.evidence import codes_of, measures_in_words, names_of
 from detectors.duplicates.links import Link
 from detectors.duplicates.rule import THRESHOLD
+from detectors.duplicates.view import CANDIDATES
 from detectors.records import Facts, split_identity
 from detectors.standardise.chinese import fold
 from streams.evaluate.duplicates.run import Run
@@ -277,8 +278,9 @@ class _Search:
             source = split_identity(later)[0]
             found = [(q, alike) for q, alike in found if split_identity(q)[0] != source]
         place = next((i for i, (q, _) in enumerate(found) if q == earlier), None)
-        looked = self._run.looked[later]
-        last = f", the last candidate was {looked.similarity[looked.near - 1]:.0%} alike" if looked.near else ""
+        # Those that only share a code are less alike than the nearest.
+        nearest = sorted(self._run.looked[later].similarity, reverse=True)[:CANDIDATES]
+        last = f", the last candidate was {nearest[-1]:.0%} alike" if nearest else ""
         if place is None:
             return None, f"no candidate: not even among the {len(found)} nearest{last}"
         return found[place][1], f"no candidate: number {place + 1} of the nearest, {found[place][1]:.0%} alike{last}"

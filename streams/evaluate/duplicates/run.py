@@ -14,7 +14,7 @@ from detectors.duplicates.epoch import EpochPolicy, epoch_chunks
 from detectors.duplicates.links import LinkOwner
 from detectors.duplicates.offer import facts_of, next_entry
 from detectors.duplicates.statement import Statement, statements
-from detectors.duplicates.view import CANDIDATES, CatalogueView, Hits
+from detectors.duplicates.view import CatalogueView, Hits
 from detectors.intake import Intake, Taken
 from detectors.records import SourceRecord, StoredRecord, split_identity
 from models.protocol import Encoder
@@ -26,14 +26,10 @@ STAGES = ("read", "intake", "encode", "apply", "search", "state", "link")
 
 @dataclass(frozen=True, slots=True)
 class Looked:
-    """What a product's newest lookup gave: candidates, best first, and how alike they are, 0-1.
-
-    near: how many of them are there for their likeness; the others share a code.
-    """
+    """What a product's newest lookup gave: candidates, best first, and how alike they are, 0-1."""
 
     candidates: tuple[str, ...]
     similarity: tuple[float, ...]
-    near: int
 
 
 class Run:
@@ -102,8 +98,7 @@ class Run:
             self.owner.apply(said)
         for identity, rows, alike in zip(speaking, hits.candidates.tolist(), hits.similarity.tolist(), strict=True):
             there = [(self.view.identity_at(row), x) for row, x in zip(rows, alike, strict=True) if row >= 0]
-            near = sum(row >= 0 for row in rows[:CANDIDATES])
-            self.looked[identity] = Looked(tuple(i for i, _ in there), tuple(x for _, x in there), near)
+            self.looked[identity] = Looked(tuple(i for i, _ in there), tuple(x for _, x in there))
         self.said.update((statement.identity, statement) for statement in said)
         if self._keep_below is not None:
             self.said_below += statements(self.view, hits, clean=self.clean, threshold=self._keep_below)

@@ -43,10 +43,12 @@ def test_an_entry_comes_back_as_it_was() -> None:
     )
     without = entry("a/1", 5, "Sony TV")
     gone = deleted("b/1", 9)
-    decoded = decode_entries(log_of([full, gone, without], start=40))
-    assert [offset for offset, _ in decoded.items] == [40, 41, 42]
-    assert decoded.position == 43
-    for (_, got), sent in zip(decoded.items, (full, gone, without), strict=True):
+    repaired = without.repaired(replace(without.facts, brand="Sony"))
+    assert (repaired.revision, repaired.brand_read) == (2, "")
+    decoded = decode_entries(log_of([full, gone, without, repaired], start=40))
+    assert [offset for offset, _ in decoded.items] == [40, 41, 42, 43]
+    assert decoded.position == 44
+    for (_, got), sent in zip(decoded.items, (full, gone, without, repaired), strict=True):
         assert isinstance(got, Entry)
         assert _same(got, sent)
 

@@ -40,3 +40,13 @@ def test_a_product_was_first_seen_when_its_life_began() -> None:
     gone = Entry("a/1", "products", 0, Version(0, 3), match_version=Version(0, 3), deleted=True)
     third = entry(replace(taken(), first_seen=30, updated_at=30), 4, gone)
     assert (third.facts.first_seen, third.match_version) == (30, Version(0, 4))
+
+
+def test_matching_reads_another_brand_of_the_shop_and_none_of_a_repair() -> None:
+    first = entry(taken(), 1, None)
+    repaired = first.repaired(replace(first.facts, brand="Philips"))
+    assert (repaired.facts.brand, repaired.brand_read) == ("Philips", "")
+    cheaper = entry(taken(price=3), 2, repaired)
+    assert (cheaper.match_version, cheaper.brand_read) == (Version(0, 1), "")
+    named = entry(taken(brand="Osram"), 3, repaired)
+    assert (named.match_version, named.brand_read) == (Version(0, 3), "Osram")

@@ -138,6 +138,40 @@ def test_what_many_share_does_not_crowd_out_what_two_share() -> None:
     assert "a/1" in [candidate.identity for candidate in said.candidates]
 
 
+def test_who_shares_a_code_comes_first_and_the_nearest_follow() -> None:
+    near = [entry(f"a/{i}", i, f"Sony silver camera case {i}") for i in range(12)]
+    named = entry("b/1", 12, "Tasche LCS-TWA7 von Sony")
+    view = apply(new_view(), log_of([*near, named, entry("c/1", 13, "Sony silver camera case LCS-TWA7")]))
+    hits = view.search(["c/1"])
+    found = [view.identity_at(row) for row in hits.candidates[0].tolist() if row >= 0]
+    assert (found[0], len(found)) == ("b/1", 11)
+    alike = hits.similarity[0, 1:11].tolist()
+    assert alike == sorted(alike, reverse=True)
+    assert hits.similarity[0, 0] < alike[-1]
+
+
+def test_a_brand_counts_as_said_and_a_repair_of_it_changes_no_bit() -> None:
+    plain, other = entry("a/1", 0, "Kontakt Edition G7"), entry("b/1", 1, "Sibelius G7 for guitarists")
+    branded = entry("a/1", 0, "Kontakt Edition G7", brand="Sibelius Software")
+    scores = [apply(new_view(), log_of([one, other])).search(["b/1"]).scores[0, 0] for one in (plain, branded)]
+    assert scores[1] > scores[0] + 0.1
+    repaired = branded.repaired(replace(branded.facts, brand="Avid"))
+    followed = apply(new_view(), log_of([branded, repaired, other]))
+    began = apply(new_view(), log_of([repaired, other], start=1))
+    for view in (followed, began):
+        assert view.search(["b/1"]).scores[0, 0] == scores[1]
+        assert view.facts("a/1") == repaired.facts
+        assert view.entry("a/1") == repaired
+        apply(view, log_of([deleted("a/1", 9)], start=view.position))
+    assert followed.draft_epoch().frequencies.tolist() == began.draft_epoch().frequencies.tolist()
+
+
+def test_abbreviations_meet_what_they_stand_for() -> None:
+    short = apply(new_view(), log_of([entry("a/1", 0, "acrobat pro upg"), entry("b/1", 1, "professional upgrade")]))
+    other = apply(new_view(), log_of([entry("a/1", 0, "acrobat one two"), entry("b/1", 1, "professional upgrade")]))
+    assert short.search(["b/1"]).scores[0, 0] > other.search(["b/1"]).scores[0, 0] + 0.2
+
+
 def test_statements_say_why() -> None:
     items = [
         entry("abt/580", 0, "Bose Acoustimass 5 Speaker System - AM53BK", 399.0, currency="USD"),

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from detectors.duplicates.words import WORD_MASK, title_words, word_buckets
+from detectors.duplicates.words import WORD_MASK, respelled, title_words, word_buckets
 
 
 @pytest.mark.parametrize(
@@ -36,3 +36,7 @@ def test_buckets_are_those_of_the_words() -> None:
     assert word_buckets(["oak bench", "bench"]) == [t & WORD_MASK for t in title_words("oak bench bench").tokens] + [
         title_words("bench").tokens[0] & WORD_MASK
     ]
+
+
+def test_words_that_a_title_spells_otherwise() -> None:
+    assert respelled("acrobat pro upg for mac, 2 lamps 正品") == ["professional", "upgrade"]
