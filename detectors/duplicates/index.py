@@ -15,7 +15,8 @@ from __future__ import annotations
 import math
 import threading
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import faiss
@@ -208,7 +209,7 @@ class Cells:
         self._index = index
         self._unit = unit
         self._waiting: deque[NDArray[np.intp]] = deque()
-        self._lock = threading.Lock()
+        self._turn, self._lock = threading.Lock(), threading.Lock()
         self.added = 0
 
     def offer(self, rows: NDArray[np.intp]) -> None:
@@ -226,15 +227,10 @@ class Cells:
         """How many steps of `work` wait."""
         return len(self._waiting)
 
-    def work(self, steps: int | None = None, *, wait: bool = True) -> None:
-        """Add the rows that wait, a few at a time, until none does. Two threads may do so together.
-
-        wait: also while another thread does it.
-        """
+    def work(self, steps: int | None = None) -> None:
+        """Add the rows that wait, a few at a time, until none does. Two threads may do so together, by turns."""
         while steps is None or steps > 0:
-            if not self._lock.acquire(blocking=wait):
-                return
-            try:
+            with self._alone():
                 if not self._waiting:
                     return
                 rows = self._waiting.popleft()
@@ -243,16 +239,24 @@ class Cells:
                 self._index.add_with_ids(self._unit(rows), rows.astype(np.int64))
                 faiss.omp_set_num_threads(threads)
                 self.added += len(rows)
-            finally:
-                self._lock.release()
             steps = None if steps is None else steps - 1
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Hold FAISS's index. Who asks gets it before who has just had it, which a lock alone does not see to."""
+        with self._turn:
+            self._lock.acquire()
+        try:
+            yield
+        finally:
+            self._lock.release()
 
     def dump(self) -> list[NDArray[Any]]:
         """What `load` takes back; nothing where a GPU holds a part. May run on another thread."""
         if faiss.get_num_gpus():
             return []
         self.work()
-        with self._lock:
+        with self._alone():
             waiting = [np.zeros(0, np.intp), *self._waiting]
             return [faiss.serialize_index(self._index), np.concatenate(waiting), np.array([self.added])]
 
@@ -269,7 +273,7 @@ class Cells:
     def propose(self, queries: NDArray[np.float32], pool: int = POOL) -> NDArray[np.intp]:
         """(b, pool) rows near unit queries (b, dim), each once, -1 for none."""
         self.work()
-        with self._lock:
+        with self._alone():
             self._index.nprobe = probes_for(self._index.nlist)
             _, rows = self._index.search(queries, pool)
         rows.sort(axis=1)

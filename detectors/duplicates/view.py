@@ -418,7 +418,7 @@ class CatalogueView:
             self._before = None
         held = self._index.cells
         if held is not None and held.steps > _WAITING:  # nobody keeps up beside the stream: a search would have to
-            held.work(1 + len(items) // 64, wait=False)
+            held.work(1 + len(items) // 128)
         self._tidy()
 
     def _tidy(self) -> None:
@@ -671,7 +671,7 @@ class CatalogueView:
         share = min(1.0, max(0, position - self.position) / left)
         self.prepare(math.ceil(share * (len(self._index) - coming.done)))
         if coming.cells is not None:
-            coming.cells.work(math.ceil(share * coming.cells.steps), wait=False)
+            coming.cells.work(math.ceil(share * coming.cells.steps))
 
     @property
     def switching(self) -> bool:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import threading
+import time
 
 import numpy as np
 import pytest
@@ -82,6 +83,35 @@ def test_cells_propose_what_is_near() -> None:
         np.testing.assert_array_equal(score[row >= 0], true[row[row >= 0]])
         hit += len(set(range(line // 4 * 4, line // 4 * 4 + 4)) & set(row.tolist()))
     assert hit >= 195
+
+
+def test_who_asks_for_cells_waits_for_one_step_of_whoever_fills_them() -> None:
+    x, y = _crowd(6)
+    index = _index(x, y)
+    begun, asked = threading.Event(), threading.Event()
+    done: list[int] = []
+
+    def unit(rows: np.ndarray) -> np.ndarray:
+        begun.set()
+        asked.wait(10)
+        done.append(threading.get_ident())
+        return index.unit(rows)
+
+    cells = Cells(*centroids_of(index.unit(np.arange(2000)), 64), unit)
+    cells.offer(np.arange(2000))
+    beside = threading.Thread(target=cells.work)
+    beside.start()
+    assert begun.wait(10)
+    mine = threading.Thread(target=lambda: cells.work(1))
+    mine.start()
+    deadline = time.monotonic() + 10
+    while not cells._turn.locked() and time.monotonic() < deadline:
+        pass
+    asked.set()
+    mine.join()
+    beside.join()
+    assert done.index(mine.ident or 0) == 1
+    assert cells.added == 2000
 
 
 def test_a_row_that_moved_is_proposed_once_and_scored_as_it_is() -> None:
