@@ -58,6 +58,7 @@ class LostPartitionError(Exception):
 _READ_SECONDS = 120.0
 _ANEW = 256  # statements made anew at once
 _AGAIN = 64  # the same, beside the stream: it waits for no more
+_RENEWED = 128  # golden records made at once
 _PROGRESS = 10_000  # products, after which the log says how far that has come
 
 
@@ -66,10 +67,11 @@ _Item = tuple[bytes, bytes | None, list[tuple[str, bytes]]]  # key, value, heade
 
 @dataclass(frozen=True, slots=True)
 class _Follows:
-    """What follows from statements. outputs: by the names of our topics."""
+    """What follows from statements. outputs: by the names of our topics. renewed: golden records that may be others."""
 
     changes: Sequence[LinkChange]
     outputs: Mapping[str, Sequence[_Item]]
+    renewed: Sequence[str]
 
 
 class LinkWay:
@@ -207,7 +209,10 @@ class LinkWay:
         """Take statements in, and write what follows from them in one transaction."""
         await self._catalogue.known(1 + max((s.position for s in statements), default=-1))
         follows = await self._compute.run(self._apply, owner, statements)
-        await self._write(follows.outputs)
+        golden: list[_Item] = []
+        for i in range(0, len(follows.renewed), _RENEWED):  # by turns with the rest of the stream
+            golden += await self._compute.run(self._renewed, owner, follows.renewed[i : i + _RENEWED])
+        await self._write({**follows.outputs, "golden": golden})
         for change in follows.changes:
             retracted = change.status is LinkStatus.RETRACTED
             self._links += -1 if retracted else 1
@@ -219,7 +224,6 @@ class LinkWay:
                 rule.severity.value,
                 retracted=retracted,
             )
-        golden = follows.outputs["golden"]
         ended = sum(value is None for _, value, _ in golden)
         self._metrics.golden(len(golden) - ended, ended)
         self._metrics.owned(self._links, owner.clusters, len(self._golden))
@@ -270,9 +274,8 @@ class LinkWay:
         outputs = {
             "findings": [self._finding(change, now) for change in applied.changes],
             "mapping": mapping,
-            "golden": self._renewed(owner, sorted(applied.renewed)),
         }
-        return _Follows(applied.changes, outputs)
+        return _Follows(applied.changes, outputs, sorted(applied.renewed))
 
     def _renewed(self, owner: LinkOwner, identities: Iterable[str]) -> list[_Item]:
         """The golden records of these products that are others now."""
