@@ -241,7 +241,9 @@ def bench_latency(servers: str, folder: Path, rate: float) -> Figures:
     catalogue = list(catalogue_events())
     d.work_off(d.products, len(catalogue), lambda: fill(servers, d.products, iter(catalogue)))
     warm, count = int(rate * WARM_SECONDS), int(rate * HALF_LOAD_SECONDS)
-    d.work_off(d.behaviors, warm + count, lambda: fill(servers, d.behaviors, behavior_events(warm + count), rate))
+    # Made beforehand: making the first takes seconds, after which the rate would be caught up with in a burst.
+    events = list(behavior_events(warm + count))
+    d.work_off(d.behaviors, warm + count, lambda: fill(servers, d.behaviors, iter(events), rate))
     d.worker.stop()
     sent = {(r.partition, r.offset): r.timestamp for r in _read(servers, d.behaviors)}
     waits = []
