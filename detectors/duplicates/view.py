@@ -58,7 +58,7 @@ from detectors.standardise.chinese import fold
 if TYPE_CHECKING:
     from detectors.duplicates.matcher import Matcher
 
-__all__ = ["CANDIDATES", "CatalogueView", "Hits"]
+__all__ = ["CANDIDATES", "CatalogueView", "Hits", "sketched_texts"]
 
 DENSE_SHARE = 0.3
 CANDIDATES = 10  # that the decision looks at, beside those that share a code
@@ -580,7 +580,7 @@ class CatalogueView:
         """Compute the rows of what was applied."""
         self._texts.flush()
         if batch.uncounted:
-            gram_counts(_sketched(batch.uncounted)).add_to(self._frequencies, -1)
+            gram_counts(sketched_texts(batch.uncounted)).add_to(self._frequencies, -1)
             np.subtract.at(self._frequencies, word_buckets([title for title, _ in batch.uncounted]), 1)
         if batch.renewed:
             fresh = list(batch.renewed)
@@ -595,7 +595,7 @@ class CatalogueView:
             ]
             if mine:
                 rows = np.array([row for row, _ in mine], np.intp)
-                counts = gram_counts(_sketched([said for _, said in mine]))
+                counts = gram_counts(sketched_texts([said for _, said in mine]))
                 counts.add_to(self._frequencies)
                 np.add.at(self._frequencies, word_buckets([title for _, (title, _) in mine]), 1)
                 self._counted[rows] = True
@@ -607,7 +607,7 @@ class CatalogueView:
             moved = (dense != self._index.dense.values[rows]).any(axis=1)
             if moved.any():
                 rows = rows[moved]
-                self._put(rows, dense[moved], gram_counts(_sketched([self._said(row) for row in rows.tolist()])))
+                self._put(rows, dense[moved], gram_counts(sketched_texts([self._said(row) for row in rows.tolist()])))
         batch.clear()
 
     def _put(self, rows: NDArray[np.intp], dense: NDArray[np.int8], counts: GramCounts) -> None:
@@ -653,7 +653,7 @@ class CatalogueView:
         last = min(n, coming.done + rows)
         live = np.flatnonzero(self._visible[coming.done : last] != _HIDDEN) + coming.done
         if len(live):
-            counts = gram_counts(_sketched([self._said(row) for row in live.tolist()]))
+            counts = gram_counts(sketched_texts([self._said(row) for row in live.tolist()]))
             coming.sketches.put(live, quantised(sketch(counts, coming.epoch.weights)))
             if coming.cells is not None:
                 coming.cells.offer(live)
@@ -1095,10 +1095,10 @@ def _number(numbers: dict[str, int], names: list[str], name: str) -> int:
     return number
 
 
-def _sketched(said: Iterable[_Said]) -> list[str]:
-    """What is sketched of a title: its words; compounds once more without their separators, and words once more in
-    the one spelling of all; and the brand's first word, for one shop begins with it the title that another leaves it
-    out of.
+def sketched_texts(said: Iterable[_Said]) -> list[str]:
+    """What is sketched of folded titles and their brands: the words; compounds once more without their separators, and
+    words once more in the one spelling of all; and the brand's first word, for one shop begins with it the title that
+    another leaves it out of.
     """
     texts = []
     for title, brand in said:

@@ -8,7 +8,7 @@ English against Chinese. Found means: the partner is among the ten nearest title
     tmall           an edited title of a Chinese listing asks the titles of before, its own old one among them
     en-zh           an English product phrase without brand or code asks the Chinese ones, its translation among them
 
-`dense` is the encoder alone, `both` the one vector that the view compares (dense and sketch).
+`dense` is the encoder alone, `both` the one vector that the view compares (dense and sketch), of titles alone.
 
     python -m tests.benchmarks.encoders [--encoder static transformer]
 """
@@ -31,9 +31,8 @@ import numpy as np
 import psutil
 from numpy.typing import NDArray
 
-from detectors.duplicates.evidence import compounds
-from detectors.duplicates.sketch import document_weights, sketch
-from detectors.duplicates.view import DENSE_SHARE
+from detectors.duplicates.sketch import BUCKETS, GramCounts, document_weights, gram_counts, sketch
+from detectors.duplicates.view import DENSE_SHARE, sketched_texts
 from detectors.standardise.chinese import fold
 from models.encoder import load_encoder
 from models.protocol import Encoder
@@ -119,9 +118,19 @@ def _english_chinese() -> Task:
     return Task("en-zh", list(pairs), list(pairs.values()), [(i, i) for i in range(len(pairs))])
 
 
-def _both(dense: NDArray[np.float32], folded: Sequence[str], weights: NDArray[np.uint8]) -> NDArray[np.float32]:
-    sketches = sketch([" ".join([text, *compounds(text)]) for text in folded], weights)
-    return np.hstack((dense * DENSE_SHARE**0.5, sketches * (1 - DENSE_SHARE) ** 0.5)).astype(np.float32)
+def _counts(titles: Sequence[str]) -> GramCounts:
+    return gram_counts(sketched_texts((fold(title), None) for title in titles))
+
+
+def _weights(pool: GramCounts) -> NDArray[np.uint8]:
+    frequencies = np.zeros(BUCKETS, np.int32)
+    pool.add_to(frequencies)
+    return document_weights(frequencies, pool.n)
+
+
+def _both(dense: NDArray[np.float32], counts: GramCounts, weights: NDArray[np.uint8]) -> NDArray[np.float32]:
+    both = np.hstack((dense * DENSE_SHARE**0.5, sketch(counts, weights) * (1 - DENSE_SHARE) ** 0.5))
+    return both.astype(np.float32)
 
 
 def recall(
@@ -149,14 +158,14 @@ def measure(kind: str, data: Path | None) -> dict[str, Any]:
         "memory_mb": round((process.memory_info().rss - before) / 1e6),
     }
     for task in tasks(data):
-        pool_titles, query_titles = [fold(t) for t in task.pool], [fold(t) for t in task.queries]
         pool = encoder.encode(list(task.pool))
         queries = pool if task.queries is task.pool else encoder.encode(list(task.queries))
-        weights = document_weights([pool_titles])
+        asked, known = _counts(task.queries), _counts(task.pool)
+        weights = _weights(known)
         figures[task.name] = {
             "pairs": len(task.truth),
             "dense": recall(task, queries, pool),
-            "both": recall(task, _both(queries, query_titles, weights), _both(pool, pool_titles, weights)),
+            "both": recall(task, _both(queries, asked, weights), _both(pool, known, weights)),
         }
     texts = list(tasks(data)[0].pool)[:SPEED_TEXTS]
     began = time.perf_counter()
