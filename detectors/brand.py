@@ -93,7 +93,6 @@ class BrandDetector:
         values, titles = batch.column(Role.BRAND), batch.column(Role.TITLE)
         frequency = Counter(squash(value) for value in values if isinstance(value, str))
         findings = []
-        spelled: dict[str | None, tuple[str, ...]] = {None: (), "": ()}  # of the neighbours, who are many and the same
         for row, (value, facts) in enumerate(zip(values, batch.neighbours.facts, strict=True)):
             missing = value is None or value == ""
             if not missing and (not (parts := names(text(value))) or parts[0] in _NO_BRAND):
@@ -105,12 +104,7 @@ class BrandDetector:
             if proper and not wanted:
                 continue
             scores = batch.neighbours.scores[row].tolist()
-            theirs = []
-            for other in facts:
-                known = spelled.get(other.brand)
-                if known is None:
-                    known = spelled[other.brand] = names(other.brand or "")
-                theirs.append(known)
+            theirs = [names(other.brand) if other.brand else () for other in facts]
             aliases = _aliases(theirs)
             ballots = [
                 (score, brand, place)
@@ -118,13 +112,13 @@ class BrandDetector:
                 if parts and score >= self.min_score and (brand := aliases.get(parts[0], parts[0])) not in _NO_BRAND
             ]
             own = _key(value, aliases)
-            known_here = not missing and any(brand == own for _, brand, _ in ballots)
-            if known_here and not wanted:
+            among_them = not missing and any(brand == own for _, brand, _ in ballots)
+            if among_them and not wanted:
                 continue
             source = source_of(batch.records[row].identity)
             case = _Case(row, column, value, own, source, title, facts, scores, ballots)
             vote, agreement = self._ask(case, wanted)
-            if proper or known_here:
+            if proper or among_them:
                 continue
             finding = _typo(case) if not missing and frequency[squash(text(value))] <= 2 else None
             if finding is None and vote is not None:

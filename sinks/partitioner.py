@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["murmur2", "partitions_of"]
+__all__ = ["by_partition", "murmur2", "partitions_of"]
 
 _SEED = np.uint32(0x9747B28C)
 _M = np.uint32(0x5BD1E995)
@@ -49,3 +49,11 @@ def partitions_of(keys: Sequence[bytes], count: int) -> list[int]:
     """The partition, 0 to count - 1, of every key."""
     partitions: list[int] = ((murmur2(keys) & _BITS) % np.uint32(count)).tolist()
     return partitions
+
+
+def by_partition(keys: Sequence[bytes], count: int) -> dict[int, list[int]]:
+    """The places of the keys of each partition, in their order."""
+    places: dict[int, list[int]] = {}
+    for place, partition in enumerate(partitions_of(keys, count)):
+        places.setdefault(partition, []).append(place)
+    return places

@@ -21,7 +21,7 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaError, KafkaTimeoutError, OutOfOrderSequenceNumber
 
 from sinks.errors import PublishError, PublishInterrupted, RecordRefused
-from sinks.partitioner import partitions_of
+from sinks.partitioner import by_partition, partitions_of
 
 __all__ = ["BATCH_BYTES", "Confirmation", "Headers", "Item", "Publisher"]
 
@@ -122,18 +122,17 @@ class Publisher:
         """
         limits = await self._limits_of(topic)
         refused: dict[int, str] = {}
-        rows: dict[int, list[int]] = {}
         if None in {item[0] for item in items} or limits.partitions == 1:
             loose = next(self._keyless) % limits.partitions
             keyed = [row for row, item in enumerate(items) if item[0] is not None]
             places = dict(
                 zip(keyed, partitions_of([items[row][0] or b"" for row in keyed], limits.partitions), strict=True)
             )
+            rows: dict[int, list[int]] = {}
             for row in range(len(items)):
                 rows.setdefault(places.get(row, loose), []).append(row)
         else:
-            for row, partition in enumerate(partitions_of([item[0] or b"" for item in items], limits.partitions)):
-                rows.setdefault(partition, []).append(row)
+            rows = by_partition([item[0] or b"" for item in items], limits.partitions)
         return await self._submit(topic, items, rows, refused)
 
     async def publish_in_order(self, topic: str, partition: int, items: Sequence[Item]) -> int:

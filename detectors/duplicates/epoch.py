@@ -135,7 +135,8 @@ class EpochPolicy:
             return products >= self.first
         return products >= counted * (2 if counted < self.early else self.growth)
 
-    def margin(self, products: int, *, cells: bool) -> int:
+    @staticmethod
+    def margin(products: int, *, cells: bool) -> int:
         """How many catalogue offsets are to lie between the publishing of an epoch and its start.
 
         products: in the catalogue when it is published. With cells every row is computed anew meanwhile: for two rows

@@ -13,7 +13,7 @@ import sys
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
-from functools import lru_cache
+from functools import cache, lru_cache
 from itertools import islice
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -31,7 +31,15 @@ from detectors.records import Facts, split_identity
 from detectors.standardise.chinese import fold
 from detectors.standardise.memoised import memoised
 
-__all__ = ["EVIDENCE_MARK", "Comparison", "EvidenceRows", "codes_of", "compounds", "measures", "measures_in_words"]
+__all__ = [
+    "Comparison",
+    "EvidenceRows",
+    "codes_of",
+    "compounds",
+    "evidence_mark",
+    "measures",
+    "measures_in_words",
+]
 
 _CODES, _UNITS = 4, 6  # kept of one product
 _INSIDE = re.compile(r".{5,}|[a-z]+[0-9]{3,}")  # codes that count when they stand inside the other's text
@@ -749,15 +757,13 @@ class EvidenceRows:
         )
 
 
-def _mark() -> str:
-    """A mark of this program's way to read a title."""
+@cache
+def evidence_mark() -> str:
+    """A mark of this program's way to read a product: what was parsed by one with another mark is parsed anew."""
     digest = hashlib.blake2b(digest_size=8)
-    for module in (__name__, title_words.__module__, fold.__module__):
-        digest.update(Path(str(sys.modules[module].__file__)).read_bytes())
+    for part in (evidence_mark, title_words, fold, grams, number, split_identity):
+        digest.update(Path(str(sys.modules[part.__module__].__file__)).read_bytes())
     return digest.hexdigest()
-
-
-EVIDENCE_MARK = _mark()  # what was parsed by a program with another one is parsed anew
 
 
 def _packed_grams(buckets: NDArray[np.intp]) -> bytes:

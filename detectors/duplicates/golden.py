@@ -245,21 +245,29 @@ def _attributes(offers: tuple[_Offer, ...], rules: SurvivorRules) -> Mapping[Rol
 def _attribute(role: Role, known: Sequence[tuple[str, _Offer]], policy: Survivorship) -> Attribute:
     """known: values and their offers, these in their order; at least one."""
     texts = [text for text, _ in known]
-    row, agree = 0, len(texts)
-    alike = texts.count(texts[0]) == agree
-    if policy is Survivorship.RECENCY:
-        row = min(range(agree), key=lambda i: (-known[i][1].updated_at, i))
-    elif policy is Survivorship.COMPLETENESS:
-        row = min(range(agree), key=lambda i: (known[i][1].gaps, i))
-    elif policy is Survivorship.LONGEST and not alike:
-        row = _longest(texts, is_title=role is Role.TITLE)
-    if not alike:
+    agree = len(texts)
+    row = _foremost(policy, [(offer.gaps, offer.updated_at) for _, offer in known])
+    if texts.count(texts[0]) < agree:
         same = [_compared(role, text) for text in texts]
-        if policy is Survivorship.MAJORITY:
+        if policy is Survivorship.LONGEST:
+            row = _longest(texts, is_title=role is Role.TITLE)
+        elif policy is Survivorship.MAJORITY:
             row = _most_common(role, same)
         agree = same.count(same[row])
     text, offer = known[row]
     return Attribute(text, offer.identity, policy, agree, len(known))
+
+
+def _foremost(policy: Survivorship, offers: Sequence[tuple[int, int]]) -> int:
+    """The place of the offer that a policy prefers whatever it says; the first where the policy looks at values.
+
+    offers: in their order; of each its gaps and when it was updated.
+    """
+    if policy is Survivorship.COMPLETENESS:
+        return min(range(len(offers)), key=lambda i: offers[i][0])
+    if policy is Survivorship.RECENCY:
+        return max(range(len(offers)), key=lambda i: offers[i][1])
+    return 0
 
 
 def _compared(role: Role, value: str) -> str:
@@ -311,13 +319,9 @@ def _prices(offers: Sequence[tuple[_Offer, Facts]], policy: Survivorship) -> Pri
     if not offers:
         return None
     said = [(facts.price or 0.0, facts.currency) for _, facts in offers]
-    row = 0
+    row = _foremost(policy, [(offer.gaps, facts.updated_at) for offer, facts in offers])
     if policy is Survivorship.MAJORITY:
-        row = max(range(len(said)), key=lambda i: (said.count(said[i]), -i))
-    elif policy is Survivorship.RECENCY:
-        row = min(range(len(said)), key=lambda i: (-offers[i][1].updated_at, i))
-    elif policy is Survivorship.COMPLETENESS:
-        row = min(range(len(said)), key=lambda i: (offers[i][0].gaps, i))
+        row = max(range(len(said)), key=lambda i: said.count(said[i]))
     value, currency = said[row]
     alike = [price for price, other in said if other == currency]
     return Prices(

@@ -180,18 +180,22 @@ def statements(
 
 def features_of(view: CatalogueView, hits: Hits, comparison: Comparison) -> PairFeatures:
     """What is compared of the products of a search and their candidates. comparison: of the same."""
-    row = np.maximum(hits.row, 0)
-    asked = np.where((hits.row < 0)[:, None], -1, hits.candidates)
-    weights, epoch = view.weights_for(row)
+    row, asked, weights, epoch = _pairs(view, hits)
     return pair_features(view.evidence, row, asked, hits.similarity, comparison, weights, epoch)
 
 
 def details_of(view: CatalogueView, hits: Hits) -> NDArray[np.float64]:
     """What a matcher looks at beside the features, of the same pairs."""
-    row = np.maximum(hits.row, 0)
-    asked = np.where((hits.row < 0)[:, None], -1, hits.candidates)
-    weights, epoch = view.weights_for(row)
+    row, asked, weights, epoch = _pairs(view, hits)
     return pair_details(view.evidence, row, asked, view.dense_of(hits.row, asked), weights, epoch)
+
+
+def _pairs(
+    view: CatalogueView, hits: Hits
+) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.uint8], NDArray[np.intp]]:
+    """(b,) rows, (b, k) candidates, -1 also for those of a product that the view lacks; the weights of words."""
+    row = np.maximum(hits.row, 0)
+    return row, np.where((hits.row < 0)[:, None], -1, hits.candidates), *view.weights_for(row)
 
 
 def sources_of(view: CatalogueView, hits: Hits) -> NDArray[np.intp]:

@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 
 from detectors.duplicates.entry import Entry
 from detectors.duplicates.epoch import Epoch, EpochChunk, join_chunks
-from detectors.duplicates.evidence import EVIDENCE_MARK, EvidenceRows, compounds
+from detectors.duplicates.evidence import EvidenceRows, compounds, evidence_mark
 from detectors.duplicates.index import (
     FLAT_ROWS,
     POINTS,
@@ -771,7 +771,7 @@ class CatalogueView:
             "encoders": self._encoder_names,
             "stale": sorted(self.stale),
             "deleted": gone,
-            "evidence": EVIDENCE_MARK,
+            "evidence": evidence_mark(),
         }
         weights = [] if self._before is None else [self._before.weights]
         return tables, [epoch.weights, epoch.centroids, epoch.codebook, self._frequencies.copy(), *weights]
@@ -806,7 +806,7 @@ class CatalogueView:
         if tables["before"] is not None:
             self._before = _Before(tables["before"], Part(SKETCH_DIM, 1 - DENSE_SHARE), before[0], None)
         for block in blocks:
-            self._restore_block(block, parsed=tables["evidence"] == EVIDENCE_MARK)
+            self._restore_block(block, parsed=tables["evidence"] == evidence_mark())
         for identity, topic, partition, generation, offset, revision, *match in tables["deleted"]:
             version = Version(generation, offset)
             entry = Entry(identity, topic, partition, version, revision, Version(*match), deleted=True)

@@ -189,7 +189,7 @@ class Catalogue:
     async def finish_epoch(self, draft: EpochDraft) -> None:
         """Finish an epoch beside the stream, which may take a minute, and write it."""
         epoch = await asyncio.to_thread(draft.finish, 0)
-        margin = EpochPolicy().margin(len(self._view), cells=bool(draft.lists))
+        margin = EpochPolicy.margin(len(self._view), cells=bool(draft.lists))
         await self.publish_epoch(replace(epoch, switch_at=self.follower.position + margin))
         log.info("epoch.published", number=epoch.number, products=epoch.n, lists=draft.lists)
 

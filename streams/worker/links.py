@@ -31,7 +31,7 @@ from detectors.duplicates.links import LinkChange, LinkOwner, LinkStatus
 from detectors.duplicates.statement import Statement, StatementError, decode_statement, statements
 from detectors.duplicates.view import CANDIDATES
 from detectors.records import Rejection, SourceRecord
-from sinks.partitioner import partitions_of
+from sinks.partitioner import by_partition
 from sinks.publisher import BATCH_BYTES
 from sinks.wire import LINK_RULES, Versions, golden_message, link_message
 from streams.errors import InfrastructureError
@@ -249,13 +249,10 @@ class LinkWay:
         producer, topic = self._producer, self._topics.named(name)
         assert producer is not None
         count = len(await producer.partitions_for(topic))
-        by_partition: dict[int, list[_Item]] = {}
-        for item, partition in zip(items, partitions_of([key for key, _, _ in items], count), strict=True):
-            by_partition.setdefault(partition, []).append(item)
         sent: list[asyncio.Future[Any]] = []
-        for partition, these in by_partition.items():
+        for partition, places in by_partition([key for key, _, _ in items], count).items():
             builder = producer.create_batch()
-            for key, value, headers in these:
+            for key, value, headers in (items[place] for place in places):
                 if builder.append(key=key, value=value, timestamp=None, headers=headers) is None:
                     sent.append(await producer.send_batch(builder, topic, partition=partition))
                     builder = producer.create_batch()
