@@ -238,7 +238,8 @@ def measure(path: Path, size: int) -> dict[str, Any]:
     """All figures of one size but the starts."""
     about = json.loads(path.with_suffix(".json").read_text("utf-8"))
     process = psutil.Process()
-    view = _new_view(about)
+    texts = [TextFile(BUILD / "bench-index") for _ in range(2)]
+    view = CatalogueView(about["encoder"], about["dim"], texts=texts[0], evidence=texts[1])
     growth = Growth(view)
     _warm(about)
     before = process.memory_info().rss
@@ -269,6 +270,8 @@ def measure(path: Path, size: int) -> dict[str, Any]:
     names_bytes = sum(sys.getsizeof(name) for name in identity_of) + sys.getsizeof(identity_of)
     figures: dict[str, Any] = {
         "bytes_per_product": round((process.memory_info().rss - before - names_bytes) / size),
+        "disk_bytes_per_product": round(sum(file.size for file in texts) / size),
+        "topic_bytes_per_product": round(path.stat().st_size / size),
         "longest_pause_ms": max(took for took, _ in pauses.values()),
         "longest_pause_cpu_ms": round(growth.busiest * 1e3, 1),
         "pauses_ms": pauses,
@@ -311,8 +314,8 @@ def _encoder_speed(view: CatalogueView, identities: Sequence[str]) -> int:
 
 def _new_view(about: dict[str, Any]) -> CatalogueView:
     """A view that keeps its texts as the worker's does."""
-    folder = BUILD / "bench-index"
-    return CatalogueView(about["encoder"], about["dim"], texts=TextFile(folder), evidence=TextFile(folder))
+    texts, evidence = (TextFile(BUILD / "bench-index") for _ in range(2))
+    return CatalogueView(about["encoder"], about["dim"], texts=texts, evidence=evidence)
 
 
 def _warm(about: dict[str, Any]) -> None:

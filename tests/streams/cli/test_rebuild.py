@@ -7,7 +7,7 @@ import os
 import signal
 import subprocess
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,21 +20,13 @@ from streams.worker.rebuild import REBUILD_KEY, Rebuild, read_rebuild
 from tests.kafka_tools import read_all, send_all, wait_until
 from tests.streams.cli.conftest import Run
 from tests.streams.worker.hashing import HashingEncoder
-from tests.streams.worker.test_app import CAMERA, COMMAND, Shop, product
+from tests.streams.worker.shop import CAMERA, COMMAND, Shop, product
 
 pytestmark = pytest.mark.kafka
 
 NEW = {"HASHING_DIM": "96"}
 SLOW = {**NEW, "HASHING_SECONDS": "0.1"}
 MUG = {"title": "Stoneware coffee mug blue 300 ml", "price": 9.0, "currency": "USD"}
-
-
-@pytest.fixture
-def shop(kafka_servers: str, topic_prefix: str, tmp_path: Path) -> Iterator[Shop]:
-    made = Shop(kafka_servers, topic_prefix, tmp_path)
-    yield made
-    for worker in made.workers:
-        worker.kill()
 
 
 @pytest.fixture

@@ -1,0 +1,16 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.streams.worker.shop import Shop
+
+
+@pytest.fixture
+def shop(kafka_servers: str, topic_prefix: str, tmp_path: Path) -> Iterator[Shop]:
+    made = Shop(kafka_servers, topic_prefix, tmp_path)
+    yield made
+    for worker in made.workers:
+        worker.kill()
