@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Sequence
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Any
 
 import orjson
@@ -83,6 +85,7 @@ _MANY_DIGITS = b"0" * 17
 _LOSSY_NUMBER = re.compile(rb"[:\[,\s](?:[0-9]{20}|-[0-9]{19}|-?(?=[0-9.]{17})[0-9]+[.eE])")
 _TINY_NUMBER = re.compile(rb"[0-9][eE]-0*[1-9][0-9]{2}")  # 1e-400 is 0 to a float
 _SPACED_KEY = re.compile(rb'"\s+:')
+_AFTER_KEY = tuple(b'"' + bytes((space,)) for space in b" \t\n\r\x0b\x0c")  # a byte search is faster than the pattern
 _SEPARATORS = (b",", b";", b"\t", b"#", b"|")
 
 
@@ -225,26 +228,20 @@ class Decoder:
         joined = b"\n".join([row.source.value for row in rows])  # type: ignore[misc]  # rows of the fast parser have a value
         keys = sum([len(row.values) for row in rows])
         brackets = joined.count(b"{") + joined.count(b"[") - len(rows)
-        spaced = bool(_SPACED_KEY.search(joined))
-        tests: list[Callable[[bytes, dict[str, Any]], bool]] = []
+        spaced = any(space in joined for space in _AFTER_KEY) and bool(_SPACED_KEY.search(joined))
         # Each key is followed by a colon, so equal counts leave no room for a key that is there twice.
-        if spaced or joined.count(b'":') != keys:
-            tests.append(_may_repeat_keys)
-        if _MANY_DIGITS in joined.translate(_DIGITS):
-            tests.append(lambda raw, _: bool(_LOSSY_NUMBER.search(raw)))
-        if (b"e-" in joined or b"E-" in joined) and _TINY_NUMBER.search(joined):
-            tests.append(lambda raw, _: bool(_TINY_NUMBER.search(raw)))
+        repeats = spaced or joined.count(b'":') != keys
         deep = brackets >= self._limits.max_nesting
+        numbers = _with_lossy_numbers(joined, rows)
         refused: dict[int, _RefusedError] = {}
-        if not tests and not deep:
-            return refused
-        for row in rows:
+        for place in range(len(rows)) if repeats or deep else sorted(numbers):
+            row = rows[place]
             raw = row.source.value
             assert raw is not None
             try:
                 if deep and raw.count(b"{") + raw.count(b"[") > self._limits.max_nesting:
                     self._refuse_deep(row.values)
-                if any(test(raw, row.values) for test in tests):
+                if place in numbers or (repeats and _may_repeat_keys(raw, row.values)):
                     careful = self._slowly(row.source, raw)
                     row.values, row.notes, row.changed = careful.values, careful.notes, careful.changed
             except _RefusedError as error:
@@ -376,6 +373,34 @@ def _header_source(record: SourceRecord) -> str | None:
         if name == "source" and value:
             return value.decode("utf-8", "replace").strip()[:_MAX_ID] or None
     return None
+
+
+def _with_lossy_numbers(joined: bytes, rows: Sequence[_Row]) -> set[int]:
+    """The places of the rows with a number that the fast parser changes. joined: their bytes, a line break between."""
+    digits = joined.translate(_DIGITS)
+    long_at = digits.find(_MANY_DIGITS)
+    tiny_at = [at for exponent in (b"e-", b"E-") for at in _places(exponent, joined) if _tiny(joined, at)]
+    if long_at < 0 and not tiny_at:
+        return set()
+    ends = list(accumulate(len(row.source.value or b"") + 1 for row in rows))
+    found = {bisect_right(ends, at) for at in tiny_at}
+    while long_at >= 0:
+        place = bisect_right(ends, long_at)
+        if _LOSSY_NUMBER.search(rows[place].source.value or b""):
+            found.add(place)
+        long_at = digits.find(_MANY_DIGITS, ends[place])
+    return found
+
+
+def _places(needle: bytes, text: bytes) -> Iterator[int]:
+    at = text.find(needle)
+    while at >= 0:
+        yield at
+        at = text.find(needle, at + len(needle))
+
+
+def _tiny(joined: bytes, exponent: int) -> bool:
+    return exponent > 0 and _TINY_NUMBER.match(joined, exponent - 1) is not None
 
 
 def _may_repeat_keys(raw: bytes, values: dict[str, Any]) -> bool:

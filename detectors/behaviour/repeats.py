@@ -6,6 +6,8 @@ import hashlib
 from collections.abc import Iterator
 from typing import Final, NamedTuple
 
+import orjson
+
 from detectors.contract.model import Role
 from detectors.records import Batch, Dimension, Evidence, Finding, Record, Rule, Severity
 
@@ -122,15 +124,15 @@ class RepeatDetector:
 
 def _contents(batch: Batch) -> Iterator[tuple[bytes, bool]]:
     """Of each event a digest of what it says, and whether it says enough to be known by it: who, when and what."""
-    columns = [batch.contract.column_of(role) for role in _WHO_AND_WHEN + _WHAT]
-    user, time, *what = columns
+    columns = [batch.column(role) for role in _WHO_AND_WHEN + _WHAT]
     blake2b = hashlib.blake2b
-    for record in batch.records:
-        get = record.values.get
-        who, when = get(user) if user else None, get(time) if time else None
-        said = [get(name) for name in what if name]
-        digest = blake2b(repr((who, when, said)).encode("utf-8", "replace"), digest_size=8).digest()
-        yield digest, who is not None and when is not None and said.count(None) < len(said)
+    for said in zip(*columns, strict=True):
+        try:
+            body = orjson.dumps(said)
+        except TypeError:  # an integer beyond 64 bits, half a character
+            body = repr(said).encode("utf-8", "replace")
+        digest = blake2b(body, digest_size=8).digest()
+        yield digest, said[0] is not None and said[1] is not None and said.count(None) < len(_WHAT)
 
 
 def _finding(row: int, rule: Rule, record: Record, seen: _Seen, confidence: float, reason: str) -> Finding:

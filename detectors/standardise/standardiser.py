@@ -105,9 +105,14 @@ class _Work:
         self.copied: set[int] = set()
         self.corrections: list[Correction] = []
         self.findings: list[Finding] = []
+        self._columns: dict[str, list[Any]] = {}
 
     def column(self, name: str) -> list[Any]:
-        return [values.get(name) for values in self.values]
+        """The values of a column as they are now; not to be changed."""
+        known = self._columns.get(name)
+        if known is None:
+            known = self._columns[name] = [values.get(name) for values in self.values]
+        return known
 
     def change(self, row: int, column: str, step: Step) -> None:
         values = self.values[row]
@@ -116,6 +121,7 @@ class _Work:
             values = self.values[row] = dict(values)
         before = values.get(column)
         values[column] = step.after
+        self._columns.pop(column, None)
         self.corrections.append(Correction(row, column, before, step.after, step.confidence, step.rule, step.reason))
 
     def find(self, row: int, column: str, fault: Fault) -> None:

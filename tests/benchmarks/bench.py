@@ -34,7 +34,7 @@ from streams.marketplace import Marketplace
 from streams.settings import KafkaSettings, Settings, TopicNames
 from tests.benchmarks.transport import measure_transport
 from tests.benchmarks.worker import ROOT, WorkerProcess
-from tests.kafka_tools import make_topic
+from tests.kafka_tools import make_topic, uncommitted, wait_until
 
 BEHAVIORS = 150_000
 PLAIN_BEHAVIORS = 12_000
@@ -171,6 +171,12 @@ class Deployment:
             },
         )
 
+    def settle(self) -> None:
+        """Wait until links and golden records are made too: they are not to be a load on what is measured next."""
+        topics = (self.products, self.behaviors, self.names.named("links"))
+        if not wait_until(lambda: uncommitted(self.servers, self.settings.app_id, topics) == 0, 300):
+            raise RuntimeError(self.worker.last_words())
+
     def work_off(
         self, source: str, count: int, act: Callable[[], None], *, from_start: bool = False, seconds: float = 300.0
     ) -> float:
@@ -215,6 +221,7 @@ def bench_behavior(servers: str, folder: Path) -> Figures:
     d.worker.wait_ready()
     catalogue = list(catalogue_events())
     d.work_off(d.products, len(catalogue), lambda: fill(servers, d.products, iter(catalogue)))
+    d.settle()
     d.worker.stop()
     fill(servers, d.behaviors, behavior_events(BEHAVIORS))
     ours = d.work_off(d.behaviors, BEHAVIORS, d.worker.start)
@@ -240,6 +247,7 @@ def bench_latency(servers: str, folder: Path, rate: float) -> Figures:
     d.worker.wait_ready()
     catalogue = list(catalogue_events())
     d.work_off(d.products, len(catalogue), lambda: fill(servers, d.products, iter(catalogue)))
+    d.settle()
     warm, count = int(rate * WARM_SECONDS), int(rate * HALF_LOAD_SECONDS)
     # Made beforehand: making the first takes seconds, after which the rate would be caught up with in a burst.
     events = list(behavior_events(warm + count))
@@ -270,8 +278,10 @@ def bench_products_static(servers: str, folder: Path) -> Figures:
     d.worker.start()
     d.worker.wait_ready()
     d.work_off(d.products, 2_000, lambda: fill(servers, d.products, product_events(2_000)))
+    d.settle()
     more = list(product_events(NEW_STATIC, first=2_000))
     new = d.work_off(d.products, NEW_STATIC, lambda: fill(servers, d.products, iter(more)), from_start=True)
+    d.settle()
     d.worker.stop()
     for turn in range(1, 1 + UPDATES // PRODUCTS):
         fill(servers, d.products, product_events(PRODUCTS, price_round=turn))
