@@ -345,7 +345,9 @@ class LinkOwner:
             return
         self._near.setdefault(link.later, {})[link.earlier] = link
         self._near.setdefault(link.earlier, {})[link.later] = link
-        changed.update((link.later, link.earlier))
+        changed.add(link.later)  # whose state holds the pair: a product that everybody names is not written each time
+        if known is not None:
+            changed.add(known.later)
         solve.update((link.later, link.earlier))
 
     def _precedence(self, link: Link) -> tuple[int, int, str, float]:
@@ -367,13 +369,12 @@ class LinkOwner:
         for other, link in list(self._near.get(identity, {}).items()):
             if link.later == identity:
                 del self._near[identity][other], self._near[other][identity]
-                changed.add(other)
                 solve.update((identity, other))
 
     def _cut(self, identity: str, changed: set[str], solve: set[str]) -> None:
-        for other in self._near.pop(identity, {}):
+        for other, link in self._near.pop(identity, {}).items():
             del self._near[other][identity]
-            changed.add(other)
+            changed.add(link.later)
             solve.update((identity, other))
 
     # -- groups
@@ -405,7 +406,7 @@ class LinkOwner:
                 changes += [
                     LinkChange(status, k)
                     for q, k in these.items()
-                    if k.later == p and (q not in those or those[q].id != k.id)
+                    if k.later == p and (q not in those or (those[q] is not k and those[q].id != k.id))
                 ]
         return sorted(changes, key=lambda c: (c.link.later, c.link.earlier, c.status is LinkStatus.MADE))
 
@@ -499,7 +500,10 @@ class LinkOwner:
             moved.update((p, q))
 
         def open_pairs(p: str, worse_than: _Rank | None = None) -> None:
-            for k in self._near.get(p, {}).values():
+            mate = self._mate[p][1] if p in self._mate else None
+            for q, k in self._near.get(p, {}).items():
+                if q != mate and (p in self._group or q in self._group):
+                    continue  # no couple, and none to be
                 rank = _rank(k)
                 if worse_than is None or rank > worse_than:
                     heapq.heappush(queue, rank)
