@@ -6,6 +6,7 @@ one, a few rows with every write, so that nothing waits for it.
 
 from __future__ import annotations
 
+import mmap
 import os
 import tempfile
 from collections.abc import Sequence
@@ -19,6 +20,7 @@ from streams.errors import InfrastructureError
 __all__ = ["TextFile"]
 
 _TAIL_BYTES = 1 << 20  # kept in memory before it is written
+_UNMAPPED = 256  # reads, each of which brings in up to 64 KB
 _DEAD_BYTES = 64 << 20  # from which moving is worth it
 _MOVED = 4  # rows that move for each that is written
 
@@ -43,6 +45,8 @@ class TextFile:
 
     def _open(self) -> int:
         self._written, self._tail = 0, bytearray()
+        self._map: mmap.mmap | None = None  # of what is written, or of less
+        self._reads = 0
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
             file, name = tempfile.mkstemp(prefix="texts-", dir=self._folder)
@@ -59,6 +63,7 @@ class TextFile:
 
     def close(self) -> None:
         """Give the space back."""
+        self._map = None
         for file in (self._file, self._before):
             if file is not None:
                 os.close(file)
@@ -104,7 +109,16 @@ class TextFile:
         if place >= self._written:
             place -= self._written
             return bytes(self._tail[place : place + length])
-        return os.pread(self._file, length, place)
+        return self._mapped(place, place + length)
+
+    def _mapped(self, begin: int, end: int) -> bytes:
+        # Not by pread: that lets go of the interpreter's lock, and hundreds of reads in a batch would each wait for it.
+        if self._map is None or end > len(self._map):
+            self._map, self._reads = mmap.mmap(self._file, self._written, prot=mmap.PROT_READ), 0
+        self._reads += 1
+        if not self._reads % _UNMAPPED:
+            self._map.madvise(mmap.MADV_DONTNEED)  # the system's cache keeps the pages, not this process
+        return self._map[begin:end]
 
     def drop(self, row: int) -> None:
         """Forget a row."""
