@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import gc
 import logging
 import os
 import time
@@ -47,6 +46,7 @@ from streams.worker.catalogue import Catalogue
 from streams.worker.delivery import BatchAgent, Compute, DeliveryOptions, Handler, LagWatch, batch_agent
 from streams.worker.faust_batches import make_app
 from streams.worker.faust_batches import run as run_app
+from streams.worker.garbage import collect_seldom
 from streams.worker.generations import next_generation
 from streams.worker.judge import Judge
 from streams.worker.links import LinkWay
@@ -67,7 +67,6 @@ Rehearse = Callable[[ConsumerRecord], Awaitable[None]]
 _CATCHING_UP = 1000  # products that wait to be read
 _DAY_MS = 86_400_000
 _HUNG_SECONDS = 60.0  # without a turn of the event loop
-_GARBAGE = (100_000, 20, 100)  # thresholds of the three generations of Python's collector
 _POISON_IN_A_ROW = 50  # records, after which the fault is not in the records
 _LOOK_SECONDS = 1.0  # between two looks at the source topics, where something seems to have changed
 _SELF_TEST = ("A known-good title, 128 GB, black", "一个已知良好的标题 128GB 黑色")
@@ -311,10 +310,7 @@ class Worker:
         await self._catalogue.follower.wait_recovered()
         await self._mapping.follower.wait_recovered()
         await self._catalogue.settle()
-        # The view's many objects live for ever: looking for garbage among them costs pauses and finds none.
-        gc.collect()
-        gc.freeze()
-        gc.set_threshold(*_GARBAGE)
+        collect_seldom()
         self._ready.set()
         log.info("worker.ready", products=len(self._view))
 

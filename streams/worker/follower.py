@@ -12,9 +12,12 @@ from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from streams.errors import InfrastructureError
 from streams.kafka.clients import brief_consumer
 
-__all__ = ["Follower"]
+__all__ = ["LIVE_RECORDS", "Follower"]
 
 log = structlog.get_logger(__name__)
+
+LIVE_RECORDS = 256
+"""Applied at once while the stream goes on; what is in the topic at the start is read in larger pieces."""
 
 Apply = Callable[[Sequence[ConsumerRecord], int], Awaitable[None]]
 
@@ -80,7 +83,8 @@ class Follower:
             await consumer.seek_to_beginning(partition)
         self.target = (await consumer.end_offsets([partition]))[partition]
         while True:
-            fetched = await consumer.getmany(timeout_ms=200, max_records=self._fetch_records)
+            records_at_once = LIVE_RECORDS if self.recovered else self._fetch_records
+            fetched = await consumer.getmany(timeout_ms=200, max_records=records_at_once)
             # Not the last record's offset + 1: transaction markers and compacted records leave gaps.
             position = await consumer.position(partition)
             records = fetched.get(partition, ())

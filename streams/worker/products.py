@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -37,13 +37,15 @@ if TYPE_CHECKING:
     from streams.worker.mapping import Mapping
     from streams.worker.outlet import Outlet
 
-__all__ = ["ProductWay"]
+__all__ = ["LOOKED_UP", "ProductWay"]
 
 # Misrouted records from which a topic is refused, and their share of the others.
 _MISROUTED = 20
 _MISROUTED_SHARE = 0.1
 
 _NEVER = Version(-1, -1)
+LOOKED_UP = 128
+"""Products that are looked up at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +62,22 @@ class _Prepared:
     repeated: frozenset[str]
     misrouted: Sequence[tuple[Rejection, str]]
     vectors: NDArray[np.int8]
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """What a batch's products have beside them in the catalogue.
+
+    rows: the place of each product below. facts: of its neighbours. scores, dense: (products, k), as in `Neighbours`.
+    said: what is to be said of links. speaking: of which products.
+    """
+
+    rows: dict[str, int]
+    facts: Sequence[Sequence[Facts]]
+    scores: NDArray[np.float32]
+    dense: NDArray[np.float32]
+    said: Sequence[Statement]
+    speaking: Collection[str]
 
 
 class ProductWay:
@@ -127,7 +145,8 @@ class ProductWay:
             if publishing is not None:
                 await self._catalogue.reached(await publishing)
             read_back = time.perf_counter()
-            judgement, revised = await self._compute.run(self._judge_batch, prepared)
+            found = await self._look_up(prepared)
+            judgement, revised = await self._compute.run(self._judge_batch, prepared, found)
             judged = time.perf_counter()
             rejections = [*prepared.taken.rejections, *(rejection for rejection, _ in prepared.misrouted)]
             refused = await self._outlet.send(judgement.outputs, rejections, judgement.sources)
@@ -145,6 +164,28 @@ class ProductWay:
             self._count(records, prepared, judgement, stages, refused)
 
         return confirmed()
+
+    async def _look_up(self, prepared: _Prepared) -> _Found:
+        """Search a few products at a time, so that what else the compute thread has to do gets its turn."""
+        taken = prepared.taken
+        named = (*(r.identity for r in taken.batch.records), *(t.identity for t in taken.tombstones))
+        identities = list(dict.fromkeys(named))
+        # A new price says nothing new about links. A record that was handled before says it again, for whatever
+        # version the catalogue holds now: its statement may have been lost with the worker that was about to make it.
+        changed = {e.identity for e in prepared.entries if e.deleted or e.match_version == e.version}
+        speaking = changed | prepared.repeated
+        parts = [
+            await self._compute.run(self._look_up_some, identities[i : i + LOOKED_UP], speaking)
+            for i in range(0, max(1, len(identities)), LOOKED_UP)
+        ]
+        return _Found(
+            {identity: row for row, identity in enumerate(identities)},
+            [facts for part, _ in parts for facts in part.facts],
+            np.concatenate([part.scores for part, _ in parts]),
+            np.concatenate([part.dense for part, _ in parts]),
+            [statement for _, said in parts for statement in said],
+            speaking,
+        )
 
     async def rehearse(self, record: SourceRecord) -> None:
         """Judge a record without any consequence: raises where a record that went well before does not any more."""
@@ -249,24 +290,20 @@ class ProductWay:
                 out[row] = fresh[place[fact.title]]
         return out
 
-    def _judge_batch(self, prepared: _Prepared) -> tuple[Judgement, list[Entry]]:
+    def _look_up_some(self, identities: Sequence[str], speaking: Collection[str]) -> tuple[Neighbours, list[Statement]]:
+        found, hits = self._neighbours.lookup(identities, speaking, clean=self._clean)
+        return found, statements(self._view, hits, clean=self._clean) if speaking else []
+
+    def _judge_batch(self, prepared: _Prepared, found: _Found) -> tuple[Judgement, list[Entry]]:
         view, batch, tombstones = self._view, prepared.taken.batch, prepared.taken.tombstones
-        rows: dict[str, int] = {}
-        for identity in (*(r.identity for r in batch.records), *(t.identity for t in tombstones)):
-            rows.setdefault(identity, len(rows))
-        # A new price says nothing new about links. A record that was handled before says it again, for whatever
-        # version the catalogue holds now: its statement may have been lost with the worker that was about to make it.
-        changed = {e.identity for e in prepared.entries if e.deleted or e.match_version == e.version}
-        speaking = changed | prepared.repeated
-        found, hits = self._neighbours.lookup(list(rows), speaking, clean=self._clean)
-        order = [rows[record.identity] for record in batch.records]
+        order = [found.rows[record.identity] for record in batch.records]
         neighbours = Neighbours([found.facts[i] for i in order], found.scores[order], found.dense[order])
         whole = replace(batch, vectors=_unit(prepared.vectors), neighbours=neighbours, catalogue_size=len(view))
         canonical = [self._mapping.canonical(record.identity) for record in batch.records]
-        said = statements(view, hits, clean=self._clean) if speaking else []
+        said = [*found.said]
         judgement = self._judge.judge(prepared.taken, whole, canonical, variant_findings(batch.records, said, view))
         outputs = judgement.outputs
-        said += self._updates(dict.fromkeys(e.identity for e in prepared.entries if e.identity not in speaking))
+        said += self._updates(dict.fromkeys(e.identity for e in prepared.entries if e.identity not in found.speaking))
         if said:
             outputs[self._topics.named("links")] = [(*encode_statement(statement), ()) for statement in said]
         if tombstones:
