@@ -79,10 +79,10 @@ _ODDITIES = {
 
 # Digits and points become "0", all else a blank: a long run of "0" is a number, or a text of digits, of many digits.
 _DIGITS = bytes(0x30 if chr(byte) in "0123456789." else 0x20 for byte in range(256))
-_MANY_DIGITS = b"0" * 17
+_MANY_DIGITS = b"0" * 16
 # Numbers that a float may not keep: integers beyond 64 bits, and those with a point or an exponent and more digits than
 # the 15 that are safe.
-_LOSSY_NUMBER = re.compile(rb"[:\[,\s](?:[0-9]{20}|-[0-9]{19}|-?(?=[0-9.]{17})[0-9]+[.eE])")
+_LOSSY_NUMBER = re.compile(rb"[:\[,\s](?:[0-9]{20}|-[0-9]{19}|-?(?=[0-9.]{17})[0-9]+[.eE]|-?[0-9]{16}[eE])")
 _TINY_NUMBER = re.compile(rb"[0-9][eE]-0*[1-9][0-9]{2}")  # 1e-400 is 0 to a float
 _SPACED_KEY = re.compile(rb'"\s+:')
 _AFTER_KEY = tuple(b'"' + bytes((space,)) for space in b" \t\n\r\x0b\x0c")  # a byte search is faster than the pattern

@@ -128,7 +128,7 @@ def _contents(batch: Batch) -> Iterator[tuple[bytes, bool]]:
     blake2b = hashlib.blake2b
     for said in zip(*columns, strict=True):
         try:
-            body = orjson.dumps(said)
+            body = orjson.dumps(said)  # NaN, which it would write as null, is null since decoding
         except TypeError:  # an integer beyond 64 bits, half a character
             body = repr(said).encode("utf-8", "replace")
         digest = blake2b(body, digest_size=8).digest()

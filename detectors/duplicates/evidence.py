@@ -14,6 +14,7 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 from functools import cache, lru_cache
+from importlib.metadata import version
 from itertools import islice
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -760,7 +761,7 @@ class EvidenceRows:
 @cache
 def evidence_mark() -> str:
     """A mark of this program's way to read a product: what was parsed by one with another mark is parsed anew."""
-    digest = hashlib.blake2b(digest_size=8)
+    digest = hashlib.blake2b(f"{version('opencc')} {RATES}".encode(), digest_size=8)
     for part in (evidence_mark, title_words, fold, grams, number, split_identity):
         digest.update(Path(str(sys.modules[part.__module__].__file__)).read_bytes())
     return digest.hexdigest()

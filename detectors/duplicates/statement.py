@@ -111,7 +111,7 @@ def statements(
         else:
             scores = view.matcher.scores(features, details_of(view, hits), sources_of(view, hits) if clean else None)
         same, sure = exact(comparison), certain(comparison)
-        weights, epoch = view.weights_for(row)
+        weights, epoch = view.weights_for(hits.former)
         # Where a code or GTIN speaks, or the text is the same, other words do not matter.
         named = comparison.code_in | (comparison.gtin > 0) | comparison.same_text
         apart = (comparison.units > 0) | (comparison.price > UNNAMED_PRICE)
@@ -195,7 +195,7 @@ def _pairs(
 ) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.uint8], NDArray[np.intp]]:
     """(b,) rows, (b, k) candidates, -1 also for those of a product that the view lacks; the weights of words."""
     row = np.maximum(hits.row, 0)
-    return row, np.where((hits.row < 0)[:, None], -1, hits.candidates), *view.weights_for(row)
+    return row, np.where((hits.row < 0)[:, None], -1, hits.candidates), *view.weights_for(hits.former)
 
 
 def sources_of(view: CatalogueView, hits: Hits) -> NDArray[np.intp]:

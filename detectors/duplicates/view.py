@@ -95,7 +95,8 @@ class Hits:
     """What a search found. Rows are numbers of the view; -1 is none.
 
     identities: (n,) as asked. row: (n,) their own rows, -1 for one that the view does not hold or compare.
-    position: (n,) the catalogue offset before which others had to be there to be seen.
+    position: (n,) the catalogue offset before which others had to be there to be seen. former: (n,) whether the
+    epoch that held before the newest one was asked, whose weights of words are the ones to compare by, too.
     neighbours, scores, dense: (n, k), best first. candidates, similarity: (n, c), for the decision whether they are
     the same product: those that share a code or GTIN, then the rest of the `CANDIDATES` nearest; up to 8 of the former
     are not among the nearest. Of a clean feed without the records of the product's own source.
@@ -104,6 +105,7 @@ class Hits:
     identities: Sequence[str]
     row: NDArray[np.intp]
     position: NDArray[np.int64]
+    former: NDArray[np.bool_]
     neighbours: NDArray[np.intp]
     scores: NDArray[np.float32]
     dense: NDArray[np.float32]
@@ -195,6 +197,7 @@ class CatalogueView:
         self._texts = Gathered(MemoryTexts() if texts is None else texts)
         self._index = RowIndex(Part(dense_dim, DENSE_SHARE), Part(SKETCH_DIM, 1 - DENSE_SHARE))
         self._before: _Before | None = None
+        self._evidence_mark = evidence_mark()  # now: later the program's files may be those of another release
         self._next: _Next | None = None
         self._fresh: Cells | None = None  # that are to follow those which hold too much that moved
         self._chunks: dict[tuple[int, str], dict[int, EpochChunk]] = {}
@@ -369,13 +372,17 @@ class CatalogueView:
         """A number for the source of each of these rows of `Hits`."""
         return self._source[rows].astype(np.intp)
 
-    def weights_for(self, rows: NDArray[np.intp]) -> tuple[NDArray[np.uint8], NDArray[np.intp]]:
-        """(epochs, buckets) weights, and (n,) which of them holds for each of these rows of `Hits`."""
+    def former(self, positions: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """(n,) whether another epoch held at these catalogue offsets, and is known still."""
         if self._before is None:
-            return self.epoch.weights[None], np.zeros(len(rows), np.intp)
-        return np.stack((self.epoch.weights, self._before.weights)), (self._at[rows] < self._before.switch).astype(
-            np.intp
-        )
+            return np.zeros(len(positions), np.bool_)
+        return positions < self._before.switch
+
+    def weights_for(self, former: NDArray[np.bool_]) -> tuple[NDArray[np.uint8], NDArray[np.intp]]:
+        """(epochs, buckets) weights of words, and (n,) which of them holds. former: as in `Hits`, just searched."""
+        if self._before is None or not former.any():
+            return self.epoch.weights[None], np.zeros(len(former), np.intp)
+        return np.stack((self.epoch.weights, self._before.weights)), former.astype(np.intp)
 
     def offset_at(self, row: int) -> int:
         """The catalogue offset of the newest entry of a row of `Hits`."""
@@ -771,7 +778,7 @@ class CatalogueView:
             "encoders": self._encoder_names,
             "stale": sorted(self.stale),
             "deleted": gone,
-            "evidence": evidence_mark(),
+            "evidence": self._evidence_mark,
         }
         weights = [] if self._before is None else [self._before.weights]
         return tables, [epoch.weights, epoch.centroids, epoch.codebook, self._frequencies.copy(), *weights]
@@ -806,7 +813,7 @@ class CatalogueView:
         if tables["before"] is not None:
             self._before = _Before(tables["before"], Part(SKETCH_DIM, 1 - DENSE_SHARE), before[0], None)
         for block in blocks:
-            self._restore_block(block, parsed=tables["evidence"] == evidence_mark())
+            self._restore_block(block, parsed=tables["evidence"] == self._evidence_mark)
         for identity, topic, partition, generation, offset, revision, *match in tables["deleted"]:
             version = Version(generation, offset)
             entry = Entry(identity, topic, partition, version, revision, Version(*match), deleted=True)
@@ -919,9 +926,8 @@ class CatalogueView:
         candidates = np.full((n, CANDIDATES + _SHARED), -1, np.intp)
         similarity = np.full((n, CANDIDATES + _SHARED), -1, np.float32)
         asked = np.flatnonzero(row >= 0)
-        before = np.zeros(len(asked), bool)
-        if self._before is not None and not newest_epoch:
-            before = position[asked] < self._before.switch
+        former = np.zeros(n, np.bool_) if newest_epoch else self.former(position)
+        before = former[asked]
         index = self._index
         for group, then in ((asked[~before], None), (asked[before], self._before)):
             cells, sketches = (index.cells, None) if then is None else (then.cells, then.sketches)
@@ -938,7 +944,7 @@ class CatalogueView:
                     neighbours, scores, candidates, similarity,
                 )  # fmt: skip
         dense = self.dense_of(row, neighbours)
-        return Hits(identities, row, position, neighbours, scores, dense, candidates, similarity)
+        return Hits(identities, row, position, former, neighbours, scores, dense, candidates, similarity)
 
     def _search(
         self,

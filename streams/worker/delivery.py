@@ -56,7 +56,7 @@ log = structlog.get_logger(__name__)
 
 # What an OSError says about the machine, not about a record.
 _SILENT_TURNS = 5  # without an answer, after which the broker counts as silent
-_MACHINE = frozenset({errno.ENOSPC, errno.EROFS, errno.EDQUOT, errno.EIO, errno.EMFILE, errno.ENFILE})
+_MACHINE = frozenset({errno.ENOSPC, errno.EROFS, errno.EDQUOT, errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENOMEM})
 
 P = ParamSpec("P")
 R = TypeVar("R")

@@ -256,8 +256,9 @@ class LinkWay:
                 if builder.append(key=key, value=value, timestamp=None, headers=headers) is None:
                     sent.append(await producer.send_batch(builder, topic, partition=partition))
                     builder = producer.create_batch()
-                    if builder.append(key=key, value=value, timestamp=None, headers=headers) is None:
-                        log.error("links.too_large", topic=topic, bytes=len(value or b""))
+                    builder.append(
+                        key=key, value=value, timestamp=None, headers=headers
+                    )  # takes a first one of any size
             sent.append(await producer.send_batch(builder, topic, partition=partition))
         return sent
 

@@ -114,7 +114,10 @@ class TextFile:
     def _mapped(self, begin: int, end: int) -> bytes:
         # Not by pread: that lets go of the interpreter's lock, and hundreds of reads in a batch would each wait for it.
         if self._map is None or end > len(self._map):
-            self._map, self._reads = mmap.mmap(self._file, self._written, prot=mmap.PROT_READ), 0
+            try:
+                self._map, self._reads = mmap.mmap(self._file, self._written, prot=mmap.PROT_READ), 0
+            except OSError:  # a limit on the address space, a file system without maps
+                return os.pread(self._file, end - begin, begin)
         self._reads += 1
         if not self._reads % _UNMAPPED:
             self._map.madvise(mmap.MADV_DONTNEED)  # the system's cache keeps the pages, not this process

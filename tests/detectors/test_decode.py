@@ -92,6 +92,7 @@ def test_dead_letters(value: bytes, error: str, message: str) -> None:
         (b'{"sku":"1","title":"\\udc00"}', {"sku": "1", "title": "\ufffd"}, ["decode.lone_surrogate"], True),
         (b'{"sku":"1","price":0.1234567890123456789}', {"sku": "1", "price": 0.12345678901234568}, [], True),
         (b'{"sku":"1","price":1234567890123456789e1}', {"sku": "1", "price": 1.2345678901234567e19}, [], True),
+        (b'{"sku":"1","price":6913986640547863e-05}', {"sku": "1", "price": 69139866405.47863}, [], True),
         (b'{"sku":"1","price":12345678901234567E3}', {"sku": "1", "price": 1.2345678901234567e19}, [], False),
         (b'{"sku":"1","price":1e-400}', {"sku": "1", "price": 0.0}, [], True),
         (b'{"sku":"1","price":[-1.5E-0330]}', {"sku": "1", "price": [-0.0]}, [], True),

@@ -88,9 +88,8 @@ def _as_hits(view: CatalogueView, asked: Sequence[tuple[str, str, Mapping[str, f
     row = np.array([view.row_of(later) for later, _, _ in asked], np.intp)
     nothing = np.zeros((n, 0), np.float32)
     position = np.array([view.offset_at(r) for r in row.tolist()], np.int64)
-    return Hits(
-        [later for later, _, _ in asked], row, position, candidates[:, :0], nothing, nothing, candidates, similarity
-    )
+    former, identities = view.former(position), [later for later, _, _ in asked]
+    return Hits(identities, row, position, former, candidates[:, :0], nothing, nothing, candidates, similarity)
 
 
 def _words(a: Facts, b: Facts, price_a: float | None, price_b: float | None, times: float) -> dict[str, str]:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import random
 from dataclasses import replace
 
 import orjson
@@ -12,8 +13,11 @@ from detectors.duplicates.statement import (
     Statement,
     decode_statement,
     encode_statement,
+    statements,
 )
+from detectors.duplicates.view import CatalogueView
 from detectors.records import Version
+from tests.detectors.duplicates.offers import apply, entry, log_of, new_view
 
 ONE = Version(0, 1)
 
@@ -40,3 +44,43 @@ def test_no_link_follows_from_a_variant() -> None:
     others = [replace(statement, identity=i, source="a", position=1, candidates=()) for i in ("a/1", "a/2")]
     owner.apply([*others, statement])
     assert [(link.later, link.earlier) for link in owner.links()] == [("b/1", "a/1")]
+
+
+def _across_a_switch(seed: int) -> tuple[CatalogueView, list[str], int]:
+    """A catalogue of offers with words in common, of which all came before another epoch held; and the log's end."""
+    rng = random.Random(seed)
+    kinds = ["alpha", "bravo", "carbon", "delta", "echo", "fox", "golf", "hotel", "india", "jazz", "kilo", "lima"]
+    made = []
+    for i in range(120):
+        words = random.Random(seed * 999 + i % 40).choices(kinds, k=5)
+        words[rng.randrange(5)] = rng.choice(kinds)
+        made.append(entry(f"s{i % 3}/{i}", i, "Sony " + " ".join(words), 20.0 + i % 5))
+    log = log_of(made)
+    epoch = apply(new_view(), log[:80]).make_epoch(margin=0)
+    log += log_of([replace(epoch, switch_at=0)], start=len(log))
+    view = apply(new_view(), log)
+    assert view.epoch.number == 1
+    return view, [e.identity for e in made], log[-1].offset + 1
+
+
+def test_what_is_said_anew_after_a_new_price_is_weighed_by_the_epoch_of_the_search() -> None:
+    view, identities, end = _across_a_switch(3)
+    before = statements(view, view.search(identities, as_matched=True))
+    assert sum(len(s.candidates) for s in before) > 100
+    prices = []
+    for n, identity in enumerate(identities):
+        known = view.entry(identity)
+        assert known is not None
+        prices.append(replace(known, version=Version(0, 1000 + n), facts=replace(known.facts, price=21.0)))
+    apply(view, log_of(prices, start=end))
+    after = statements(view, view.search(identities, as_matched=True))
+    linked = [[[(c.identity, c.score) for c in s.candidates] for s in said] for said in (before, after)]
+    assert linked[0] == linked[1]
+
+
+def test_a_search_by_the_newest_epoch_is_weighed_by_it_as_well() -> None:
+    view, identities, end = _across_a_switch(4)
+    before = statements(view, view.search(identities, as_matched=True, newest_epoch=True))
+    assert before != statements(view, view.search(identities, as_matched=True))
+    view.apply([], end + 100_000)  # what held before is forgotten
+    assert before == statements(view, view.search(identities, as_matched=True, newest_epoch=True))
