@@ -386,7 +386,8 @@ class LinkWay:
             end = (await consumer.end_offsets([partition]))[partition]
             deadline = self._clock() + _READ_SECONDS
             while await consumer.position(partition) < end:
-                for record in (await consumer.getmany(timeout_ms=200)).get(partition, ()):
+                fetched = (await consumer.getmany(timeout_ms=200)).get(partition, ())
+                for record in {record.key: record for record in fetched}.values():  # what is superseded says nothing
                     try:
                         load(record.key.decode("utf-8"), record)
                     except (ValueError, KeyError, TypeError, AttributeError) as error:

@@ -282,10 +282,8 @@ def bench_products_static(servers: str, folder: Path) -> Figures:
     more = list(product_events(NEW_STATIC, first=2_000))
     new = d.work_off(d.products, NEW_STATIC, lambda: fill(servers, d.products, iter(more)), from_start=True)
     d.settle()
-    d.worker.stop()
-    for turn in range(1, 1 + UPDATES // PRODUCTS):
-        fill(servers, d.products, product_events(PRODUCTS, price_round=turn))
-    updated = d.work_off(d.products, UPDATES, d.worker.start)
+    updates = [item for turn in range(1, 1 + UPDATES // PRODUCTS) for item in product_events(PRODUCTS, turn)]
+    updated = d.work_off(d.products, UPDATES, lambda: fill(servers, d.products, iter(updates)))
     d.worker.stop()
     return {
         "product_new_static_per_s": new,
