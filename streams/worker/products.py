@@ -44,7 +44,7 @@ _MISROUTED = 20
 _MISROUTED_SHARE = 0.1
 
 _NEVER = Version(-1, -1)
-LOOKED_UP = 128
+LOOKED_UP = 256
 """Products that are looked up at once."""
 
 
