@@ -4,13 +4,12 @@
     python -m tests.benchmarks.index [--sizes 10000,100000] [--data FOLDER] [--fresh] [--only PART]
 
 Products with titles recombined from real ones (see `titles`) are written once as the catalogue topic would hold them,
-then read by a process of its own for each size as a worker reads them, in fetches of 256 that are looked up as they come;
-epochs are made where they are due. Measured: lookups in batches of 256; hit (the exact best match above cosine
-.6 is among the ten); partner_share (true partners found in the ten, as a share of what exact search finds); resident
-memory per product, everything included; the longest pause of the stream (a step that applies, searches or prepares an
-epoch; deciding about what was found is the same work however large the index is); the cost of a record of all but the
-encoder; the start from a snapshot and from the topic. Products are looked up as the stream does it: those that came
-last.
+then read by a process of its own for each size as a worker reads them, in fetches of 256; epochs are made where they
+are due. Measured: lookups in batches of 256; hit (the exact best match above cosine .6 is among the ten); partner_share
+(true partners found in the ten, as a share of what exact search finds); resident memory per product, everything
+included; the longest pause of the stream (a step that applies, searches or prepares an epoch; deciding about what was
+found is the same work however large the index is); the cost of a record of all but the encoder; the start from a
+snapshot and from the topic. Products are looked up as the stream does it: those that came last.
 
 Rates and costs are of the CPU time of the stream's own thread, so that a busy machine does not blur them; starts are
 of the clock, and so are pauses, less what the thread waited for a core that somebody else had (Linux says so). What
