@@ -3,7 +3,7 @@
 Everything is measured on a real Kafka with real workers in processes of their own; the figures are events per second
 between the first and the last output that the broker confirmed, best of three. What is compared is run in turn.
 
-    python -m tests.benchmarks.bench [--only NAME ...] [--repeats 3]
+    python -m tests.benchmarks.bench [--only NAME ...] [--repeats 3] [--rate EVENTS_PER_SECOND]
 """
 
 from __future__ import annotations
@@ -333,6 +333,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", nargs="*", choices=[*PARTS, "latency"], help="measure these only")
     parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--rate", type=float, help="events per second of latency; default: half of behaviour_per_s")
     parser.add_argument("--encoder", nargs=2, metavar=("KIND", "COUNT"), help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.encoder:
@@ -346,7 +347,7 @@ def main() -> int:
             with tempfile.TemporaryDirectory() as folder, EmbeddedKafka() as kafka:
                 began = time.monotonic()
                 if name == "latency":
-                    rate = best["behaviour_per_s"] / 2
+                    rate = options.rate or best["behaviour_per_s"] / 2
                     runs.append(bench_latency(kafka.bootstrap_servers, Path(folder), rate))
                 else:
                     runs.append(PARTS[name](kafka.bootstrap_servers, Path(folder)))
