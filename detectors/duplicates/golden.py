@@ -22,12 +22,12 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from operator import attrgetter
 from statistics import median
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import orjson
 from stdnum import ean
@@ -48,6 +48,8 @@ __all__ = [
     "SurvivorRules",
     "golden_record",
 ]
+
+T = TypeVar("T")
 
 # Chosen by what an error costs: a wrong title is seen by everybody, so that the longest one in order is taken but not
 # one three times as long as the others; names and codes are right where most agree; a price is right while it is new.
@@ -246,7 +248,7 @@ def _attribute(role: Role, known: Sequence[tuple[str, _Offer]], policy: Survivor
     """known: values and their offers, these in their order; at least one."""
     texts = [text for text, _ in known]
     agree = len(texts)
-    row = _foremost(policy, [(offer.gaps, offer.updated_at) for _, offer in known])
+    row = _foremost(policy, known, lambda pair: (pair[1].gaps, pair[1].updated_at))
     if texts.count(texts[0]) < agree:
         same = [_compared(role, text) for text in texts]
         if policy is Survivorship.LONGEST:
@@ -258,15 +260,15 @@ def _attribute(role: Role, known: Sequence[tuple[str, _Offer]], policy: Survivor
     return Attribute(text, offer.identity, policy, agree, len(known))
 
 
-def _foremost(policy: Survivorship, offers: Sequence[tuple[int, int]]) -> int:
+def _foremost(policy: Survivorship, offers: Sequence[T], about: Callable[[T], tuple[int, int]]) -> int:
     """The place of the offer that a policy prefers whatever it says; the first where the policy looks at values.
 
-    offers: in their order; of each its gaps and when it was updated.
+    offers: in their order. about: the gaps of one, and when it was updated.
     """
     if policy is Survivorship.COMPLETENESS:
-        return min(range(len(offers)), key=lambda i: offers[i][0])
+        return min(range(len(offers)), key=lambda i: about(offers[i])[0])
     if policy is Survivorship.RECENCY:
-        return max(range(len(offers)), key=lambda i: offers[i][1])
+        return max(range(len(offers)), key=lambda i: about(offers[i])[1])
     return 0
 
 
@@ -319,7 +321,7 @@ def _prices(offers: Sequence[tuple[_Offer, Facts]], policy: Survivorship) -> Pri
     if not offers:
         return None
     said = [(facts.price or 0.0, facts.currency) for _, facts in offers]
-    row = _foremost(policy, [(offer.gaps, facts.updated_at) for offer, facts in offers])
+    row = _foremost(policy, offers, lambda pair: (pair[0].gaps, pair[1].updated_at))
     if policy is Survivorship.MAJORITY:
         row = max(range(len(said)), key=lambda i: said.count(said[i]))
     value, currency = said[row]

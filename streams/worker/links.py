@@ -243,7 +243,10 @@ class LinkWay:
             ) from error
 
     async def _batches(self, name: str, items: Sequence[_Item]) -> list[asyncio.Future[Any]]:
-        """Queue items for the partitions of their keys: in whole batches, which costs a tenth of one by one."""
+        """Queue items for the partitions of their keys: in whole batches, which costs a tenth of one by one.
+
+        An empty batch takes an item of any size; what the topic does not take fails when it is sent.
+        """
         if not items:
             return []
         producer, topic = self._producer, self._topics.named(name)
@@ -256,9 +259,7 @@ class LinkWay:
                 if builder.append(key=key, value=value, timestamp=None, headers=headers) is None:
                     sent.append(await producer.send_batch(builder, topic, partition=partition))
                     builder = producer.create_batch()
-                    builder.append(
-                        key=key, value=value, timestamp=None, headers=headers
-                    )  # takes a first one of any size
+                    builder.append(key=key, value=value, timestamp=None, headers=headers)
             sent.append(await producer.send_batch(builder, topic, partition=partition))
         return sent
 

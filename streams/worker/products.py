@@ -37,14 +37,14 @@ if TYPE_CHECKING:
     from streams.worker.mapping import Mapping
     from streams.worker.outlet import Outlet
 
-__all__ = ["LOOKED_UP", "ProductWay"]
+__all__ = ["LOOKUP_BATCH", "ProductWay"]
 
 # Misrouted records from which a topic is refused, and their share of the others.
 _MISROUTED = 20
 _MISROUTED_SHARE = 0.1
 
 _NEVER = Version(-1, -1)
-LOOKED_UP = 256
+LOOKUP_BATCH = 256
 """Products that are looked up at once."""
 
 
@@ -175,8 +175,8 @@ class ProductWay:
         changed = {e.identity for e in prepared.entries if e.deleted or e.match_version == e.version}
         speaking = changed | prepared.repeated
         parts = [
-            await self._compute.run(self._look_up_some, identities[i : i + LOOKED_UP], speaking)
-            for i in range(0, max(1, len(identities)), LOOKED_UP)
+            await self._compute.run(self._look_up_some, identities[i : i + LOOKUP_BATCH], speaking)
+            for i in range(0, max(1, len(identities)), LOOKUP_BATCH)
         ]
         return _Found(
             {identity: row for row, identity in enumerate(identities)},

@@ -20,7 +20,7 @@ from streams.errors import InfrastructureError
 __all__ = ["TextFile"]
 
 _TAIL_BYTES = 1 << 20  # kept in memory before it is written
-_UNMAPPED = 256  # reads, each of which brings in up to 64 KB
+_READS_MAPPED = 256  # reads after which the pages that they brought in, up to 64 KB each, are let go
 _DEAD_BYTES = 64 << 20  # from which moving is worth it
 _MOVED = 4  # rows that move for each that is written
 
@@ -119,7 +119,7 @@ class TextFile:
             except OSError:  # a limit on the address space, a file system without maps
                 return os.pread(self._file, end - begin, begin)
         self._reads += 1
-        if not self._reads % _UNMAPPED:
+        if not self._reads % _READS_MAPPED:
             self._map.madvise(mmap.MADV_DONTNEED)  # the system's cache keeps the pages, not this process
         return self._map[begin:end]
 

@@ -47,7 +47,7 @@ from models.encoder import load_encoder
 from streams.settings import Settings
 from streams.worker.follower import LIVE_RECORDS
 from streams.worker.garbage import collect_seldom
-from streams.worker.products import LOOKED_UP
+from streams.worker.products import LOOKUP_BATCH
 from streams.worker.snapshot import SnapshotHead, SnapshotWriter, load_snapshot
 from streams.worker.text_file import TextFile
 from tests.benchmarks.titles import Vocabulary, made_titles, marketplace_vocabulary, vocabulary_of
@@ -230,9 +230,9 @@ class Growth:
     def decide(self, identities: Sequence[str]) -> float:
         """Search and state, as of records that were just read back; seconds."""
         seconds = 0.0
-        for i in range(0, len(identities), LOOKED_UP):
+        for i in range(0, len(identities), LOOKUP_BATCH):
             started = now()
-            hits = self.view.search(identities[i : i + LOOKED_UP], CANDIDATES)
+            hits = self.view.search(identities[i : i + LOOKUP_BATCH], CANDIDATES)
             seconds += self.step("search", started)
             begun = time.thread_time()
             statements(self.view, hits)

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import errno
 import itertools
+import mmap
 import random
 from pathlib import Path
 
@@ -33,6 +35,18 @@ def test_texts_come_back_whatever_was_changed_dropped_and_moved(tmp_path: Path) 
 
 
 def test_texts_that_were_written_out_come_back(tmp_path: Path) -> None:
+    file = TextFile(tmp_path)
+    bodies = [bytes([row]) * 300_000 for row in range(9)]
+    file.put(range(9), bodies)
+    assert [file.get(row) for row in range(9)] == bodies
+    file.close()
+
+
+def test_texts_come_back_where_a_file_cannot_be_mapped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOMEM, "Cannot allocate memory")
+
+    monkeypatch.setattr(mmap, "mmap", refuse)
     file = TextFile(tmp_path)
     bodies = [bytes([row]) * 300_000 for row in range(9)]
     file.put(range(9), bodies)
