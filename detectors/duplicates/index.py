@@ -52,6 +52,10 @@ _LINES = 16  # lines of candidates turned into float32 at once
 _JUMP = 1 << 16  # rows from which an array is given room for 64 times as many
 _NONE = np.float32(-1e9)
 
+# FAISS compares with its centroids by BLAS from so many queries times dimensions on. By default that is more than a
+# batch of a hundred has, for which its own loops take three times as long.
+faiss.cvar.distance_compute_blas_threshold = 2048
+
 
 def grown(array: NDArray[Any], rows: int) -> NDArray[Any]:
     """The array with room for at least this many rows, zeros behind what it has.

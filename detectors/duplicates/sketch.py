@@ -106,11 +106,11 @@ class GramCounts:
     row: NDArray[np.intp]
     times: NDArray[np.intp]
 
-    def add_to(self, frequencies: NDArray[np.int32], sign: int = 1) -> None:
-        """Add these texts to document frequencies (BUCKETS,), or take them away with a sign of -1."""
+    def add_to(self, frequencies: NDArray[np.int32]) -> None:
+        """Add these texts to document frequencies (BUCKETS,)."""
         bucket = np.sort(self.bucket)
         first = _firsts(bucket)
-        frequencies[bucket[first]] += sign * np.diff(first, append=len(bucket)).astype(np.int32)
+        frequencies[bucket[first]] += np.diff(first, append=len(bucket)).astype(np.int32)
 
     def of(self, rows: NDArray[np.intp]) -> GramCounts:
         """Those of some texts, given in rising order."""

@@ -148,19 +148,20 @@ class _Next:
 class EpochDraft:
     """What an epoch follows from, taken from a view at once; `finish` does the work, on whatever thread.
 
-    n: products. frequencies: (buckets,), titles that have a gram. sample: rows to train centroids on, the dense part
-    and the sketch. lists: how many centroids, 0 for none.
+    n: products. titles: how many were counted. frequencies: (buckets,), how many of them have a gram. sample: rows to
+    train centroids on, the dense part and the sketch. lists: how many centroids, 0 for none.
     """
 
     number: int
     n: int
+    titles: int
     frequencies: NDArray[np.int32]
     sample: Sequence[Part]
     lists: int
 
     def finish(self, switch_at: int) -> Epoch:
         """The epoch, for the owner of links to publish."""
-        weights = document_weights(self.frequencies, self.n)
+        weights = document_weights(self.frequencies, self.titles)
         if not self.lists:
             return Epoch(self.number, switch_at, self.n, weights)
         return Epoch(self.number, switch_at, self.n, weights, *centroids_of(unit_rows(*self.sample), self.lists))
@@ -201,7 +202,10 @@ class CatalogueView:
         self._next: _Next | None = None
         self._fresh: Cells | None = None  # that are to follow those which hold too much that moved
         self._chunks: dict[tuple[int, str], dict[int, EpochChunk]] = {}
-        self._frequencies = np.zeros(BUCKETS, np.int32)  # of the grams of all titles that are compared
+        # How many titles have a gram, and how many there were. Each product counts once, with the title that came
+        # first: to take back what it said before would cost as much as what it says now.
+        self._frequencies = np.zeros(BUCKETS, np.int32)
+        self._titles = 0
         self._rows_of: dict[str, int | dict[int, int]] = {}  # id -> its row, or source -> row where several have it
         self._ids: list[str] = []
         self._free: list[int] = []
@@ -223,7 +227,7 @@ class CatalogueView:
         self._source = np.zeros(0, np.int32)
         self._first_seen = np.zeros(0, np.int64)
         self._digest = np.zeros(0, np.int64)  # of the identity
-        self._counted = np.zeros(0, bool)  # whether its title is among the frequencies
+        self._counted = np.zeros(0, bool)  # whether the product is among the frequencies
         self._held = np.zeros(0, bool)  # whether there is a product in the row
 
     # -- what it knows
@@ -464,8 +468,8 @@ class CatalogueView:
             return
         ours = entry.encoder == self.encoder and len(entry.vector) == self.dense_dim
         if was is None:
-            self._deleted.pop(identity, None)
             row = self._add(identity)
+            self._counted[row] = self._deleted.pop(identity, None) is not None
             renewed = True
         else:
             renewed = (was[2], was[3]) != entry.match_version or (self._visible[row] != _HIDDEN) != ours
@@ -477,8 +481,6 @@ class CatalogueView:
             # Of an entry that carries an older match version the log no longer says when that was published
             # (compaction took it): everyone may see it, which repeats a link at most.
             seen_from = offset if entry.match_version == entry.version else -1
-        if renewed:
-            self._uncount(row, batch)
         self._visible[row] = seen_from if ours else _HIDDEN
         self._at[row] = offset
         self._first_seen[row] = entry.facts.first_seen
@@ -499,6 +501,9 @@ class CatalogueView:
             self._brands[row] = entry.match_brand
         if ours:
             batch.vectors[row] = entry.vector
+            if not self._counted[row]:
+                self._counted[row] = True
+                batch.first.append(entry)
         else:
             self._foreign[row] = _Foreign(seen_from, entry.vector)
         if renewed or row in batch.renewed:
@@ -522,7 +527,7 @@ class CatalogueView:
             self._ids.append(product_id)
             if row >= len(self._at):
                 self._make_room(row + 1)
-        self._visible[row], self._counted[row], self._held[row] = _HIDDEN, False, True
+        self._visible[row], self._held[row] = _HIDDEN, True
         self._prefix[row] = number
         source = split_identity(identity)[0]
         self._source[row] = self._sources.setdefault(source, len(self._sources))
@@ -546,7 +551,6 @@ class CatalogueView:
         self._live += 1
 
     def _remove(self, identity: str, row: int, batch: _Applied) -> None:
-        self._uncount(row, batch)
         batch.forget(row)
         _, product_id = _halves(identity)
         found = self._rows_of[product_id]
@@ -573,12 +577,6 @@ class CatalogueView:
         self.evidence.drop(row)
         self._free.append(row)
 
-    def _uncount(self, row: int, batch: _Applied) -> None:
-        """Take the title that a row had out of the frequencies."""
-        if self._counted[row]:
-            self._counted[row] = False
-            batch.uncounted.append(self._said(row))
-
     def _said(self, row: int) -> _Said:
         facts = self.facts_at(row)
         return fold(facts.title), self._brands.get(row, facts.brand)
@@ -586,27 +584,25 @@ class CatalogueView:
     def _flush(self, batch: _Applied) -> None:
         """Compute the rows of what was applied."""
         self._texts.flush()
-        if batch.uncounted:
-            gram_counts(sketched_texts(batch.uncounted)).add_to(self._frequencies, -1)
-            np.subtract.at(self._frequencies, word_buckets([title for title, _ in batch.uncounted]), 1)
+        counted = not batch.first
         if batch.renewed:
             fresh = list(batch.renewed)
             entries = list(batch.renewed.values())
             folded = [fold(entry.facts.title) for entry in entries]
             facts = [_with_brand(entry.facts, entry.match_brand) for entry in entries]
             self.evidence.put(fresh, folded, facts, [e.match_price for e in entries])
-            mine = [
-                (row, (title, fact.brand))
-                for row, title, fact in zip(fresh, folded, facts, strict=True)
-                if row in batch.vectors
-            ]
+            mine = [i for i, row in enumerate(fresh) if row in batch.vectors]
             if mine:
-                rows = np.array([row for row, _ in mine], np.intp)
-                counts = gram_counts(sketched_texts([said for _, said in mine]))
-                counts.add_to(self._frequencies)
-                np.add.at(self._frequencies, word_buckets([title for _, (title, _) in mine]), 1)
-                self._counted[rows] = True
-                self._put(rows, np.stack([batch.vectors[row] for row, _ in mine]), counts)
+                rows = np.array([fresh[i] for i in mine], np.intp)
+                counts = gram_counts(sketched_texts([(folded[i], facts[i].brand) for i in mine]))
+                self._put(rows, np.stack([batch.vectors[fresh[i]] for i in mine]), counts)
+                if not counted and [id(entries[i]) for i in mine] == [*map(id, batch.first)]:
+                    self._count(counts, [folded[i] for i in mine])
+                    counted = True
+        if not counted:
+            titles = [fold(entry.facts.title) for entry in batch.first]
+            brands = [entry.brand_read or None for entry in batch.first]
+            self._count(gram_counts(sketched_texts(zip(titles, brands, strict=True))), titles)
         again = [row for row in batch.again if row in batch.vectors and row not in batch.renewed]
         if again:
             rows = np.array(again, np.intp)
@@ -616,6 +612,12 @@ class CatalogueView:
                 rows = rows[moved]
                 self._put(rows, dense[moved], gram_counts(sketched_texts([self._said(row) for row in rows.tolist()])))
         batch.clear()
+
+    def _count(self, counts: GramCounts, titles: Sequence[str]) -> None:
+        """Add these folded titles to the frequencies."""
+        counts.add_to(self._frequencies)
+        np.add.at(self._frequencies, word_buckets(titles), 1)
+        self._titles += len(titles)
 
     def _put(self, rows: NDArray[np.intp], dense: NDArray[np.int8], counts: GramCounts) -> None:
         self._index.put(rows, dense, quantised(sketch(counts, self.epoch.weights)))
@@ -712,7 +714,7 @@ class CatalogueView:
             some = np.random.default_rng(1).choice(rows, min(len(rows), POINTS * lists), replace=False)
             some.sort()
             sample = [self._index.dense.taken(some), self._index.sketch.taken(some)]
-        return EpochDraft(newest.number + 1, len(rows), self._frequencies.copy(), sample, lists)
+        return EpochDraft(newest.number + 1, len(rows), self._titles, self._frequencies.copy(), sample, lists)
 
     def make_epoch(self, margin: int) -> Epoch:
         """The next epoch at once, as `draft_epoch` and `finish` give it.
@@ -777,6 +779,7 @@ class CatalogueView:
             "topics": self._topic_names,
             "encoders": self._encoder_names,
             "stale": sorted(self.stale),
+            "titles": self._titles,
             "deleted": gone,
             "evidence": self._evidence_mark,
         }
@@ -800,6 +803,7 @@ class CatalogueView:
         weights, centroids, codebook, frequencies, *before = arrays
         self.epoch = Epoch(number, switch_at, n, weights, centroids, codebook)
         self._frequencies[:] = frequencies
+        self._titles = tables["titles"]
         for name in tables["prefixes"]:
             _number(self._prefixes, self._prefix_names, name)
         for name in tables["topics"]:
@@ -1064,14 +1068,14 @@ class CatalogueView:
 class _Applied:
     """What was applied and not yet computed.
 
-    renewed: rows of which something changed that matching reads, with their entry. again: the others.
-    uncounted: titles and brands that rows had before.
+    renewed: rows of which something changed that matching reads, with their entry. again: the others. first: the first
+    entries of products that were not there before.
     """
 
     renewed: dict[int, Entry] = field(default_factory=dict)
     again: dict[int, None] = field(default_factory=dict)
     vectors: dict[int, NDArray[np.int8]] = field(default_factory=dict)
-    uncounted: list[_Said] = field(default_factory=list)
+    first: list[Entry] = field(default_factory=list)
 
     def forget(self, row: int) -> None:
         """Leave out a row that is gone."""
@@ -1084,7 +1088,7 @@ class _Applied:
         self.renewed.clear()
         self.again.clear()
         self.vectors.clear()
-        self.uncounted.clear()
+        self.first.clear()
 
 
 def _halves(identity: str) -> tuple[str, str]:

@@ -50,13 +50,11 @@ def test_rare_grams_weigh_more() -> None:
     assert z[1] @ z[2] > z[1] @ z[0]
 
 
-def test_frequencies_count_a_title_once_and_forget_it() -> None:
+def test_frequencies_count_a_title_once() -> None:
     frequencies = np.zeros(BUCKETS, np.int32)
     gram_counts(["sony sony", "sony", "bose"]).add_to(frequencies)
     assert frequencies.max() == 2
-    gram_counts(["sony sony", "bose"]).add_to(frequencies, -1)
-    assert frequencies.sum() == len(gram_counts(["sony"]).bucket)
-    assert frequencies.max() == 1
+    assert frequencies.sum() == 2 * len(gram_counts(["sony"]).bucket) + len(gram_counts(["bose"]).bucket)
 
 
 @settings(deadline=None, max_examples=30)

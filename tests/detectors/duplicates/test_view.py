@@ -51,6 +51,21 @@ def test_what_was_said_can_be_said_anew_after_a_new_price() -> None:
     assert {c.identity for c in now.candidates} == {"b/0", "a/1"}
 
 
+@pytest.mark.parametrize("fetch", [1, 3, 100])
+def test_a_product_counts_once_however_often_it_changes(fetch: int) -> None:
+    first = [entry("a/1", 0, "Sony Camera DSC-W120"), entry("a/2", 1, "Bose Speaker")]
+    later = [
+        entry("a/1", 2, "Sony Camera DSC-W120 black"),
+        deleted("a/1", 3),
+        entry("a/1", 4, "Canon Printer"),
+        entry("a/2", 5, "Bose Speaker", match=1),
+    ]
+    once = apply(new_view(), log_of(first)).draft_epoch()
+    often = apply(new_view(), log_of([*first, *later]), fetch).draft_epoch()
+    assert often.frequencies.tobytes() == once.frequencies.tobytes()
+    assert (often.n, often.titles) == (once.n, once.titles) == (2, 2)
+
+
 def test_older_entries_are_ignored_and_told() -> None:
     new, old = entry("a/1", 5, "new title"), entry("a/1", 3, "old title")
     view = apply(new_view(), log_of([new, old]))
