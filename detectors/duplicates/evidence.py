@@ -62,6 +62,7 @@ _ARRAYS = (
 )
 _REMEMBERED = 4096  # of what is read from the store of texts
 _NO_GRAMS = np.zeros(0, np.intp)
+_NO_CODES = [0] * _CODES
 
 _U = np.uint64
 T = TypeVar("T")
@@ -131,7 +132,7 @@ _COLOURS = {
 }
 COLOUR_KIND, PACK_KIND = len(_KINDS), len(_KINDS) + 1
 _COLOUR = re.compile(
-    r"\b(" + "|".join(c for c in _COLOURS if c.isascii()) + r")\b|" + "|".join(c for c in _COLOURS if not c.isascii())
+    r"\b(?:" + "|".join(c for c in _COLOURS if c.isascii()) + r")\b|" + "|".join(c for c in _COLOURS if not c.isascii())
 )
 _WORD = re.compile(r"[a-z0-9]+(?:[-/._][a-z0-9]+)*")
 _CJK_UNITS = "|".join(sorted((u for u in UNIT if ord(u[0]) > 127), key=len, reverse=True))
@@ -216,7 +217,11 @@ def codes_of(text: str, mpn: str | None = None, names: frozenset[str] = frozense
 def _stems(codes: Sequence[str]) -> list[int]:
     """Of each code what is left without a colour or country at its end; 0 where that says too little."""
     stems = [match.group(1) if (match := _STEM.fullmatch(code)) else "" for code in codes]
-    return [_hash(stem) if len(stem) >= 4 else 0 for stem in stems] + [0] * (_CODES - len(codes))
+    return [_hash(stem) if len(stem) >= 4 else 0 for stem in stems]
+
+
+def _padded(values: Sequence[int], length: int) -> list[int]:
+    return [*values, *[0] * (length - len(values))]
 
 
 def names_of(facts: Facts) -> frozenset[str]:
@@ -267,14 +272,19 @@ def _written(text: str) -> tuple[tuple[str, str], ...]:
 
 def measures(text: str) -> tuple[int, ...]:
     """The colours and amounts of a folded text, at most six, each as in `_measure`."""
-    found = dict.fromkeys(_measure(value, unit) for value, unit in _written(text))
+    found = dict.fromkeys([_measure(value, unit) for value, unit in _written(text)])
     found.pop(0, None)
-    found |= dict.fromkeys(_measure(value, "spf") for value in _SPF.findall(text))
+    if "spf" in text:
+        found |= dict.fromkeys([_measure(value, "spf") for value in _SPF.findall(text)])
     pack = _pack(text)
     if pack:
         found[pack] = None
-    colours = dict.fromkeys(_COLOURS[match.group()] for match in _COLOUR.finditer(text))
-    return (*(_amount(COLOUR_KIND, colour) for colour in colours), *found)[:_UNITS]
+    if colours := _COLOUR.findall(text):
+        return (*dict.fromkeys([_COLOUR_AMOUNTS[colour] for colour in colours]), *found)[:_UNITS]
+    return tuple(found)[:_UNITS]
+
+
+_COLOUR_AMOUNTS = {word: _amount(COLOUR_KIND, colour) for word, colour in _COLOURS.items()}
 
 
 def _pack(text: str) -> int:
@@ -367,12 +377,18 @@ class _Column(Generic[T]):
             self._read[row] = value
         return value
 
-    def __setitem__(self, row: int, value: T) -> None:
+    def put(self, rows: Sequence[int], values: Sequence[T]) -> None:
+        """What these rows have from now on."""
+        if self._read:
+            for row in rows:
+                self._read.pop(row, None)
+        places = [row * _COLUMNS + self._number for row in rows]
+        self._texts.put(places, [*map(self._pack, values)])
+
+    def drop(self, row: int) -> None:
+        """Forget a row."""
         self._read.pop(row, None)
-        if body := self._pack(value):
-            self._texts.put(row * _COLUMNS + self._number, body)
-        else:
-            self._texts.drop(row * _COLUMNS + self._number)
+        self._texts.drop(row * _COLUMNS + self._number)
 
 
 def _bytes(value: bytes) -> bytes:
@@ -430,42 +446,48 @@ class EvidenceRows:
         if not rows:
             return
         self._room(max(rows) + 1)
-        n = len(rows)
-        codes, stems = np.zeros((n, _CODES), _U), np.zeros((n, _CODES), _U)
-        units = np.zeros((n, _UNITS), np.uint32)
-        gtins, mpns, texts, currencies = [0] * n, [0] * n, [0] * n, [0] * n
-        for i, (row, text, fact) in enumerate(zip(rows, folded, facts, strict=True)):
-            self._forget(row)
+        index = np.asarray(rows)
+        had = np.column_stack((self._codes[index], self._gtin[index]))
+        for key, place in zip(had[had != 0].tolist(), np.nonzero(had)[0].tolist(), strict=True):
+            self._forget(key, rows[place])
+        codes, stems, units, gtins, mpns = [], [], [], [], []
+        names: list[tuple[bytes, ...]] = []
+        squashed: list[bytes] = []
+        for row, text, fact in zip(rows, folded, facts, strict=True):
             shop = self._shop[row] = sys.intern(split_identity(fact.identity)[0])
             found = codes_of(text, fact.mpn, names_in(fact.brand, shop))
-            hashes = [_hash(code) for code in found]
-            codes[i, : len(found)] = hashes
-            amounts = measures(text)
-            units[i, : len(amounts)] = amounts
-            self._names[row] = tuple(code.encode() for code in found if _INSIDE.fullmatch(code))
-            stems[i] = _stems(found)
-            description = fact.description[:_DESCRIPTION_CHARS].lower()
             part_number = self._part[row] = squeezed_code(fact.mpn)
-            self._squashed[row] = f"{text} {part_number} {description}".encode("ascii", "ignore").translate(
-                None, _NO_ALNUM
-            )
-            if fact.gtin:
-                gtins[i] = _hash("gtin:" + fact.gtin.lstrip("0"))
-                hashes.append(gtins[i])
-            mpns[i] = _hash(part_number) if part_number else 0
-            texts[i] = hash_text(text)
-            currencies[i] = _hash(fact.currency) if fact.currency else 0
-            for key in hashes:
-                self._note(key, row)
-        self._put_words(rows, folded, facts)
-        self._put_grams(rows, folded)
+            description = fact.description[:_DESCRIPTION_CHARS].lower()
+            squashed.append(f"{text} {part_number} {description}".encode("ascii", "ignore").translate(None, _NO_ALNUM))
+            gtin = _hash("gtin:" + fact.gtin.lstrip("0")) if fact.gtin else 0
+            if found:
+                hashes = [_hash(code) for code in found]
+                names.append(tuple(code.encode() for code in found if _INSIDE.fullmatch(code)))
+                codes.append(_padded(hashes, _CODES))
+                stems.append(_padded(_stems(found), _CODES))
+                for key in hashes:
+                    self._note(key, row)
+            else:
+                names.append(())
+                codes.append(_NO_CODES)
+                stems.append(_NO_CODES)
+            if gtin:
+                self._note(gtin, row)
+            units.append(_padded(measures(text), _UNITS))
+            gtins.append(gtin)
+            mpns.append(_hash(part_number) if part_number else 0)
+        self._names.put(rows, names)
+        self._squashed.put(rows, squashed)
+        self._put_words(rows, index, folded, facts)
+        self._put_grams(rows, index, folded)
         self._texts.flush()
-        index = np.asarray(rows)
-        self._codes[index], self._stems[index], self._units[index] = codes, stems, units
-        kinds = np.where(units != 0, np.uint32(1) << (units & np.uint32(31)), np.uint32(0))
+        amounts = np.array(units, np.uint32)
+        self._codes[index], self._stems[index], self._units[index] = np.array(codes, _U), np.array(stems, _U), amounts
+        kinds = np.where(amounts != 0, np.uint32(1) << (amounts & np.uint32(31)), np.uint32(0))
         self._kinds[index] = np.bitwise_or.reduce(kinds, axis=1)
-        self._gtin[index], self._mpn[index] = gtins, mpns
-        self._text[index], self._currency[index] = texts, currencies
+        self._gtin[index], self._mpn[index] = np.array(gtins, _U), np.array(mpns, _U)
+        self._text[index] = np.array([hash_text(text) for text in folded], _U)
+        self._currency[index] = np.array([_hash(fact.currency) if fact.currency else 0 for fact in facts], _U)
         self._price[index] = np.log([number(price) or math.nan for price in prices])
         self._rate[index] = np.log([RATES.get(fact.currency or "", math.nan) for fact in facts])
 
@@ -486,9 +508,7 @@ class EvidenceRows:
         for name, array in zip(_ARRAYS, arrays, strict=True):
             getattr(self, name)[index] = array
         places = (index[:, None] * _COLUMNS + np.arange(_COLUMNS)).ravel().tolist()
-        for place, text in zip(places, split_texts(texts, lengths), strict=True):
-            if text:
-                self._texts.put(place, text)
+        self._texts.put(places, split_texts(texts, lengths))
         self._texts.flush()
         codes, gtins = self._codes[index].tolist(), self._gtin[index].tolist()
         for row, fact, mine, gtin in zip(rows, facts, codes, gtins, strict=True):
@@ -498,38 +518,38 @@ class EvidenceRows:
                 if key:
                     self._note(key, row)
 
-    def _put_words(self, rows: Sequence[int], folded: Sequence[str], facts: Sequence[Facts]) -> None:
+    def _put_words(
+        self, rows: Sequence[int], index: NDArray[np.intp], folded: Sequence[str], facts: Sequence[Facts]
+    ) -> None:
         n = len(rows)
         tokens, numbers = np.zeros((n, TOKENS), np.uint32), np.zeros((n, NUMBERS), np.uint32)
         said = [title_words(text) for text in folded]
         lengths = np.fromiter((len(words.tokens) for words in said), np.intp, n)
         tokens[np.arange(TOKENS) < lengths[:, None]] = [token for words in said for token in words.tokens]
-        for i, (row, words, text) in enumerate(zip(rows, said, folded, strict=True)):
+        for i, (words, text) in enumerate(zip(said, folded, strict=True)):
             if words.numbers:
                 amounts = {value for value, unit in _written(text) if unit in UNIT}
                 named = tuple(dict.fromkeys(n for raw, n in words.numbers.items() if raw not in amounts))[:NUMBERS]
                 numbers[i, : len(named)] = named
-            self._words[row] = " ".join(words.words).encode()
-        index = np.asarray(rows)
+        self._words.put(rows, [" ".join(words.words).encode() for words in said])
         self._tokens[index], self._numbers[index] = tokens, numbers
         self._traits[index] = [words.traits for words in said]
         self._brand[index] = [brand_word(fact.brand) if fact.brand else 0 for fact in facts]
 
-    def _put_grams(self, rows: Sequence[int], folded: Sequence[str]) -> None:
-        texts = {row: without_promotion(text) for row, text in zip(rows, folded, strict=True) if _mostly_cjk(text)}
-        for row in rows:
-            self._set[row] = False
-            if row not in texts:
-                self._grams[row], self._said[row] = _NO_GRAMS, ""
-        if not texts:
-            return
-        bucket, line = grams(list(texts.values()))
-        order = np.argsort(line, kind="stable")
-        ends = np.searchsorted(line[order], np.arange(1, len(texts)))
-        for (row, text), mine in zip(texts.items(), np.split(bucket[order], ends), strict=True):
-            self._grams[row] = np.unique(mine)
-            self._said[row] = "".join(filter(str.isalnum, text))
-            self._set[row] = _SET.search(text) is not None
+    def _put_grams(self, rows: Sequence[int], index: NDArray[np.intp], folded: Sequence[str]) -> None:
+        buckets, said, is_set = [_NO_GRAMS] * len(rows), [""] * len(rows), np.zeros(len(rows), bool)
+        texts = {i: without_promotion(text) for i, text in enumerate(folded) if _mostly_cjk(text)}
+        if texts:
+            bucket, line = grams(list(texts.values()))
+            order = np.argsort(line, kind="stable")
+            ends = np.searchsorted(line[order], np.arange(1, len(texts)))
+            for (i, text), mine in zip(texts.items(), np.split(bucket[order], ends), strict=True):
+                buckets[i] = np.unique(mine)
+                said[i] = "".join(filter(str.isalnum, text))
+                is_set[i] = _SET.search(text) is not None
+        self._grams.put(rows, buckets)
+        self._said.put(rows, said)
+        self._set[index] = is_set
 
     def other_product(self, row: int, other: int, weights: NDArray[np.uint8], *, contradicted: bool = False) -> bool:
         """Whether two mostly Chinese titles without a code in common may be of two products; False for any other two.
@@ -630,14 +650,16 @@ class EvidenceRows:
         """Forget the product of this row, if one was ever put there."""
         if row >= self._n:
             return
-        self._forget(row)
+        for key in self._keys(row):
+            self._forget(key, row)
         self._codes[row], self._units[row], self._kinds[row] = 0, 0, 0
         self._gtin[row], self._mpn[row], self._text[row] = 0, 0, 0
         self._price[row], self._currency[row] = np.nan, 0
-        self._names[row], self._squashed[row], self._part[row] = (), b"", ""
-        self._grams[row], self._said[row], self._set[row] = _NO_GRAMS, "", False
-        self._words[row], self._tokens[row], self._numbers[row] = b"", 0, 0
+        self._part[row], self._set[row] = "", False
+        self._tokens[row], self._numbers[row] = 0, 0
         self._traits[row], self._brand[row], self._stems[row] = 0, 0, 0
+        for column in (self._names, self._squashed, self._said, self._grams, self._words):
+            column.drop(row)
 
     def _keys(self, row: int) -> list[int]:
         """Hashes of the codes and the GTIN of a row."""
@@ -655,15 +677,14 @@ class EvidenceRows:
         elif rows != row:
             self._by_key[key] = {rows: None, row: None}
 
-    def _forget(self, row: int) -> None:
-        for key in self._keys(row):
-            rows = self._by_key.get(key)
-            if rows == row:
-                del self._by_key[key]
-            elif isinstance(rows, dict):
-                rows.pop(row, None)
-                if len(rows) == 1:
-                    (self._by_key[key],) = rows
+    def _forget(self, key: int, row: int) -> None:
+        rows = self._by_key.get(key)
+        if rows == row:
+            del self._by_key[key]
+        elif isinstance(rows, dict):
+            rows.pop(row, None)
+            if len(rows) == 1:
+                (self._by_key[key],) = rows
 
     def sharing(self, row: int) -> dict[int, int]:
         """Rows that share a code or the GTIN with this one, where few do; not itself.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import fields
 from typing import Protocol
 
@@ -58,9 +58,9 @@ class Gathered:
         self._texts = texts
         self._waiting: dict[int, bytes] = {}
 
-    def put(self, row: int, body: bytes) -> None:
-        """Keep these bytes for a row."""
-        self._waiting[row] = body
+    def put(self, rows: Iterable[int], bodies: Iterable[bytes]) -> None:
+        """Keep these bytes for these rows."""
+        self._waiting.update(zip(rows, bodies, strict=True))
 
     def get(self, row: int) -> bytes:
         """The bytes of a row; none of one that has none."""

@@ -493,7 +493,7 @@ class CatalogueView:
             _number(self._topics, self._topic_names, entry.topic),
             _number(self._encoders, self._encoder_names, entry.encoder),
         )
-        self._texts.put(row, packed_facts(entry.facts))
+        self._texts.put((row,), (packed_facts(entry.facts),))
         self._facts.pop(row, None)
         self._foreign.pop(row, None)
         self._brands.pop(row, None)
@@ -853,8 +853,8 @@ class CatalogueView:
         numbers = rows.tolist()
         self._held[rows] = True
         self._counted[rows] = self._visible[rows] != _HIDDEN
-        for row, text in zip(numbers, texts, strict=True):
-            self._texts.put(row, text)
+        self._texts.put(numbers, texts)
+        for row in numbers:
             self._facts.pop(row, None)
         self._texts.flush()
         parts = [self._index.dense, self._index.sketch, *([self._before.sketches] if self._before else [])]

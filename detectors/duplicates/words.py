@@ -154,9 +154,14 @@ _WORD = re.compile(
 )
 _NUMBER = re.compile(r"v?(\d{1,4})((?:\.\d+)*)")
 # What Chinese shops promise of whatever they sell, and the brackets in which they write it.
+_PROMISES = (
+    *("全国包邮", "包邮", "免邮", "顺丰", "新款", "新品", "预售", "现货", "特价", "特惠", "热卖", "爆款", "促销"),
+    *("清仓", "秒杀", "限时", "抢购", "旗舰店", "专卖店", "专营店", "直营", "天猫", "聚划算", "满减", "赠品", "上市"),
+)
 _PROMOTION = re.compile(
-    "【[^】]*】|^\\[[^]]*]|(?:专柜|官方|原装)?正品(?:保证|代购)?|全国包邮|包邮|免邮|顺丰|新款|新品|预售|现货|特价|特惠|热卖|爆款|促销|清仓"
-    "|秒杀|限时|抢购|旗舰店|专卖店|专营店|直营|天猫|聚划算|双(?:11|十一)|满减|赠品|上市"
+    # first, for speed, whether any of it can begin here
+    f"(?=[【\\[专官原正双{''.join(promise[0] for promise in _PROMISES)}])"
+    f"(?:【[^】]*】|^\\[[^]]*]|(?:专柜|官方|原装)?正品(?:保证|代购)?|双(?:11|十一)|{'|'.join(_PROMISES)})"
 )
 _DROPPED = re.compile("['\u2019`\u00b4\u00ae\u2122]+")
 
