@@ -8,7 +8,7 @@ for an ending, or for the size inside them, may shops say different things of on
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -86,14 +86,14 @@ class _Said:
     """What one title says.
 
     told: by what can differ, the values with how they are written. left: its other words, of Chinese the characters.
-    codes: its model codes. numbers: digits of its amounts, as they may stand inside a code. is_set: several things
-    are sold as one.
+    codes: its model codes. stems: what is left of each without the letters at its end, and without an amount of the
+    title, with the code. is_set: several things are sold as one.
     """
 
     told: Mapping[str, Mapping[str, str]]
     left: frozenset[str]
     codes: tuple[str, ...]
-    numbers: frozenset[str]
+    stems: Mapping[str, str]
     is_set: bool
 
 
@@ -143,18 +143,17 @@ def _endings(x: _Said, y: _Said) -> Difference | None:
 
     `what` is empty for the latter: the amount says it.
     """
-    stems = _stems(y)
-    for stem, code in _stems(x).items():
-        if stem in stems:
-            return Difference("" if "#" in stem else CODE, code.upper(), stems[stem].upper())
+    for stem, code in x.stems.items():
+        if stem in y.stems:
+            return Difference("" if "#" in stem else CODE, code.upper(), y.stems[stem].upper())
     return None
 
 
-def _stems(said: _Said) -> dict[str, str]:
-    """What is left of each code without the letters at its end, and without an amount of the title, with the code."""
+def _stems(codes: Iterable[str], numbers: Collection[str]) -> dict[str, str]:
+    """As in `_Said`. numbers: digits of the title's amounts, as they may stand inside a code."""
     found: dict[str, str] = {}
-    for code in said.codes:
-        inside = (code.rpartition(number) for number in said.numbers)
+    for code in codes:
+        inside = (code.rpartition(number) for number in numbers)
         for text in (code, *(f"{head}#{tail}" for head, number, tail in inside if number)):
             stem = _ENDING.sub("", text)
             if len(stem) >= _STEM_CHARS and any(c.isdigit() for c in stem):
@@ -217,7 +216,7 @@ def _parsed(title: str, brand: str | None, mpn: str | None, source: str) -> _Sai
         elif word not in _NAMED and not _NUMBER.fullmatch(word):
             left.add(word)
     numbers = {re.sub(r"\D", "", written) for values in told.values() for written in values.values()}
-    return _Said(told, frozenset(left), codes, frozenset(filter(None, numbers)), is_set)
+    return _Said(told, frozenset(left), codes, _stems(codes, frozenset(filter(None, numbers))), is_set)
 
 
 def _size(written: str) -> tuple[str, str]:

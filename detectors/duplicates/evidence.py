@@ -10,7 +10,7 @@ import hashlib
 import math
 import re
 import sys
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 from functools import cache, lru_cache
@@ -60,7 +60,7 @@ _ARRAYS = (
     *("_codes", "_units", "_kinds", "_gtin", "_mpn", "_text", "_price", "_rate", "_currency", "_set"),
     *("_stems", "_tokens", "_numbers", "_traits", "_brand"),
 )
-_REMEMBERED = 4096  # of what is read from the store of texts
+_REMEMBERED = 16_384  # of what is read from the store of texts
 _NO_GRAMS = np.zeros(0, np.intp)
 _NO_CODES = [0] * _CODES
 
@@ -242,7 +242,7 @@ def _is_name(code: str, name: str) -> bool:
 
 
 def _squeezed(text: str) -> str:
-    return "".join(re.findall(r"[a-z0-9]+", text.lower()))
+    return text.lower().encode("ascii", "ignore").translate(None, _NO_ALNUM).decode()
 
 
 def squeezed_code(mpn: str | None) -> str:
@@ -376,6 +376,11 @@ class _Column(Generic[T]):
                 self._read.clear()
             self._read[row] = value
         return value
+
+    def of(self, rows: Iterable[int]) -> list[T]:
+        """What these rows have."""
+        known = self._read.get
+        return [self[row] if (value := known(row)) is None else value for row in rows]
 
     def put(self, rows: Sequence[int], values: Sequence[T]) -> None:
         """What these rows have from now on."""
@@ -610,8 +615,7 @@ class EvidenceRows:
         """Take out of `own` (p, words) what stands inside the other's text after all."""
         asked, line = np.unique(rows, return_inverse=True)
         texts, text = np.unique(others, return_inverse=True)
-        words, squashed = self._words, self._squashed
-        own &= ~found_inside(own, line, text, [words[r] for r in asked.tolist()], [squashed[r] for r in texts.tolist()])
+        own &= ~found_inside(own, line, text, self._words.of(asked.tolist()), self._squashed.of(texts.tolist()))
 
     def numbers_of_both(self, rows: NDArray[np.intp], others: NDArray[np.intp]) -> tuple[NDArray[np.bool_], ...]:
         """(p,) each: versions in conflict, named by one alone; years in conflict, named by one alone; numbers left."""
@@ -694,9 +698,11 @@ class EvidenceRows:
         found: dict[int, int] = {}
         for key in self._keys(row):
             rows = self._crowd(key)
-            if len(rows) <= 4 * _RARE:
+            common = len(rows)
+            if common <= 4 * _RARE:
                 for other in rows:
-                    found[other] = min(found.get(other, len(rows)), len(rows))
+                    if common < found.get(other, common + 1):
+                        found[other] = common
         found.pop(row, None)
         return found
 
@@ -725,19 +731,18 @@ class EvidenceRows:
         in_a = same.any(axis=2) & (b != 0)
         equal = in_b.any(axis=2)
         inside, left = equal.copy(), np.zeros(candidates.shape, bool)
-        names, squashed = self._names, self._squashed
+        squashed = self._squashed
         # What the hashes leave open: codes inside the other's text. Only where a code is there without its like.
         alone = ((a != 0)[:, None] & ~in_b).any(axis=2) | ((b != 0) & ~in_a).any(axis=2)
         open_i, open_j = np.nonzero(alone & there)
-        for x, y, i, j in zip(
-            open_i.tolist(), open_j.tolist(), rows[open_i].tolist(), other[open_i, open_j].tolist(), strict=True
+        of_a, of_b = rows[open_i].tolist(), other[open_i, open_j].tolist()
+        for x, y, i, j, names_i, names_j in zip(
+            open_i.tolist(), open_j.tolist(), of_a, of_b, self._names.of(of_a), self._names.of(of_b), strict=True
         ):
-            text_i, text_j = squashed[i], squashed[j]
-            names_i, names_j = names[i], names[j]
             if words:
                 names_i, names_j = (tuple(n for n in x if _hash(n.decode()) not in words) for x in (names_i, names_j))
-            found_a = [name in text_j for name in names_i]
-            found_b = [name in text_i for name in names_j]
+            found_a = [name in squashed[j] for name in names_i]
+            found_b = [name in squashed[i] for name in names_j]
             if any(found_a) or any(found_b):
                 inside[x, y] = True
             left[x, y] = not all(found_a) and not all(found_b)

@@ -110,50 +110,7 @@ def statements(
             scores = rule_scores(features, clean=clean)
         else:
             scores = view.matcher.scores(features, details_of(view, hits), sources_of(view, hits) if clean else None)
-        same, sure = exact(comparison), certain(comparison)
-        weights, epoch = view.weights_for(hits.former)
-        # Where a code or GTIN speaks, or the text is the same, other words do not matter.
-        named = comparison.code_in | (comparison.gtin > 0) | comparison.same_text
-        apart = (comparison.units > 0) | (comparison.price > UNNAMED_PRICE)
-        unlike = variants(features)
-        named_variants = [0] * len(row)
-        for i, j in zip(*(x.tolist() for x in np.nonzero((scores >= threshold) | unlike)), strict=True):
-            mine, theirs = int(row[i]), int(hits.candidates[i, j])
-            facts, other = view.facts_at(mine), view.facts_at(theirs)
-            variant = scores[i, j] < threshold or (
-                not named[i, j]
-                and view.evidence.other_product(mine, theirs, weights[epoch[i]], contradicted=bool(apart[i, j]))
-            )
-            if variant and (not unlike[i, j] or named_variants[i] == _VARIANTS):
-                continue
-            told = differences(facts, other) if unlike[i, j] and not sure[i, j] else ()
-            # A code's ending may be the shop's own; whatever else is told says that two products are not the same. A
-            # matcher has learned how much it says.
-            variant = variant or (view.matcher is None and any(difference.what != CODE for difference in told))
-            if variant and (not told or named_variants[i] == _VARIANTS):
-                continue
-            other_version, other_price = view.matched_at(theirs)
-            similarity = min(1.0, round(float(hits.similarity[i, j]), 4))
-            prices = view.matched_at(mine)[1], other_price
-            if variant:
-                named_variants[i] += 1
-                why = variant_reason(facts, other, told, prices, similarity)
-            else:
-                why = reason(facts, other, prices, similarity)
-            linked = DUPLICATE_EXACT if same[i, j] else DUPLICATE_NEAR
-            rule = VARIANT if variant else linked.name
-            accepted.setdefault(i, []).append(
-                Candidate(
-                    other.identity,
-                    other_version,
-                    float(scores[i, j]),
-                    similarity,
-                    bool(sure[i, j]) and not variant,
-                    rule,
-                    why,
-                    VARIANT if variant else SAME,
-                )
-            )
+        accepted = _candidates(view, hits, comparison, features, scores, threshold)
     for i, identity in enumerate(hits.identities):
         found = view.peek(identity)
         if found is None:
@@ -176,6 +133,75 @@ def statements(
             )
         )
     return said
+
+
+def _candidates(
+    view: CatalogueView,
+    hits: Hits,
+    comparison: Comparison,
+    features: PairFeatures,
+    scores: NDArray[np.floating[Any]],
+    threshold: float,
+) -> dict[int, list[Candidate]]:
+    """By line of a search, those that may be the same, and variants. scores: (b, c), of the rule or a matcher."""
+    found: dict[int, list[Candidate]] = {}
+    row = np.maximum(hits.row, 0)
+    same, sure = exact(comparison), certain(comparison)
+    weights, epoch = view.weights_for(hits.former)
+    # Where a code or GTIN speaks, or the text is the same, other words do not matter.
+    named = comparison.code_in | (comparison.gtin > 0) | comparison.same_text
+    apart = (comparison.units > 0) | (comparison.price > UNNAMED_PRICE)
+    unlike = variants(features)
+    named_variants = [0] * len(row)
+    line, place = np.nonzero((scores >= threshold) | unlike)
+    mine, theirs = row[line], hits.candidates[line, place]
+    facts_of_mine, facts_of_theirs = view.facts_of(mine.tolist()), view.facts_of(theirs.tolist())
+    matched_mine, matched_theirs = view.matched_at(mine), view.matched_at(theirs)
+    for i, a, b, facts, other, (_, price), (other_version, other_price), score, similarity, *is_ in zip(
+        line.tolist(),
+        mine.tolist(),
+        theirs.tolist(),
+        facts_of_mine,
+        facts_of_theirs,
+        matched_mine,
+        matched_theirs,
+        scores[line, place].tolist(),
+        hits.similarity[line, place].tolist(),
+        *(what[line, place].tolist() for what in (scores < threshold, unlike, named, apart, same, sure)),
+        strict=True,
+    ):
+        is_below, is_unlike, is_named, is_apart, is_same, is_sure = is_
+        variant = is_below or (
+            not is_named and view.evidence.other_product(a, b, weights[epoch[i]], contradicted=is_apart)
+        )
+        if variant and (not is_unlike or named_variants[i] == _VARIANTS):
+            continue
+        told = differences(facts, other) if is_unlike and not is_sure else ()
+        # A code's ending may be the shop's own; whatever else is told says that two products are not the same. A
+        # matcher has learned how much it says.
+        variant = variant or (view.matcher is None and any(difference.what != CODE for difference in told))
+        if variant and (not told or named_variants[i] == _VARIANTS):
+            continue
+        similarity = min(1.0, round(similarity, 4))
+        if variant:
+            named_variants[i] += 1
+            why = variant_reason(facts, other, told, (price, other_price), similarity)
+        else:
+            why = reason(facts, other, (price, other_price), similarity)
+        linked = DUPLICATE_EXACT if is_same else DUPLICATE_NEAR
+        found.setdefault(i, []).append(
+            Candidate(
+                other.identity,
+                other_version,
+                score,
+                similarity,
+                is_sure and not variant,
+                VARIANT if variant else linked.name,
+                why,
+                VARIANT if variant else SAME,
+            )
+        )
+    return found
 
 
 def features_of(view: CatalogueView, hits: Hits, comparison: Comparison) -> PairFeatures:

@@ -332,11 +332,15 @@ class CatalogueView:
             match_brand=self._brands.get(row),
         )
 
-    def matched_at(self, row: int) -> tuple[Version, float | None]:
-        """The match version of the product of a row of `Hits`, and the price then."""
-        head = self._head[row]
-        price = float(head["match_price"])
-        return Version(int(head["match_generation"]), int(head["match_offset"])), None if math.isnan(price) else price
+    def matched_at(self, rows: NDArray[np.intp]) -> list[tuple[Version, float | None]]:
+        """The match version of the product of each of these rows of `Hits`, and the price then."""
+        heads = self._head[rows]
+        generations, offsets = heads["match_generation"].tolist(), heads["match_offset"].tolist()
+        prices = heads["match_price"].tolist()
+        return [
+            (Version(generation, offset), None if math.isnan(price) else price)
+            for generation, offset, price in zip(generations, offsets, prices, strict=True)
+        ]
 
     def facts_at(self, row: int) -> Facts:
         """What is known of the product of a row of `Hits`."""
@@ -1028,7 +1032,8 @@ class CatalogueView:
         """Candidates that share a code or GTIN, however their words differ, before the others: those that are near
         too, then the rarest, then the latest.
         """
-        for i, row, limit in zip(part.tolist(), rows.tolist(), limits.tolist(), strict=True):
+        wider: list[tuple[int, list[int], list[int]]] = []  # a line, its new order, and who comes into it
+        for n, (i, row, limit) in enumerate(zip(part.tolist(), rows.tolist(), limits.tolist(), strict=True)):
             sharing = self.evidence.sharing(row)
             if not sharing:
                 continue
@@ -1040,16 +1045,21 @@ class CatalogueView:
                 and self._visible[other] < limit
                 and not (clean and self._source[other] == self._source[row])
             )
-            others = np.array([other for *_, other in more[:_SHARED]], np.intp)
-            if more:
-                found = self._index.scores(np.array([row]), others[None], before)[0]
-                candidates[i, CANDIDATES : CANDIDATES + len(others)] = others
-                similarity[i, CANDIDATES : CANDIDATES + len(others)] = found
+            others = [other for *_, other in more[:_SHARED]]
             named = [j for j, other in enumerate(there) if other in sharing]
             rest = [j for j, other in enumerate(there) if other not in sharing]
-            order = [*named, *range(CANDIDATES, CANDIDATES + len(others)), *rest]
-            candidates[i, : len(order)] = candidates[i, order]
-            similarity[i, : len(order)] = similarity[i, order]
+            wider.append((n, [*named, *range(CANDIDATES, CANDIDATES + len(others)), *rest], others))
+        if not wider:
+            return
+        lines = np.array([n for n, _, _ in wider])
+        come = np.array([others + [-1] * (_SHARED - len(others)) for _, _, others in wider], np.intp)
+        found = self._index.scores(rows[lines], come, before)
+        for i, (_, order, others), near in zip(part[lines].tolist(), wider, found, strict=True):
+            last = CANDIDATES + len(others)
+            candidates[i, CANDIDATES:last] = others
+            similarity[i, CANDIDATES:last] = near[: len(others)]
+            candidates[i, :last] = candidates[i, order]
+            similarity[i, :last] = similarity[i, order]
 
     def dense_of(self, row: NDArray[np.intp], neighbours: NDArray[np.intp]) -> NDArray[np.float32]:
         """(n, k) likeness of the encoder's vectors alone, -1 for none. row: (n,), neighbours: (n, k), of `Hits`."""
