@@ -106,15 +106,12 @@ def _vocabulary(batch: Batch, values: Sequence[Any]) -> Mapping[str, set[str]]:
     """The categories that each source uses, as far as this batch shows."""
     assert batch.neighbours is not None
     found: dict[str, set[str]] = defaultdict(set)
-    theirs: dict[str, str] = {}  # a product is a neighbour of many
-    for record, value, facts in zip(batch.records, values, batch.neighbours.facts, strict=True):
+    for record, value in zip(batch.records, values, strict=True):
         if isinstance(value, str):
             found[source_of(record.identity)].add(value)
-        for other in facts:
-            if other.category is not None:
-                theirs[other.identity] = other.category
-    for identity, category in theirs.items():
-        found[source_of(identity)].add(category)
+    for other in batch.neighbours.distinct[0]:
+        if other.category is not None:
+            found[source_of(other.identity)].add(other.category)
     return found
 
 

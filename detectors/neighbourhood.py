@@ -13,9 +13,10 @@ from detectors.records import Facts, Neighbour
 from detectors.standardise.chinese import fold
 from detectors.standardise.memoised import memoised
 
-__all__ = ["TEMPERATURE", "codes", "named", "same_product", "softmax_weights", "source_of", "text"]
+__all__ = ["CLOSE", "TEMPERATURE", "codes", "named", "same_product", "softmax_weights", "source_of", "text"]
 
 TEMPERATURE: Final = 0.07
+CLOSE: Final = 0.8  # a score above which two titles with the same model numbers name one product
 
 
 def text(value: Any) -> str:
@@ -32,13 +33,13 @@ def codes(title: str) -> frozenset[str]:
 def same_product(title_codes: frozenset[str], gtin: Any, mpn: Any, score: float, other: Facts) -> bool:
     """Whether a neighbour is surely another offer of the same product: the same GTIN, maker's number or model number.
 
-    Model numbers count only for close titles (score above .8) where neither names a number that the other lacks.
+    Model numbers count only for close titles (score above `CLOSE`) where neither names a number that the other lacks.
     """
     if gtin and gtin == other.gtin:
         return True
     if mpn and mpn == other.mpn and score > 0.6:
         return True
-    return bool(score > 0.8 and title_codes and title_codes == codes(other.title))
+    return bool(score > CLOSE and title_codes and title_codes == codes(other.title))
 
 
 def softmax_weights(scores: NDArray[np.float32], usable: NDArray[np.bool_]) -> NDArray[np.float64]:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from detectors.contract.model import Role
 from detectors.money import RATES, number, rescale, show
-from detectors.neighbourhood import codes, named, same_product, softmax_weights, source_of, text
+from detectors.neighbourhood import CLOSE, codes, named, same_product, softmax_weights, source_of, text
 from detectors.records import (
     Batch,
     Dimension,
@@ -299,37 +299,23 @@ def price_table(batch: Batch, labels: Sequence[str | None], logs: NDArray[np.flo
     """
     assert batch.neighbours is not None
     neighbours: Neighbours = batch.neighbours
-    shape = neighbours.scores.shape
-    width = shape[1]
-    none = [math.nan] * width
-    prices_of: list[list[float]] = []
-    same = np.zeros(shape, np.bool_)
-    titles, gtins, mpns = batch.column(Role.TITLE), batch.column(Role.GTIN), batch.column(Role.MPN)
-    scores = neighbours.scores.tolist()
-    known: dict[str, tuple[float, bool]] = {}  # a product is a neighbour of many
-    for row, facts in enumerate(neighbours.facts):
-        if logs[row] != logs[row]:
-            prices_of.append(none)
-            continue
-        labelled = labels[row] is not None
-        own = codes(text(titles[row]))
-        gtin, mpn, row_scores = gtins[row], mpns[row], scores[row]
-        line = none.copy()
-        for j, other in enumerate(facts[:width]):
-            found = known.get(other.identity)
-            if found is None:
-                found = known[other.identity] = (
-                    log_price(number(other.price), other.currency),
-                    other.currency is not None,
-                )
-            if found[1] is not labelled:
-                continue
-            line[j] = found[0]
-            score = row_scores[j]
-            if score > 0.8 or (gtin and gtin == other.gtin) or (mpn and mpn == other.mpn):
-                same[row, j] = same_product(own, gtin, mpn, score, other)
-        prices_of.append(line)
-    prices = np.array(prices_of, np.float64).reshape(shape)
+    facts, places = neighbours.distinct
+    priced = np.array([log_price(number(other.price), other.currency) for other in facts] + [math.nan])[places]
+    labelled = np.array([other.currency is not None for other in facts] + [False])[places]
+    alike = labelled == np.array([label is not None for label in labels], np.bool_)[:, None]
+    prices = np.where(alike & ~np.isnan(logs)[:, None], priced, math.nan)
+    there = ~np.isnan(prices)
+    close = there & (neighbours.scores.astype(np.float64) > CLOSE)
+    gtins, mpns = batch.column(Role.GTIN), batch.column(Role.MPN)
+    for row, (gtin, mpn) in enumerate(zip(gtins, mpns, strict=True)):
+        if gtin or mpn:
+            for j, other in enumerate(neighbours.facts[row][: close.shape[1]]):
+                if (gtin and gtin == other.gtin) or (mpn and mpn == other.mpn):
+                    close[row, j] = there[row, j]
+    titles, same = batch.column(Role.TITLE), np.zeros(prices.shape, np.bool_)
+    for row, j in zip(*(x.tolist() for x in np.nonzero(close)), strict=True):
+        own, score = codes(text(titles[row])), float(neighbours.scores[row, j])
+        same[row, j] = same_product(own, gtins[row], mpns[row], score, facts[places[row, j]])
     usable = ~np.isnan(prices) & ((neighbours.scores >= min_score) | same)
     same &= usable
     similarity = np.clip(neighbours.scores.astype(np.float64), 0, 1)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, NamedTuple, Protocol
 from urllib.parse import quote, unquote
 
@@ -146,7 +147,7 @@ class Facts:
     updated_at: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Neighbours:
     """The nearest products of each record of a batch, best first, the record itself never among them.
 
@@ -157,6 +158,23 @@ class Neighbours:
     facts: Sequence[Sequence[Facts]]
     scores: NDArray[np.float32]
     dense: NDArray[np.float32]
+
+    @cached_property
+    def distinct(self) -> tuple[Sequence[Facts], NDArray[np.intp]]:
+        """Each of these products once, for one is a neighbour of many; and (n, k) its place there, -1 for none."""
+        number: dict[str, int] = {}
+        facts: list[Facts] = []
+        n, width = self.scores.shape
+        places = np.full((n, width), -1, np.intp)
+        for row, line in enumerate(self.facts):
+            found: list[int] = []
+            for other in line[:width]:
+                place = number.setdefault(other.identity, len(facts))
+                if place == len(facts):
+                    facts.append(other)
+                found.append(place)
+            places[row, : len(found)] = found
+        return facts, places
 
 
 @dataclass(frozen=True, slots=True)

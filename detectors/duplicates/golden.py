@@ -25,6 +25,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from itertools import chain
 from operator import attrgetter
 from statistics import median
 from typing import Any, NamedTuple, TypeVar
@@ -218,7 +219,8 @@ def golden_record(canonical: str, offers: Sequence[Facts], rules: SurvivorRules)
     ranked = sorted((_offer(facts, rules), i) for i, facts in enumerate(offers))
     said = tuple([offer for offer, _ in ranked])
     # Most updates bring a price, after which the offers say the same texts again.
-    short = sum(len(text) for offer in said for text in offer.texts if text) <= _REMEMBERED_CHARS
+    texts = chain.from_iterable([offer.texts for offer in said])
+    short = sum(map(len, filter(None, texts))) <= _REMEMBERED_CHARS
     return GoldenRecord(
         canonical,
         [facts.identity for facts in offers],

@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import hashlib
 import heapq
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import chain
@@ -170,7 +170,7 @@ class LinkOwner:
         product = self._products.get(canonical)
         if product is None or product.deleted or product.canonical:
             return []
-        return sorted((canonical, *self._partners(canonical)), key=self._seniority)
+        return sorted(self._together(canonical) or (canonical,), key=self._seniority)
 
     def rebuilt(self, identity: str) -> int:
         """The newest rebuild after which this product's match version was looked up again; 0 for none."""
@@ -384,17 +384,22 @@ class LinkOwner:
         groups = self._regroup(touched)
         moved = touched | groups | self._recouple(touched | groups)
         changes: list[LinkChange] = []
-        moved |= {partner for p in moved for partner in self._partners(p)}
+        moved |= {partner for p in moved for partner in self._together(p)}
+        foremost: dict[int, str] = {}  # of a group, by which object it is
         for p in sorted(moved):
-            partners = self._partners(p)
-            canonical = min((p, *partners), key=self._seniority) if partners else p
+            together = self._together(p)
+            canonical = foremost.get(id(together))
+            if canonical is None:
+                canonical = min(together, key=self._seniority, default=p)
+                if p in self._group:
+                    foremost[id(together)] = canonical
             product, now_called = self._products[p], "" if canonical == p else canonical
             if product.canonical != now_called:
                 self._rename(p, product, now_called)
                 changed.add(p)
                 renewed.update((product.previous or p, canonical))
             near = self._near.get(p, {})
-            now = {q: near[q] for q in partners if q in near}
+            now = {q: near[q] for q in together if q in near}
             before = {(k.earlier if k.later == p else k.later): k for k in self._links.get(p, ())}
             if now == before:
                 continue
@@ -422,11 +427,11 @@ class LinkOwner:
             product.previous = product.canonical or p
         product.canonical = canonical
 
-    def _partners(self, p: str) -> set[str]:
-        """The products that are the same as this one, without itself."""
+    def _together(self, p: str) -> Collection[str]:
+        """The products that are the same as this one, itself among them; none where it is alone."""
         if p in self._group:
-            return self._group[p] - {p}
-        return {self._mate[p][1]} if p in self._mate else set()
+            return self._group[p]
+        return (p, self._mate[p][1]) if p in self._mate else ()
 
     # groups of certain pairs
 

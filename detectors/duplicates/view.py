@@ -69,7 +69,7 @@ _HIDDEN = np.iinfo(np.int64).max
 _NONE = np.float32(-1e9)
 _KEEP_SKETCHES = 50_000  # offsets after a switch during which the sketches of before are kept
 _BLOCK = 1 << 24  # products computed at once
-_REMEMBERED = 32_768  # facts that were read last: most neighbours are asked for often
+_REMEMBERED = 32_768  # facts and rows that were asked for last: of most products many are
 _AT_ONCE = 256  # products looked up at once
 _WAITING = 16  # steps of work that may wait for cells that are searched
 _MOVED_ROWS = 4096  # that cells may hold in vain, beside as many as there are products
@@ -207,6 +207,7 @@ class CatalogueView:
         self._frequencies = np.zeros(BUCKETS, np.int32)
         self._titles = 0
         self._rows_of: dict[str, int | dict[int, int]] = {}  # id -> its row, or source -> row where several have it
+        self._asked: dict[str, int] = {}  # identity -> row, of those asked for last
         self._ids: list[str] = []
         self._free: list[int] = []
         self._live = 0
@@ -397,6 +398,14 @@ class CatalogueView:
         return int(self._at[row])
 
     def _row(self, identity: str) -> int:
+        row = self._asked.get(identity, -1)
+        if row < 0 and (row := self._row_named(identity)) >= 0:
+            if len(self._asked) >= _REMEMBERED:
+                self._asked.clear()
+            self._asked[identity] = row
+        return row
+
+    def _row_named(self, identity: str) -> int:
         prefix, product_id = _halves(identity)
         found = self._rows_of.get(product_id, -1)
         number = self._prefixes.get(prefix, -1)
@@ -569,6 +578,7 @@ class CatalogueView:
 
     def _empty(self, row: int) -> None:
         """Leave a row without a product."""
+        self._asked.pop(self.identity_at(row), None)
         self._ids[row] = ""
         self._visible[row], self._held[row] = _HIDDEN, False
         self._foreign.pop(row, None)
