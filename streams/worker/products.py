@@ -54,12 +54,14 @@ class _Prepared:
 
     entries: to be published, in the order of the source.
     repeated: products whose record the catalogue holds already: it was handled before, perhaps not to its end.
+    matched: those of them whose record is not newer than what matching read last; the others brought a new price.
     misrouted: records of products that live in another partition or topic, with the topic. vectors: (n, d).
     """
 
     taken: Taken
     entries: Sequence[Entry]
     repeated: frozenset[str]
+    matched: frozenset[str]
     misrouted: Sequence[tuple[Rejection, str]]
     vectors: NDArray[np.int8]
 
@@ -172,8 +174,9 @@ class ProductWay:
         identities = list(dict.fromkeys(named))
         # A new price says nothing new about links. A record that was handled before says it again, for whatever
         # version the catalogue holds now: its statement may have been lost with the worker that was about to make it.
+        # Not so a new price: what it follows was said long ago, perhaps by the weights of an epoch that is forgotten.
         changed = {e.identity for e in prepared.entries if e.deleted or e.match_version == e.version}
-        speaking = changed | prepared.repeated
+        speaking = changed | prepared.matched
         parts = [
             await self._compute.run(self._look_up_some, identities[i : i + LOOKUP_BATCH], speaking)
             for i in range(0, max(1, len(identities)), LOOKUP_BATCH)
@@ -218,6 +221,7 @@ class ProductWay:
 
         entries: list[Entry] = []
         repeated: set[str] = set()
+        matched: set[str] = set()
         latest: dict[str, Entry] = {}
         carriers = [(carrier_of(record.source), row) for row, record in enumerate(batch.records)]
         carriers += [(carrier_of(tombstone.source), -1 - i) for i, tombstone in enumerate(taken.tombstones)]
@@ -231,6 +235,8 @@ class ProductWay:
             before = view.version_of(identity)
             if before is not None and before >= version:
                 repeated.add(identity)
+                if (held := view.peek(identity)) is not None and version <= held.match_version:
+                    matched.add(identity)
                 continue
             source_topic = carrier_of(records[0]).topic
             if row < 0:
@@ -241,7 +247,7 @@ class ProductWay:
             latest[identity] = entry
             entries.append(entry)
         self._unread |= latest
-        return _Prepared(taken, entries, frozenset(repeated), misrouted, vectors)
+        return _Prepared(taken, entries, frozenset(repeated), frozenset(matched), misrouted, vectors)
 
     def _published(self, identity: str, version: Version) -> Entry | None:
         """The entry before this version, where it is on its way to the view."""
@@ -303,7 +309,8 @@ class ProductWay:
         said = [*found.said]
         judgement = self._judge.judge(prepared.taken, whole, canonical, variant_findings(batch.records, said, view))
         outputs = judgement.outputs
-        said += self._updates(dict.fromkeys(e.identity for e in prepared.entries if e.identity not in found.speaking))
+        handled = (*(e.identity for e in prepared.entries), *sorted(prepared.repeated))
+        said += self._updates(dict.fromkeys(identity for identity in handled if identity not in found.speaking))
         if said:
             outputs[self._topics.named("links")] = [(*encode_statement(statement), ()) for statement in said]
         if tombstones:
