@@ -2,18 +2,22 @@
 
 Writes build/chaos-duplicates.json.
 
-The same stream of offers (several of one product, then new prices, edits that move an offer to another product,
-deletions, returns) is fed five times into a deployment of its own:
+The same stream of offers (several of one product, new prices, edits that move an offer to another product, deletions,
+returns) is fed five times into a deployment of its own. It grows until an epoch is due, four times, and goes on at
+full load while the epoch begins to hold, with offers on both sides of each switch that change after it:
 
     undisturbed  one worker
-    one, two, three  so many workers, which join while the stream runs, are killed with SIGKILL and are stopped for
-                     longer than their session, so that they come back as zombies
+    one, two, three  so many workers, which join, are killed with SIGKILL and are stopped for longer than their session,
+                     so that they come back as zombies; just before a switch and just after it
     compacted    two workers; half way all stop, Kafka really compacts the catalogue, the mapping and the golden
                  records, and two workers that know nothing go on from what is left
 
 Each run is compared with the undisturbed one, and the sums are written:
 
     workers, kills, stops, records  the most workers at once; SIGKILLs; SIGSTOPs; records that were handled
+    switches            epochs that began to hold, of all five runs
+    in_flight           records that stood in the catalogue before a switch and were not acknowledged just after it
+    said_again          new prices that were handled more than once, of products looked up in an epoch before
     differing_links     pairs that only one of both runs has
     differing_clusters  offers whose canonical product is another, or that are deleted in one run alone
     differing_golden    products whose golden record is another in any part, or is there in one run alone
@@ -22,7 +26,7 @@ Each run is compared with the undisturbed one, and the sums are written:
 Search is exact at this size. Links are compared without their scores: a score depends on the weights of the moment.
 Repairs that look at neighbours are not applied: what neighbours say depends on who came first.
 
-    python -m tests.benchmarks.chaos_duplicates [--seed 1] [--products 600] [--only three] [--keep FOLDER]
+    python -m tests.benchmarks.chaos_duplicates [--seed 1] [--only three] [--keep FOLDER]
 
 Exit code 1 where anything differs.
 """
@@ -37,29 +41,38 @@ import sys
 import tempfile
 import threading
 import time
+from bisect import bisect_right
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import orjson
-from kafka import KafkaProducer
+from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 
 from detectors.duplicates.entry import Entry, decode_entries
 from detectors.duplicates.links import LinkOwner
+from detectors.duplicates.statement import decode_statement
 from detectors.records import Version
 from streams.kafka.broker import EmbeddedKafka
 from streams.kafka.topics import ensure_topics, topics
 from streams.settings import KafkaSettings, Settings, TopicNames
 from streams.worker.generations import GENERATION_KEY
 from tests.benchmarks.worker import ROOT, WorkerProcess
-from tests.kafka_tools import make_topic, read_all, uncommitted, wait_until
+from tests.kafka_tools import make_topic, read_all, send_all, uncommitted, wait_until
 
 RESULT = ROOT / "build" / "chaos-duplicates.json"
 CONTRACT = ROOT / "detectors" / "contract" / "samples" / "products.yaml"
 COMMAND = (sys.executable, str(ROOT / "tests" / "streams" / "worker" / "hashing.py"))
 PARTITIONS = 6
+SHOPS = ("east", "north", "south", "west")
+LIVE = (70, 160, 340, 700)
+"""Offers at the end of each growth: whenever the owner of links counts, one epoch becomes due in it and not two."""
+FRAGILE = 12  # pairs of each season
+TRAFFIC = 800  # rows of each season: an epoch holds from 500 entries after the one at which it was made
 SESSION_SECONDS = 6
+COMMIT_SECONDS = 3.0  # so that much is not acknowledged when a switch comes, and is handled again after a kill
 CONTEXT_REPAIRS = ("price.scale", "price.currency", "brand.missing", "brand.typo", "category.missing")
 COMPACTED = ("catalogue", "mapping", "golden")
 EAGER = {
@@ -80,81 +93,160 @@ def say(text: str) -> None:
 # -- the stream
 
 
-def stream(seed: int, products: int) -> list[Row]:
-    """Offers of `products` products in four shops, and what becomes of them, in one order."""
-    rng = random.Random(seed)
-    taken: set[str] = set()
+@dataclass(frozen=True)
+class Season:
+    """What shops send around one epoch's switch.
 
-    def word() -> str:
-        while True:
-            made = "".join(rng.choice("bdfgklmnprstvz") + rng.choice("aeiou") for _ in range(rng.randint(2, 4)))
-            if made not in taken:
-                taken.add(made)
-                return made
+    growth: makes the epoch due. pairs: fragile ones, sent when it is known from where it will hold. traffic: sent
+    behind them, so that it begins to hold meanwhile.
+    """
 
-    catalogue = []
-    for n in range(products):
-        words = [word() for _ in range(4)]
-        kind = n % 4
-        catalogue.append(
-            {
-                "words": words,
-                "code": f"{words[0][:2].upper()}{1000 + n}{words[1][:1].upper()}" if kind != 2 else None,
-                "gtin": gtin(n) if kind in (0, 1) else None,
-                "price": rng.randint(5, 900),
-                "shops": rng.sample(("east", "north", "south", "west"), 2 if kind == 2 else rng.randint(1, 4)),
+    growth: list[Row]
+    pairs: list[Row]
+    traffic: list[Row]
+
+
+def stream(seed: int) -> list[Season]:
+    """What four shops send."""
+    market, seasons = Market(random.Random(seed)), []
+    for live in LIVE:
+        market.say_more()
+        market.grow(live)
+        growth = market.taken()
+        market.offer_fragile()
+        pairs = market.taken()
+        market.trade()
+        seasons.append(Season(growth, pairs, market.taken()))
+    return seasons
+
+
+class Market:
+    """Offers in four shops, as they are now; whatever changes is a row.
+
+    Whether two offers are the same must not depend on the epoch, or no two runs would agree: on which side of a switch
+    a record falls is chance. Only of fragile pairs it does. Both offers say the same three words and six more that the
+    season brought, so by the weights of before, to which all these words are new, they are two products; by those of
+    the season's epoch, which counted the season's words on many titles, they would be one. They are in the catalogue
+    before the switch and in flight when it comes, so what they are is certain, and shows where something is said of
+    them by the weights of another time.
+    """
+
+    def __init__(self, rng: random.Random) -> None:
+        self._rng = rng
+        self._words: set[str] = set()
+        self._rows: list[Row] = []
+        self._season: tuple[list[str], list[str]] = [], []  # of each offer of a fragile pair
+        self._products: list[Mapping[str, Any]] = []
+        self._sold: dict[tuple[str, int], Mapping[str, Any]] = {}  # what each offer is of, but for the fragile ones
+        self._offers: dict[tuple[str, int], dict[str, Any]] = {}
+        self._gone: dict[tuple[str, int], dict[str, Any]] = {}
+        self._fragile: list[tuple[str, int]] = []
+        self._clock = 0
+        self._number = 0
+
+    def taken(self) -> list[Row]:
+        """The rows since the last call."""
+        rows, self._rows = self._rows, []
+        return rows
+
+    def grow(self, live: int) -> None:
+        """New products, until there are so many offers, whose titles all say words that were never said before."""
+        self._season = [self._word() for _ in range(6)], [self._word() for _ in range(6)]
+        while len(self._offers) < live:
+            self._number += 1
+            kind, words = self._number % 4, [self._word() for _ in range(6)]
+            one, other = self._rng.sample(self._season, 2)
+            product = {
+                "words": [*words, *self._rng.sample(one, 2), self._rng.choice(other)],
+                "code": None if kind == 2 else f"{words[0][:2].upper()}{1000 + self._number}{words[1][:1].upper()}",
+                "gtin": gtin(self._number) if kind in (0, 1) else None,
+                "price": self._rng.randint(50, 900),
             }
-        )
+            self._products.append(product)
+            shops = self._rng.sample(SHOPS, 2 if kind == 2 else self._rng.randint(1, 4))
+            for shop in shops[: live - len(self._offers)]:
+                self._offer(shop, self._number, product)
 
-    def offer(shop: str, sku: int, product: Mapping[str, Any], *, price: int, version: int) -> Row:
+    def trade(self) -> None:
+        """New prices, edits that move an offer to another product, deletions, returns."""
+        for _ in range(TRAFFIC):
+            fate = self._rng.random()
+            sturdy = self._rng.choice([offer for offer in self._offers if offer in self._sold])
+            if fate < 0.30:
+                self._reprice(self._rng.choice(self._fragile[-2 * FRAGILE :]))
+            elif fate < 0.45:
+                self._reprice(self._rng.choice(self._fragile))
+            elif fate < 0.70:
+                self._reprice(sturdy)
+            elif fate < 0.85:
+                # Of two offers in one shop only one could be linked, and which one would be a matter of weights.
+                shop, _ = sturdy
+                sold = [product for (other, _), product in self._sold.items() if other == shop]
+                self._offer(*sturdy, self._rng.choice([p for p in self._products if p not in sold]))
+            elif fate < 0.93 or not self._gone:
+                self._gone[sturdy] = self._offers.pop(sturdy)
+                self._rows.append((_key(*sturdy), None))
+            else:
+                back = self._rng.choice(list(self._gone))
+                self._put(*back, self._gone.pop(back))
+
+    def say_more(self) -> None:
+        """Edits after a switch: a few of its fragile offers are looked up anew, by weights that make them one."""
+        for offer in self._fragile[-2 * FRAGILE :: 6]:
+            body = self._offers[offer]
+            self._put(*offer, {**body, "description": f"{body['description']} Now in stock."})
+
+    def offer_fragile(self) -> None:
+        """Fragile pairs, with words of the season."""
+        for _ in range(FRAGILE):
+            self._number += 1
+            both, price = [self._word() for _ in range(3)], self._rng.randint(50, 900)
+            for shop, words in zip(("east", "west"), self._season, strict=True):
+                self._put(shop, self._number, {"title": " ".join([*both, *words]), "price": price, "gtin": None})
+                self._fragile.append((shop, self._number))
+
+    def _offer(self, shop: str, sku: int, product: Mapping[str, Any]) -> None:
+        self._sold[shop, sku] = product
         words, code = list(product["words"]), product["code"]
         if code is not None:
-            rng.shuffle(words)
-        title = " ".join([*words, *([code] if code else [])])
+            self._rng.shuffle(words)
+            words.append(code)
+        price = product["price"] + self._rng.randint(0, 3)
+        self._put(shop, sku, {"title": " ".join(words), "price": price, "gtin": product["gtin"]})
+
+    def _reprice(self, offer: tuple[str, int]) -> None:
+        """Another price: matching reads nothing of it."""
+        body = self._offers[offer]
+        self._put(*offer, {**body, "price": body["price"] + self._rng.choice((-1, 1))})
+
+    def _put(self, shop: str, sku: int, said: Mapping[str, Any]) -> None:
+        self._clock += 1
         body = {
             "supplier": shop,
             "sku": str(sku),
-            "title": title,
             "brand": "Acme",
             "category": "Things",
-            "price": price,
             "currency": "EUR",
-            "gtin": product["gtin"],
             "url": f"https://{shop}.example/{sku}",
-            "description": f"{words[0]} of {shop}, made well. " * rng.randint(1, 3),
-            "updated_at": f"2026-01-{1 + version:02}T00:00:{sku % 60:02}Z",
+            "description": f"{said['title'].split()[0]} of {shop}, made well.",
+            **said,
+            "updated_at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(1_767_225_600 + self._clock)),
         }
-        return f"{shop}/{sku}".encode(), orjson.dumps(body)
+        self._offers[shop, sku] = body
+        self._rows.append((_key(shop, sku), orjson.dumps(body)))
 
-    timed: list[tuple[float, int, Row]] = []
-    at = 0.0
-    for n, product in enumerate(catalogue):
-        for shop in product["shops"]:
-            at += 1.0
-            price = product["price"] + rng.randint(0, 3)
-            events: list[Row] = [offer(shop, n, product, price=price, version=0)]
-            fate = rng.random()
-            if fate < 0.45:
-                events += [offer(shop, n, product, price=price - 1 - i, version=1 + i) for i in range(2)]
-                events[-1] = same_but_price(events[0], price - 2, 2)
-            elif fate < 0.60:
-                events.append(offer(shop, n, rng.choice(catalogue), price=price, version=1))
-            elif fate < 0.70:
-                events.append((events[0][0], None))
-            elif fate < 0.80:
-                events += [(events[0][0], None), offer(shop, n, product, price=price, version=2)]
-            when = at
-            for i, event in enumerate(events):
-                timed.append((when, i, event))
-                when += rng.choice((0.5, 3.0, 40.0, float(products)))
-    return [event for _, _, event in sorted(timed, key=lambda e: (e[0], e[2][0], e[1]))]
+    def _word(self) -> str:
+        while True:
+            made = "".join(
+                self._rng.choice("bdfgklmnprstvz") + self._rng.choice("aeiou") for _ in range(self._rng.randint(2, 4))
+            )
+            if made not in self._words:
+                self._words.add(made)
+                return made
 
 
-def same_but_price(row: Row, price: int, version: int) -> Row:
-    """The same offer with another price: matching reads nothing of it."""
-    body = orjson.loads(row[1] or b"")
-    body |= {"price": price, "updated_at": f"2026-01-{1 + version:02}T00:00:00Z"}
-    return row[0], orjson.dumps(body)
+def _key(shop: str, sku: int) -> bytes:
+    return f"{shop}/{sku}".encode()
 
 
 def gtin(number: int) -> str:
@@ -164,41 +256,49 @@ def gtin(number: int) -> str:
     return f"{digits}{-weighted % 10}"
 
 
-class Feed(threading.Thread):
-    """Sends rows in order, as far as it is allowed, at a rate at which a worker has something to do for a while."""
+class Watch:
+    """Follows the log of the catalogue.
 
-    def __init__(self, servers: str, topic: str, rows: Sequence[Row], rate: float = 250.0) -> None:
-        super().__init__(daemon=True)
-        self._servers, self._topic, self._rows, self._rate = servers, topic, rows, rate
-        self._allowed = threading.Semaphore(0)
-        self._hurry = threading.Event()
-        self._released = 0
-        self.sent = 0
+    switches: number of each epoch -> the offset from which it holds. places: each version of a product -> the source
+    partition and the offset of its first entry. ends: source partition -> the offset after the last record that is in
+    the catalogue.
+    """
 
-    def run(self) -> None:
-        """In the thread."""
-        producer = KafkaProducer(bootstrap_servers=self._servers, linger_ms=5, enable_idempotence=True, acks="all")
-        for key, value in self._rows:
-            self._allowed.acquire()
-            producer.send(self._topic, key=key, value=value)
-            self.sent += 1
-            if not self._hurry.is_set():
-                time.sleep(1 / self._rate)
-        producer.flush(60)
-        producer.close()
+    def __init__(self, servers: str, topic: str) -> None:
+        self._consumer = KafkaConsumer(bootstrap_servers=servers, enable_auto_commit=False, max_poll_records=5000)
+        self._place = TopicPartition(topic, 0)
+        self._consumer.assign([self._place])
+        self._consumer.seek_to_beginning(self._place)
+        self._parts: dict[tuple[int, str], set[int]] = {}
+        self.switches: dict[int, int] = {}
+        self.places: dict[tuple[str, Version], tuple[int, int]] = {}
+        self.ends = dict.fromkeys(range(PARTITIONS), 0)
 
-    def allow(self, share: float) -> None:
-        """Send up to this share of the rows."""
-        wanted = round(share * len(self._rows))
-        if wanted > self._released:
-            self._allowed.release(wanted - self._released)
-            self._released = wanted
+    def look(self) -> int:
+        """Read on; returns the offset up to which the log is known."""
+        records = self._consumer.poll(timeout_ms=20).get(self._place, ())
+        for offset, item in decode_entries([r for r in records if not r.key.startswith(GENERATION_KEY)]).items:
+            if isinstance(item, Entry):
+                self.places.setdefault((item.identity, item.version), (item.partition, offset))
+                self.ends[item.partition] = max(self.ends[item.partition], item.version.offset + 1)
+                continue
+            parts = self._parts.setdefault((item.number, item.token), set())
+            parts.add(item.part)
+            if len(parts) == item.parts:  # two owners may publish one number: the first whole one holds
+                self.switches.setdefault(item.number, max(item.switch_at, offset + 1))
+        return int(self._consumer.position(self._place))
 
-    def finish(self) -> None:
-        """Send what is left, at once, and wait for it."""
-        self._hurry.set()
-        self.allow(1.0)
-        self.join(60)
+    def wait(self, what: str, condition: Callable[[int], bool]) -> int:
+        """Read on until a condition of the offset holds; returns the offset. Raises: RuntimeError."""
+        if not wait_until(lambda: condition(self.look()), 90):
+            raise RuntimeError(f"{self._place.topic}: {what} did not come within 90 s")
+        return int(self._consumer.position(self._place))
+
+    def close(self) -> None:
+        """Read to the end, and no more."""
+        end = self._consumer.end_offsets([self._place])[self._place]
+        self.wait("the end", lambda offset: offset >= end)
+        self._consumer.close()
 
 
 # -- a deployment
@@ -227,7 +327,7 @@ class Deployment:
         self._toml = {
             "app_id": name,
             "session_timeout_seconds": SESSION_SECONDS,
-            "commit_interval_seconds": 0.3,
+            "commit_interval_seconds": COMMIT_SECONDS,
             "batch_records": 64,
             "log_format": "json",
             "auto_apply": {f'"{rule}"': 2.0 for rule in CONTEXT_REPAIRS},
@@ -237,6 +337,7 @@ class Deployment:
         }
         self.workers: dict[str, WorkerProcess] = {}
         self.exits = 0
+        self.watch = Watch(servers, self.names.named("catalogue"))
 
     def start(self, name: str) -> WorkerProcess:
         """Start a worker, or start it again."""
@@ -253,6 +354,34 @@ class Deployment:
             if worker.process is not None and worker.process.poll() is not None:
                 self.exits += 1
                 worker.start()
+
+    def send(self, rows: Sequence[Row]) -> None:
+        """Send rows at once, so that the workers have as much in flight as they take."""
+        send_all(self.servers, self.source, rows)
+
+    def wait_published(self) -> int:
+        """Wait until all that was sent is in the catalogue; returns its end."""
+        consumer = KafkaConsumer(bootstrap_servers=self.servers)
+        ends = consumer.end_offsets([TopicPartition(self.source, p) for p in range(PARTITIONS)])
+        consumer.close()
+        sent = {place.partition: end for place, end in ends.items()}
+        return self.watch.wait("all that was sent", lambda _: self.watch.ends == sent)
+
+    def committed(self) -> dict[int, int]:
+        """Source partition -> the offset before which all is acknowledged."""
+        consumer = KafkaConsumer(bootstrap_servers=self.servers, group_id=self.name, enable_auto_commit=False)
+        try:
+            return {p: consumer.committed(TopicPartition(self.source, p)) or 0 for p in range(PARTITIONS)}
+        finally:
+            consumer.close()
+
+    def in_flight(self, offset: int) -> int:
+        """Records that are in the catalogue before this offset and not acknowledged now."""
+        committed = self.committed()
+        return sum(
+            place < offset and version.offset >= committed[partition]
+            for (_, version), (partition, place) in self.watch.places.items()
+        )
 
     def lag(self) -> int:
         """Source records and statements that are not committed."""
@@ -297,6 +426,7 @@ class Outcome:
     wrong: int
     records: int
     clusters: int
+    said_again: int
 
 
 def outcome(deployment: Deployment) -> Outcome:
@@ -330,7 +460,25 @@ def outcome(deployment: Deployment) -> Outcome:
         wrong=wrong_now,
         records=len(source),
         clusters=owner.clusters,
+        said_again=said_again(deployment),
     )
+
+
+def said_again(deployment: Deployment) -> int:
+    """New prices that were handled more than once, of products that were looked up in an epoch before."""
+    watch = deployment.watch
+    watch.close()
+    switches = sorted(watch.switches.values())
+
+    said = [decode_statement(r.key, r.value) for r in read_all(deployment.servers, deployment.names.named("links"))]
+    times = Counter((s.identity, s.match_version, s.version) for s in said if s.version != s.match_version)
+    again = 0
+    for (identity, *versions), n in times.items():
+        places = [watch.places.get((identity, version)) for version in versions]
+        epochs = [bisect_right(switches, place[1]) for place in places if place is not None]
+        if len(epochs) == 2 and epochs[0] < epochs[1]:  # one is missing where compaction was quicker than we
+            again += n - 1
+    return again
 
 
 def content(body: dict[str, Any]) -> str:
@@ -362,6 +510,9 @@ class Sum:
     stops: int = 0
     joins: int = 0
     compactions: int = 0
+    switches: int = 0
+    in_flight: int = 0
+    said_again: int = 0
     records: int = 0
     differing_links: int = 0
     differing_clusters: int = 0
@@ -371,6 +522,7 @@ class Sum:
 
     def add(self, name: str, run: Outcome, calm: Outcome) -> None:
         """Compare a run with the undisturbed one."""
+        self.said_again += run.said_again
         links = run.links ^ calm.links
         clusters = differing(run.canonical, calm.canonical)
         golden = differing(run.golden, calm.golden)
@@ -382,7 +534,7 @@ class Sum:
         say(
             f"{name}: {run.records:,} records, {len(run.links):,} links, {run.clusters:,} clusters, "
             f"{len(run.golden):,} golden records; differ: {len(links)} links, {len(clusters)} clusters, "
-            f"{len(golden)} golden; wrong last entries: {run.wrong}"
+            f"{len(golden)} golden; wrong last entries: {run.wrong}; {run.said_again} prices said again"
         )
         for pair in sorted(map(sorted, links))[:5]:
             say(f"  link {pair}: {'only here' if frozenset(pair) in run.links else 'missing here'}")
@@ -400,42 +552,88 @@ def differing(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
 # -- runs
 
 
-def disturbed(
-    deployment: Deployment, feed: Feed, workers: int, steps: Sequence[str], rng: random.Random, total: Sum
-) -> None:
-    """Feed while workers join, die and come back; then work off."""
-    names = [f"w{n}" for n in range(workers)]
-    deployment.start(names[0]).wait_ready()
-    feed.start()
-    joined = 1
-    for number, step in enumerate(steps, 1):
-        deployment.revive()
-        feed.allow(number / (len(steps) + 1))
-        time.sleep(rng.uniform(0.2, 2.0))
-        if step == "join":
-            deployment.start(names[joined]).wait_ready()
-            joined += 1
+class Driver:
+    """Feeds the stream into a deployment, part by part, and disturbs its workers meanwhile.
+
+    plan: for each epoch what happens while its switch is awaited, and what when it has just come.
+    """
+
+    def __init__(self, deployment: Deployment, plan: Sequence[tuple[str, str]], rng: random.Random, total: Sum) -> None:
+        self._deployment = deployment
+        self._plan = plan
+        self._rng = rng
+        self._total = total
+        self._paused: threading.Timer | None = None
+
+    def feed(self, seasons: Sequence[Season], first: int = 1) -> None:
+        """Send these seasons, of which the first brings the epoch of that number, and have all of it worked off."""
+        deployment, watch = self._deployment, self._deployment.watch
+        for epoch, season in enumerate(seasons, first):
+            deployment.send(season.growth)
+            watch.wait(f"epoch {epoch}", lambda _, epoch=epoch: epoch in watch.switches)  # type: ignore[misc]
+            switch = watch.switches[epoch]
+            deployment.wait_published()
+            deployment.send(season.pairs)
+            if deployment.wait_published() > switch:
+                raise RuntimeError(f"Epoch {epoch} held before its fragile pairs were there.")
+            pairs = dict(watch.ends)
+            deployment.send(season.traffic)
+            before, after = self._plan[epoch - 1] if self._plan else ("", "")
+            self._disturb(before)
+            moment = switch + self._rng.randrange(50, 150)
+            watch.wait(f"offset {moment}", lambda offset, moment=moment: offset >= moment)  # type: ignore[misc]
+            flying = deployment.in_flight(switch)
+            say(f"{deployment.name}: {flying} records are in flight at the switch to epoch {epoch}")
+            self._total.switches += 1
+            self._total.in_flight += flying
+            self._disturb(after)
+            self._recover(pairs)
+        deployment.worked_off(90)
+
+    def _disturb(self, what: str) -> None:
+        """Begin it: the stream goes on meanwhile."""
+        deployment, total, rng = self._deployment, self._total, self._rng
+        if not what:
+            return
+        if what == "join":
+            deployment.start(f"w{len(deployment.workers)}")
             total.joins += 1
-            total.workers = max(total.workers, joined)
-            continue
-        victims = [deployment.workers[name] for name in names[:joined]]
-        ready = [worker for worker in victims if worker.ready()]
-        worker = owner_of_links(ready) if rng.random() < 0.5 else None
-        worker = worker or rng.choice(ready or victims)
-        if step == "kill":
+            total.workers = max(total.workers, len(deployment.workers))
+            return
+        workers = list(deployment.workers.values())
+        ready = [worker for worker in workers if worker.ready()]
+        worker = (owner_of_links(ready) if rng.random() < 0.5 else None) or rng.choice(ready or workers)
+        say(f"{deployment.name}: {what} of {worker.name}")
+        if what == "kill":
             worker.kill()
-            total.kills += 1
-            time.sleep(rng.uniform(0.0, 2.0))
             worker.start()
-            wait_until(worker.ready, 40)
+            total.kills += 1
         else:
             worker.pause()
-            time.sleep(SESSION_SECONDS + rng.uniform(1.5, 4.0))
-            worker.resume()
+            self._paused = threading.Timer(SESSION_SECONDS + rng.uniform(1.5, 4.0), worker.resume)
+            self._paused.start()
             total.stops += 1
-        say(f"{deployment.name}: {step} of {worker.name}; {feed.sent:,} records sent")
-    feed.finish()
-    deployment.worked_off(90)
+
+    def _recover(self, pairs: Mapping[int, int]) -> None:
+        """Wait until all workers are there again, and the fragile pairs are acknowledged.
+
+        A view remembers one epoch before its own, so what is still in flight at a second switch is weighed by another
+        epoch than in a calm run.
+        """
+        if self._paused is not None:
+            self._paused.join()
+            self._paused = None
+
+        def ready() -> bool:
+            self._deployment.revive()
+            return all(worker.ready() for worker in self._deployment.workers.values())
+
+        def acknowledged() -> bool:
+            committed = self._deployment.committed()
+            return all(committed[partition] >= end for partition, end in pairs.items())
+
+        if not wait_until(ready, 60) or not wait_until(acknowledged, 60):
+            raise RuntimeError(f"{self._deployment.name}: the workers did not recover.")
 
 
 def owner_of_links(workers: Sequence[WorkerProcess]) -> WorkerProcess | None:
@@ -475,18 +673,25 @@ def compacted(servers: str, names: TopicNames, seconds: float) -> bool:
     return happened
 
 
-def run(seed: int, products: int, folder: Path, only: str | None = None) -> Sum:
+PLANS: Mapping[str, Sequence[tuple[str, str]]] = {
+    "one": (("", "kill"), ("stop", ""), ("", "kill"), ("kill", "kill")),
+    "two": (("join", "kill"), ("", "kill"), ("kill", ""), ("", "kill")),
+    "three": (("join", ""), ("join", "kill"), ("stop", "kill"), ("kill", "stop")),
+}
+"""Of each run: what happens before and after each switch."""
+
+
+def run(seed: int, folder: Path, only: str | None = None) -> Sum:
     """All of it, or one run beside the undisturbed one."""
-    rows = stream(seed, products)
+    seasons = stream(seed)
     rng = random.Random(seed)
     total = Sum()
-    say(f"{len(rows):,} records of {products:,} products")
+    say(f"{sum(len(s.growth) + len(s.pairs) + len(s.traffic) for s in seasons):,} records")
     properties = {"log.cleaner.backoff.ms": 500, "log.retention.check.interval.ms": 1000, "log.cleaner.threads": 1}
     with EmbeddedKafka(properties=properties) as kafka:
-        servers = kafka.bootstrap_servers
 
         def one(name: str, work: Callable[[Deployment], None], *, eager: bool = False) -> Outcome:
-            deployment = Deployment(servers, folder, name, eager)
+            deployment = Deployment(kafka.bootstrap_servers, folder, name, eager)
             try:
                 work(deployment)
                 found = outcome(deployment)
@@ -496,49 +701,31 @@ def run(seed: int, products: int, folder: Path, only: str | None = None) -> Sum:
             total.unplanned_exits += deployment.exits
             return found
 
-        def undisturbed(d: Deployment) -> None:
-            d.start("w0").wait_ready()
-            feed = Feed(servers, d.source, rows)
-            feed.start()
-            feed.finish()
-            d.worked_off(120)
+        def fed(deployment: Deployment) -> None:
+            deployment.start("w0").wait_ready()
+            Driver(deployment, PLANS.get(deployment.name, ()), rng, total).feed(seasons)
 
-        calm = one("undisturbed", undisturbed)
-        total.wrong_last_entries += calm.wrong
-        total.records += calm.records
-        say(f"undisturbed: {len(calm.links):,} links, {calm.clusters:,} clusters, {len(calm.golden):,} golden records")
-
-        plans: dict[str, tuple[int, list[str]]] = {
-            "one": (1, ["kill", "stop"]),
-            "two": (2, ["join", "kill", "kill"]),
-            "three": (3, ["join", "kill", "join", "stop", "kill", "stop", "kill"]),
-        }
-        for name, (workers, steps) in plans.items():
-            if only not in (None, name):
-                continue
-
-            def trouble(d: Deployment, n: int = workers, s: list[str] = steps) -> None:
-                disturbed(d, Feed(servers, d.source, rows), n, s, rng, total)
-
-            total.add(name, one(name, trouble), calm)
-
-        def with_compaction(d: Deployment) -> None:
-            half = len(rows) // 2
-            for number, part in enumerate((rows[:half], rows[half:])):
-                for name in ("w0", "w1"):
-                    d.start(name)
-                for worker in d.workers.values():
+        def with_compaction(deployment: Deployment) -> None:
+            driver, half = Driver(deployment, (), rng, total), len(seasons) // 2
+            for names, part, first in ((("w0", "w1"), seasons[:half], 1), (("w2", "w3"), seasons[half:], 1 + half)):
+                for name in names:
+                    deployment.start(name)
+                for worker in deployment.workers.values():
                     worker.wait_ready()
-                feed = Feed(servers, d.source, part)
-                feed.start()
-                feed.finish()
-                d.worked_off(120)
-                if number == 0:
-                    d.stop()
-                    if not compacted(servers, d.names, 60):
+                driver.feed(part, first)
+                if first == 1:
+                    deployment.stop()
+                    if not compacted(deployment.servers, deployment.names, 60):
                         raise RuntimeError("Kafka did not compact within 60 s")
                     total.compactions += 1
 
+        calm = one("undisturbed", fed)
+        total.wrong_last_entries += calm.wrong
+        total.records += calm.records
+        say(f"undisturbed: {len(calm.links):,} links, {calm.clusters:,} clusters, {len(calm.golden):,} golden records")
+        for name in PLANS:
+            if only in (None, name):
+                total.add(name, one(name, fed), calm)
         if only in (None, "compacted"):
             total.add("compacted", one("compacted", with_compaction, eager=True), calm)
     return total
@@ -548,8 +735,7 @@ def main() -> int:
     """Run, print, write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--products", type=int, default=600)
-    parser.add_argument("--only", choices=("one", "two", "three", "compacted"), help="this run alone")
+    parser.add_argument("--only", choices=(*PLANS, "compacted"), help="this run alone")
     parser.add_argument("--keep", type=Path, help="a folder for the logs of the workers, kept")
     options = parser.parse_args()
     logging.getLogger("kafka").setLevel(logging.CRITICAL)
@@ -557,7 +743,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as temporary:
         folder = options.keep or Path(temporary)
         folder.mkdir(parents=True, exist_ok=True)
-        total = run(options.seed, options.products, folder, options.only)
+        total = run(options.seed, folder, options.only)
     figures = {**vars(total), "seed": options.seed, "seconds": round(time.monotonic() - began)}
     RESULT.parent.mkdir(exist_ok=True)
     RESULT.write_text(json.dumps(figures, indent=2) + "\n")
