@@ -5,7 +5,7 @@ else, so the views of all workers agree, whatever the size of their fetches.
 
 A product sees what came before it: the rows whose matching fields were published before the product's own newest
 entry. So a lookup gives the same answer a moment later, when the log has grown, and of two products the later one
-always sees the earlier. Sketches change with the epoch; a product published before the switch is looked up with the
+always sees the earlier. Sketches change with the epoch; a product published before a switch is looked up with the
 sketches of before, for which the view keeps the old ones for a while.
 
 Of equally near products the one first seen goes first, then a digest of the identity decides: numbers of rows are
@@ -95,17 +95,17 @@ class Hits:
     """What a search found. Rows are numbers of the view; -1 is none.
 
     identities: (n,) as asked. row: (n,) their own rows, -1 for one that the view does not hold or compare.
-    position: (n,) the catalogue offset before which others had to be there to be seen. former: (n,) whether the
-    epoch that held before the newest one was asked, whose weights of words are the ones to compare by, too.
+    position: (n,) the catalogue offset before which others had to be there to be seen. former: (n,) how many epochs
+    before the newest one was asked, whose weights of words are the ones to compare by, too.
     neighbours, scores, dense: (n, k), best first. candidates, similarity: (n, c), for the decision whether they are
-    the same product: those that share a code or GTIN, then the rest of the `CANDIDATES` nearest; up to 8 of the former
+    the same product: those that share a code or GTIN, then the rest of the `CANDIDATES` nearest; up to 8 of those
     are not among the nearest. Of a clean feed without the records of the product's own source.
     """
 
     identities: Sequence[str]
     row: NDArray[np.intp]
     position: NDArray[np.int64]
-    former: NDArray[np.bool_]
+    former: NDArray[np.intp]
     neighbours: NDArray[np.intp]
     scores: NDArray[np.float32]
     dense: NDArray[np.float32]
@@ -115,7 +115,7 @@ class Hits:
 
 @dataclass(frozen=True, slots=True)
 class _Before:
-    """The sketches and cells as they were before the newest switch."""
+    """The sketches, weights and cells as they were before a switch."""
 
     switch: int
     sketches: Part
@@ -197,7 +197,7 @@ class CatalogueView:
         self._facts: dict[int, Facts] = {}
         self._texts = Gathered(MemoryTexts() if texts is None else texts)
         self._index = RowIndex(Part(dense_dim, DENSE_SHARE), Part(SKETCH_DIM, 1 - DENSE_SHARE))
-        self._before: _Before | None = None
+        self._before: list[_Before] = []  # the newest switch first
         self._evidence_mark = evidence_mark()  # now: later the program's files may be those of another release
         self._next: _Next | None = None
         self._fresh: Cells | None = None  # that are to follow those which hold too much that moved
@@ -381,17 +381,15 @@ class CatalogueView:
         """A number for the source of each of these rows of `Hits`."""
         return self._source[rows].astype(np.intp)
 
-    def former(self, positions: NDArray[np.int64]) -> NDArray[np.bool_]:
-        """(n,) whether another epoch held at these catalogue offsets, and is known still."""
-        if self._before is None:
-            return np.zeros(len(positions), np.bool_)
-        return positions < self._before.switch
+    def former(self, positions: NDArray[np.int64]) -> NDArray[np.intp]:
+        """(n,) how many epochs before the newest one held at these catalogue offsets, of those that are known still."""
+        switches = np.array([before.switch for before in self._before], np.int64)
+        return np.asarray((positions[:, None] < switches).sum(axis=1), np.intp)
 
-    def weights_for(self, former: NDArray[np.bool_]) -> tuple[NDArray[np.uint8], NDArray[np.intp]]:
+    def weights_for(self, former: NDArray[np.intp]) -> tuple[NDArray[np.uint8], NDArray[np.intp]]:
         """(epochs, buckets) weights of words, and (n,) which of them holds. former: as in `Hits`, just searched."""
-        if self._before is None or not former.any():
-            return self.epoch.weights[None], np.zeros(len(former), np.intp)
-        return np.stack((self.epoch.weights, self._before.weights)), former.astype(np.intp)
+        known = [self.epoch.weights, *(before.weights for before in self._before)][: int(former.max(initial=0)) + 1]
+        return np.stack(known) if len(known) > 1 else known[0][None], former
 
     def offset_at(self, row: int) -> int:
         """The catalogue offset of the newest entry of a row of `Hits`."""
@@ -438,8 +436,8 @@ class CatalogueView:
         self.position = max(self.position, position)
         if self._next is not None and self.position >= self._next.epoch.switch_at:
             self._switch(self._next)
-        if self._before is not None and self.position > self._before.switch + _KEEP_SKETCHES:
-            self._before = None
+        while self._before and self.position > self._before[-1].switch + _KEEP_SKETCHES:
+            self._before.pop()
         held = self._index.cells
         if held is not None and held.steps > _WAITING:  # nobody keeps up beside the stream: a search would have to
             held.work(1 + len(items) // 128)
@@ -714,7 +712,7 @@ class CatalogueView:
             pass
         index, n = self._index, len(self._index)
         coming.sketches.room(n)
-        self._before = _Before(coming.epoch.switch_at, index.sketch, self.epoch.weights, index.cells)
+        self._before.insert(0, _Before(coming.epoch.switch_at, index.sketch, self.epoch.weights, index.cells))
         self.epoch, self._next = coming.epoch, None
         index.sketch, index.cells = coming.sketches, coming.cells
 
@@ -745,6 +743,11 @@ class CatalogueView:
     # -- snapshots
 
     @property
+    def epochs(self) -> tuple[int, ...]:
+        """The number of the epoch, and the switches of which is known what was before."""
+        return self.epoch.number, *(before.switch for before in self._before)
+
+    @property
     def rows(self) -> int:
         """Rows, those without a product among them."""
         return len(self._ids)
@@ -753,10 +756,11 @@ class CatalogueView:
         """Everything about the rows from first to before last, to be given to `restore`.
 
         The blocks of one snapshot may be taken one after another while the log goes on: who restores them applies the
-        log again from where the first was taken, and what is there already changes nothing.
+        log again from where the first was taken, and what is there already changes nothing. `epochs` must be the same
+        for all of them.
         """
         rows = np.flatnonzero(self._held[first : min(last, self.rows)]) + first
-        parts = [self._index.dense, self._index.sketch, *([self._before.sketches] if self._before else [])]
+        parts = [self._index.dense, self._index.sketch, *(before.sketches for before in self._before)]
         for part in parts:
             part.room(self.rows)
         numbers = rows.tolist()
@@ -783,8 +787,7 @@ class CatalogueView:
         chunks = [chunk.encode()[1].hex() for parts in self._chunks.values() for chunk in parts.values()]
         tables = {
             "epoch": (epoch.number, epoch.switch_at, epoch.n),
-            "before": None if self._before is None else self._before.switch,
-            "before_cells": self._before is not None and self._before.cells is not None,
+            "before": [(before.switch, before.cells is not None) for before in self._before],
             "chunks": chunks,
             "rows": self.rows,
             "indexed": len(self._index),
@@ -797,7 +800,7 @@ class CatalogueView:
             "deleted": gone,
             "evidence": self._evidence_mark,
         }
-        weights = [] if self._before is None else [self._before.weights]
+        weights = [before.weights for before in self._before]
         return tables, [epoch.weights, epoch.centroids, epoch.codebook, self._frequencies.copy(), *weights]
 
     def restore(
@@ -828,8 +831,10 @@ class CatalogueView:
         self._ids = [""] * tables["rows"]
         self._make_room(tables["rows"])
         self._visible[: tables["rows"]] = _HIDDEN
-        if tables["before"] is not None:
-            self._before = _Before(tables["before"], Part(SKETCH_DIM, 1 - DENSE_SHARE), before[0], None)
+        self._before = [
+            _Before(switch, Part(SKETCH_DIM, 1 - DENSE_SHARE), weights, None)
+            for (switch, _), weights in zip(tables["before"], before, strict=True)
+        ]
         for block in blocks:
             self._restore_block(block, parsed=tables["evidence"] == self._evidence_mark)
         for identity, topic, partition, generation, offset, revision, *match in tables["deleted"]:
@@ -845,8 +850,8 @@ class CatalogueView:
             self._collect(0, EpochChunk.decode(bytes.fromhex(chunk)))
         self._free = np.flatnonzero(~self._held[: self.rows])[::-1].tolist()
         self._index.resize(tables["indexed"])
-        if tables["before_cells"]:
-            self._before = None  # its cells are gone, and looking at every row instead takes too long
+        # Cells of before are gone, and looking at every row instead takes too long.
+        self._before = [b for b, (_, cells) in zip(self._before, tables["before"], strict=True) if not cells]
         if len(centroids):
             self._index.cells = Cells(centroids, codebook, self._index.unit)
             if cells:
@@ -871,7 +876,7 @@ class CatalogueView:
         for row in numbers:
             self._facts.pop(row, None)
         self._texts.flush()
-        parts = [self._index.dense, self._index.sketch, *([self._before.sketches] if self._before else [])]
+        parts = [self._index.dense, self._index.sketch, *(before.sketches for before in self._before)]
         for part in parts:
             part.room(self.rows)
             part.values[rows], part.weights[rows] = rest.pop(0), rest.pop(0)
@@ -944,10 +949,11 @@ class CatalogueView:
         candidates = np.full((n, CANDIDATES + _SHARED), -1, np.intp)
         similarity = np.full((n, CANDIDATES + _SHARED), -1, np.float32)
         asked = np.flatnonzero(row >= 0)
-        former = np.zeros(n, np.bool_) if newest_epoch else self.former(position)
-        before = former[asked]
+        former = np.zeros(n, np.intp) if newest_epoch else self.former(position)
         index = self._index
-        for group, then in ((asked[~before], None), (asked[before], self._before)):
+        for ago in np.unique(former[asked]).tolist():
+            group = asked[former[asked] == ago]
+            then = self._before[ago - 1] if ago else None
             cells, sketches = (index.cells, None) if then is None else (then.cells, then.sketches)
             step = max(1, _BLOCK // max(1, len(index))) if exact or cells is None else _AT_ONCE
             for i in range(0, len(group), step):

@@ -132,7 +132,7 @@ class Catalogue:
         writer: SnapshotWriter | None = None
         try:
             view = self._view
-            position, epoch = await self._compute.run(lambda: (view.position, view.epoch.number))
+            position, epochs = await self._compute.run(lambda: (view.position, view.epochs))
             head = SnapshotHead.now(self._topic_id, view.encoder, view.dense_dim, position)
             writer = await asyncio.to_thread(SnapshotWriter, self._snapshot, head)
             first = 0
@@ -141,7 +141,7 @@ class Catalogue:
                 await asyncio.to_thread(writer.block, block)
                 first += _SAVED_AT_ONCE
             rest = await self._compute.run(view.rest)
-            if rest is None or view.epoch.number != epoch:
+            if rest is None or view.epochs != epochs:
                 return  # another time: the rows are of two epochs
             cells = view.cells
             dumped = await asyncio.to_thread(cells.dump) if cells is not None else []

@@ -16,10 +16,12 @@ from tests.detectors.duplicates.offers import apply, deleted, entry, log_of, new
 
 
 def _log(seed: int, n: int = 400) -> list[StoredRecord]:
-    """Offers, changes, deletions, an epoch, products that come again."""
+    """Offers, changes, deletions, two epochs, products that come again."""
     log = log_of(random_entries(seed, n // 2))
     counting = apply(new_view(), log)
     log += log_of([counting.make_epoch(margin=5)], start=len(log))
+    log += log_of(random_entries(seed + 2, 20, offset=len(log), ids=n), start=len(log))
+    log += log_of([apply(counting, log[counting.position :]).make_epoch(margin=5)], start=len(log))
     log += log_of(random_entries(seed + 1, n // 2, offset=len(log), ids=n // 3), start=len(log))
     log += log_of([deleted(f"shop{i % 3}/{i}", len(log) + 5000) for i in range(12)], start=len(log))
     again = [entry(f"shop{i % 3}/{i}", len(log) + 9000 + i, f"Bose lamp CX-{i}") for i in range(6)]

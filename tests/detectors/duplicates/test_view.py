@@ -235,22 +235,26 @@ def test_the_size_of_fetches_changes_no_bit(seed: int) -> None:
         assert [encode_statement(s) for s in statements(view, got)] == said
 
 
-def test_looking_up_later_or_with_others_changes_no_bit() -> None:
-    """Also over the switch of an epoch: who was published before is looked up with the sketches of before."""
-    log = log_of(random_entries(5, 200))
-    counting = apply(new_view(), log[:100])
-    log[150:150] = log_of([counting.make_epoch(margin=80)])
-    log = [replace(r, offset=i) for i, r in enumerate(log)]
+@pytest.mark.parametrize("epochs", [1, 3])
+def test_looking_up_later_or_with_others_changes_no_bit(epochs: int) -> None:
+    """Also over switches of epochs: who was published before is looked up with the sketches of before."""
+    log, counting = log_of(random_entries(5, 200)), new_view()
+    for place in (50, 100, 150)[-epochs:]:
+        apply(counting, log[counting.position : place])
+        log[place:place] = log_of([counting.make_epoch(margin=20)])
+        log = [replace(r, offset=i) for i, r in enumerate(log)]
     view, at_once = new_view(), {}
     for i in range(0, len(log), 10):
         part = log[i : i + 10]
         apply(view, part)
         own = [r.key.decode() for r in part if r.key and not r.key.startswith(b"\x00")]
         at_once |= {s.identity: s for s in _said(view, own)}
-    assert view.epoch.number == 1
+    assert view.epoch.number == epochs
     assert {s.identity: s for s in _said(view, list(at_once))} == at_once
     for identity in list(at_once)[::17]:
         assert _said(view, [identity]) == [at_once[identity]]
+    view.apply([], view.position + 100_000)  # what held before is forgotten
+    assert {s.identity: s for s in _said(view, list(at_once))} != at_once
 
 
 def test_a_late_epoch_switches_after_its_last_part() -> None:
