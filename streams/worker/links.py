@@ -348,7 +348,8 @@ class LinkWay:
         """Decide over all that the catalogue says: each product's lookup gives what it gave when it came.
 
         Of a product whose price changed since, compaction may have taken the offset at which it was looked up; that of
-        its newest entry stands in. What a statement still to be read says is said twice, which changes nothing.
+        its newest entry stands in. So does the oldest epoch that the view knows, for products that came before it. What
+        a statement still to be read says is said twice, which changes nothing.
         """
         feeds = await self._compute.run(self._products_by_feed)
         products, said = sum(map(len, feeds.values())), 0
