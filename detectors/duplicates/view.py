@@ -71,6 +71,7 @@ _KEEP_SKETCHES = 50_000  # offsets after a switch during which the sketches of b
 _BLOCK = 1 << 24  # products computed at once
 _REMEMBERED = 32_768  # facts and rows that were asked for last: of most products many are
 _AT_ONCE = 256  # products looked up at once
+_COMPARED = 1 << 22  # products, times rows, of a search that looks at every row: a tenth of a second
 _WAITING = 8  # steps of work that may wait for cells that are searched
 _MOVED_ROWS = 4096  # that cells may hold in vain, beside as many as there are products
 _EMPTY = np.zeros(0, np.int8)
@@ -148,15 +149,17 @@ class _Next:
 class EpochDraft:
     """What an epoch follows from, taken from a view at once; `finish` does the work, on whatever thread.
 
-    n: products. titles: how many were counted. frequencies: (buckets,), how many of them have a gram. sample: rows to
-    train centroids on, the dense part and the sketch. lists: how many centroids, 0 for none.
+    n: products. titles: how many were counted. frequencies: (buckets,), how many of them have a gram. parts, sample:
+    of rows to train centroids on, which are read when that begins: what comes into them meanwhile is as good. lists:
+    how many centroids, 0 for none.
     """
 
     number: int
     n: int
     titles: int
     frequencies: NDArray[np.int32]
-    sample: Sequence[Part]
+    parts: Sequence[Part]
+    sample: NDArray[np.intp]
     lists: int
 
     def finish(self, switch_at: int) -> Epoch:
@@ -164,7 +167,8 @@ class EpochDraft:
         weights = document_weights(self.frequencies, self.titles)
         if not self.lists:
             return Epoch(self.number, switch_at, self.n, weights)
-        return Epoch(self.number, switch_at, self.n, weights, *centroids_of(unit_rows(*self.sample), self.lists))
+        sample = unit_rows(*(part.taken(self.sample) for part in self.parts))
+        return Epoch(self.number, switch_at, self.n, weights, *centroids_of(sample, self.lists))
 
 
 class CatalogueView:
@@ -721,12 +725,10 @@ class CatalogueView:
         newest = self.epoch if self._next is None else self._next.epoch
         rows = np.flatnonzero(self._visible[: len(self._index)] != _HIDDEN)
         lists = lists_for(len(rows)) if len(rows) >= self._flat_rows else 0
-        sample: list[Part] = []
-        if lists:
-            some = np.random.default_rng(1).choice(rows, min(len(rows), POINTS * lists), replace=False)
-            some.sort()
-            sample = [self._index.dense.taken(some), self._index.sketch.taken(some)]
-        return EpochDraft(newest.number + 1, len(rows), self._titles, self._frequencies.copy(), sample, lists)
+        sample = np.random.default_rng(1).choice(rows, min(len(rows), POINTS * lists), replace=False)
+        sample.sort()
+        parts, counted = (self._index.dense, self._index.sketch), self._frequencies.copy()
+        return EpochDraft(newest.number + 1, len(rows), self._titles, counted, parts, sample, lists)
 
     def make_epoch(self, margin: int) -> Epoch:
         """The next epoch at once, as `draft_epoch` and `finish` give it.
@@ -1076,6 +1078,16 @@ class CatalogueView:
             similarity[i, CANDIDATES:last] = near[: len(others)]
             candidates[i, :last] = candidates[i, order]
             similarity[i, :last] = similarity[i, order]
+
+    def turns(self, identities: Sequence[str], most: int) -> list[Sequence[str]]:
+        """These products in parts to be looked up one after another, each of `most` or, where a search has to look at
+        every row of a large catalogue, of fewer: so that none takes long.
+        """
+        held = np.array([row for identity in identities if (row := self._row(identity)) >= 0], np.intp)
+        flat = np.array([self._index.cells is None, *(before.cells is None for before in self._before)])
+        if flat[self.former(self._visible[held])].any():
+            most = max(1, min(most, _COMPARED // len(self._index)))
+        return [identities[i : i + most] for i in range(0, len(identities), most)]
 
     def dense_of(self, row: NDArray[np.intp], neighbours: NDArray[np.intp]) -> NDArray[np.float32]:
         """(n, k) likeness of the encoder's vectors alone, -1 for none. row: (n,), neighbours: (n, k), of `Hits`."""

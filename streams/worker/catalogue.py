@@ -37,7 +37,7 @@ log = structlog.get_logger(__name__)
 _SNAPSHOT_SECONDS = 600.0
 _SAVED_AT_ONCE = 2048  # rows
 _TOLD_SECONDS = 2.0
-_SKETCHED_AT_ONCE = 1024  # rows: some ten milliseconds between other work
+SKETCHED_AT_ONCE = 256  # rows: ten milliseconds between other work
 _NAMED_SECONDS = 5.0
 _NO_ENTRY = (GENERATION_KEY, REBUILD_KEY)
 
@@ -292,7 +292,7 @@ class Catalogue:
             self._beside = asyncio.create_task(self._work_beside())
 
     async def _work_beside(self) -> None:
-        while await self._compute.run(self._view.prepare, _SKETCHED_AT_ONCE):
+        while await self._compute.run(self._view.prepare, SKETCHED_AT_ONCE):
             pass
         cells = self._view.cells
         if cells is not None and cells.behind:

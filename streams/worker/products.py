@@ -177,10 +177,8 @@ class ProductWay:
         # Not so a new price: what it follows was said long ago, perhaps by the weights of an epoch that is forgotten.
         changed = {e.identity for e in prepared.entries if e.deleted or e.match_version == e.version}
         speaking = changed | prepared.matched
-        parts = [
-            await self._compute.run(self._look_up_some, identities[i : i + LOOKUP_BATCH], speaking)
-            for i in range(0, max(1, len(identities)), LOOKUP_BATCH)
-        ]
+        turns = await self._compute.run(self._view.turns, identities, LOOKUP_BATCH) or [identities]
+        parts = [await self._compute.run(self._look_up_some, turn, speaking) for turn in turns]
         return _Found(
             {identity: row for row, identity in enumerate(identities)},
             [facts for part, _ in parts for facts in part.facts],

@@ -45,6 +45,7 @@ from detectors.duplicates.view import CANDIDATES, CatalogueView
 from detectors.records import Facts, StoredRecord, Version
 from models.encoder import load_encoder
 from streams.settings import Settings
+from streams.worker.catalogue import SKETCHED_AT_ONCE
 from streams.worker.follower import LIVE_RECORDS
 from streams.worker.garbage import collect_seldom
 from streams.worker.products import LOOKUP_BATCH
@@ -171,7 +172,7 @@ class Growth:
         seconds = self._apply(fetch, headers)
         view = self.view
         started = now()
-        if view.prepare(1024) or view.switching:
+        if view.prepare(SKETCHED_AT_ONCE) or view.switching:
             self.step("prepare an epoch", started)
         self._epoch()
         if view.cells is not None and view.cells.behind and (self._working is None or self._working.done()):
@@ -230,9 +231,9 @@ class Growth:
     def decide(self, identities: Sequence[str]) -> float:
         """Search and state, as of records that were just read back; seconds."""
         seconds = 0.0
-        for i in range(0, len(identities), LOOKUP_BATCH):
+        for turn in self.view.turns(identities, LOOKUP_BATCH):
             started = now()
-            hits = self.view.search(identities[i : i + LOOKUP_BATCH], CANDIDATES)
+            hits = self.view.search(turn, CANDIDATES)
             seconds += self.step("search", started)
             begun = time.thread_time()
             statements(self.view, hits)
