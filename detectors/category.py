@@ -109,7 +109,8 @@ def _vocabulary(batch: Batch, values: Sequence[Any]) -> Mapping[str, set[str]]:
     for record, value in zip(batch.records, values, strict=True):
         if isinstance(value, str):
             found[source_of(record.identity)].add(value)
-    for other in batch.neighbours.distinct[0]:
+    facts, _ = batch.neighbours.distinct
+    for other in facts:
         if other.category is not None:
             found[source_of(other.identity)].add(other.category)
     return found

@@ -305,18 +305,20 @@ def price_table(batch: Batch, labels: Sequence[str | None], logs: NDArray[np.flo
     alike = labelled == np.array([label is not None for label in labels], np.bool_)[:, None]
     prices = np.where(alike & ~np.isnan(logs)[:, None], priced, math.nan)
     there = ~np.isnan(prices)
-    close = there & (neighbours.scores.astype(np.float64) > CLOSE)
+    asked = there & (neighbours.scores.astype(np.float64) > CLOSE)  # whether they are the same product
     gtins, mpns = batch.column(Role.GTIN), batch.column(Role.MPN)
-    for row, (gtin, mpn) in enumerate(zip(gtins, mpns, strict=True)):
+    for row in np.flatnonzero(there.any(axis=1)).tolist():
+        gtin, mpn = gtins[row], mpns[row]
         if gtin or mpn:
-            for j, other in enumerate(neighbours.facts[row][: close.shape[1]]):
+            for j, other in enumerate(neighbours.facts[row][: asked.shape[1]]):
                 if (gtin and gtin == other.gtin) or (mpn and mpn == other.mpn):
-                    close[row, j] = there[row, j]
+                    asked[row, j] = there[row, j]
     titles, same = batch.column(Role.TITLE), np.zeros(prices.shape, np.bool_)
-    for row, j in zip(*(x.tolist() for x in np.nonzero(close)), strict=True):
-        own, score = codes(text(titles[row])), float(neighbours.scores[row, j])
-        same[row, j] = same_product(own, gtins[row], mpns[row], score, facts[places[row, j]])
-    usable = ~np.isnan(prices) & ((neighbours.scores >= min_score) | same)
+    own = {row: codes(text(titles[row])) for row in np.flatnonzero(asked.any(axis=1)).tolist()}
+    for row, j in zip(*(x.tolist() for x in np.nonzero(asked)), strict=True):
+        score, other = float(neighbours.scores[row, j]), facts[places[row, j]]
+        same[row, j] = same_product(own[row], gtins[row], mpns[row], score, other)
+    usable = there & ((neighbours.scores >= min_score) | same)
     same &= usable
     similarity = np.clip(neighbours.scores.astype(np.float64), 0, 1)
     weights = softmax_weights(neighbours.scores, usable) * np.where(same, _OFFERS_WEIGHT, 1.0)

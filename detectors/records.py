@@ -147,7 +147,7 @@ class Facts:
     updated_at: int = 0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True)  # without slots, for what is computed once
 class Neighbours:
     """The nearest products of each record of a batch, best first, the record itself never among them.
 
@@ -161,15 +161,17 @@ class Neighbours:
 
     @cached_property
     def distinct(self) -> tuple[Sequence[Facts], NDArray[np.intp]]:
-        """Each of these products once, for one is a neighbour of many; and (n, k) its place there, -1 for none."""
-        number: dict[str, int] = {}
+        """What is shown of each of these products once, for one is a neighbour of many; and (n, k) its place there, -1
+        for none. Of a product that changed between two lookups both are shown.
+        """
+        number: dict[int, int] = {}
         facts: list[Facts] = []
         n, width = self.scores.shape
         places = np.full((n, width), -1, np.intp)
         for row, line in enumerate(self.facts):
             found: list[int] = []
             for other in line[:width]:
-                place = number.setdefault(other.identity, len(facts))
+                place = number.setdefault(id(other), len(facts))
                 if place == len(facts):
                     facts.append(other)
                 found.append(place)

@@ -33,8 +33,8 @@ class Epoch:
 
     number: 1, 2, 3 ...; 0 is the time before the first, when all weights are equal.
     switch_at: the catalogue offset from which it holds (an epoch whose last part comes later holds from there).
-    n: products counted.
-    weights: (buckets,) uint8, sixteenths of the inverse document frequency log((n + 20) / (df + 1)), at least 1.
+    n: products in the catalogue when it was made.
+    weights: (buckets,) uint8, sixteenths of the inverse document frequency, see `document_weights`.
     centroids: (lists, dim) int8, whose directions are meant; no lists while every search is exact.
     codebook: (dim / 8, 16, 8), of the index's codes, where there are centroids.
     """

@@ -60,9 +60,9 @@ _ARRAYS = (
     *("_codes", "_units", "_kinds", "_gtin", "_mpn", "_text", "_price", "_rate", "_currency", "_set"),
     *("_stems", "_tokens", "_numbers", "_traits", "_brand"),
 )
-_REMEMBERED = 16_384  # of what is read from the store of texts
+_REMEMBERED = 16_384  # of what is read from the store of texts, in each column: some 20 MB in all
 _NO_GRAMS = np.zeros(0, np.intp)
-_NO_CODES = [0] * _CODES
+_NO_CODES = [0] * _CODES  # never changed
 
 _U = np.uint64
 T = TypeVar("T")
@@ -270,6 +270,9 @@ def _written(text: str) -> tuple[tuple[str, str], ...]:
     return tuple(_MEASURE.findall(text))
 
 
+_COLOUR_AMOUNTS = {word: _amount(COLOUR_KIND, colour) for word, colour in _COLOURS.items()}
+
+
 def measures(text: str) -> tuple[int, ...]:
     """The colours and amounts of a folded text, at most six, each as in `_measure`."""
     found = dict.fromkeys([_measure(value, unit) for value, unit in _written(text)])
@@ -282,9 +285,6 @@ def measures(text: str) -> tuple[int, ...]:
     if colours := _COLOUR.findall(text):
         return (*dict.fromkeys([_COLOUR_AMOUNTS[colour] for colour in colours]), *found)[:_UNITS]
     return tuple(found)[:_UNITS]
-
-
-_COLOUR_AMOUNTS = {word: _amount(COLOUR_KIND, colour) for word, colour in _COLOURS.items()}
 
 
 def _pack(text: str) -> int:

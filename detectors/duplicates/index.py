@@ -49,11 +49,13 @@ POINTS, _ITERATIONS = 24, 6  # of the training, per centroid
 _STEP = 128  # rows added to cells at once: what a search may have to wait for
 _BLOCK = 4096  # rows turned into float32 at once
 _LINES = 16  # lines of candidates turned into float32 at once
-_JUMP = 1 << 16  # rows from which an array is given room for 64 times as many
+_JUMP = 1 << 16  # rows from which an array is given room for 64 times as many,
+_ROOM_BYTES = 4 << 30  # up to so much: the system refuses an array that is larger than its memory
 _NONE = np.float32(-1e9)
 
-# FAISS compares with its centroids by BLAS from so many queries times dimensions on. By default that is more than a
-# batch of a hundred has, for which its own loops take three times as long.
+# FAISS compares with its centroids by BLAS from so many queries times dimensions on, in the whole process. By default
+# that is more than a batch of a hundred has, for which its own loops take three times as long. The last bits of what
+# it compares depend on which of the two did it: it only proposes what is scored then.
 faiss.cvar.distance_compute_blas_threshold = 2048
 
 
@@ -65,7 +67,10 @@ def grown(array: NDArray[Any], rows: int) -> NDArray[Any]:
     """
     if rows <= len(array):
         return array
-    room = max(1024, 2 * rows) if rows < _JUMP else 64 * rows
+    room = max(1024, 2 * rows)
+    if rows >= _JUMP:
+        row_bytes = array.itemsize * math.prod(array.shape[1:])
+        room = max(room, min(64 * rows, _ROOM_BYTES // row_bytes))
     wider = np.zeros((room, *array.shape[1:]), array.dtype)
     wider[: len(array)] = array
     return wider
@@ -347,7 +352,7 @@ class RowIndex:
         """(b, m) scores of these rows with others (b, m); -1e9 where that is negative."""
         there = np.maximum(others, 0)
         if before is not None:
-            before.room(len(self.sketch.values))
+            before.room(self._n)
         out = np.zeros(others.shape, np.float32)
         for part in (self.dense, self.sketch if before is None else before):
             out += part.products_with(part.values[rows].astype(np.float32), part.weights[rows], there)

@@ -100,17 +100,8 @@ def statements(
     clean: as the search was asked. threshold: score from which a candidate is named; another than the rule's own is
     for measuring.
     """
-    row = np.maximum(hits.row, 0)
     said: list[Statement] = []
-    accepted: dict[int, list[Candidate]] = {}
-    if len(row) and len(view):
-        comparison = view.evidence.compare(row, hits.candidates)
-        features = features_of(view, hits, comparison)
-        if view.matcher is None:
-            scores = rule_scores(features, clean=clean)
-        else:
-            scores = view.matcher.scores(features, details_of(view, hits), sources_of(view, hits) if clean else None)
-        accepted = _candidates(view, hits, comparison, features, scores, threshold)
+    accepted = _candidates(view, hits, clean, threshold) if len(hits.row) and len(view) else {}
     for i, identity in enumerate(hits.identities):
         found = view.peek(identity)
         if found is None:
@@ -135,17 +126,16 @@ def statements(
     return said
 
 
-def _candidates(
-    view: CatalogueView,
-    hits: Hits,
-    comparison: Comparison,
-    features: PairFeatures,
-    scores: NDArray[np.floating[Any]],
-    threshold: float,
-) -> dict[int, list[Candidate]]:
-    """By line of a search, those that may be the same, and variants. scores: (b, c), of the rule or a matcher."""
+def _candidates(view: CatalogueView, hits: Hits, clean: bool, threshold: float) -> dict[int, list[Candidate]]:
+    """By line of a search, those that may be the same, and variants."""
     found: dict[int, list[Candidate]] = {}
     row = np.maximum(hits.row, 0)
+    comparison = view.evidence.compare(row, hits.candidates)
+    features = features_of(view, hits, comparison)
+    if view.matcher is None:
+        scores = rule_scores(features, clean=clean)
+    else:
+        scores = view.matcher.scores(features, details_of(view, hits), sources_of(view, hits) if clean else None)
     same, sure = exact(comparison), certain(comparison)
     weights, epoch = view.weights_for(hits.former)
     # Where a code or GTIN speaks, or the text is the same, other words do not matter.
@@ -157,7 +147,7 @@ def _candidates(
     mine, theirs = row[line], hits.candidates[line, place]
     facts_of_mine, facts_of_theirs = view.facts_of(mine.tolist()), view.facts_of(theirs.tolist())
     matched_mine, matched_theirs = view.matched_at(mine), view.matched_at(theirs)
-    for i, a, b, facts, other, (_, price), (other_version, other_price), score, similarity, *is_ in zip(
+    for i, a, b, facts, other, (_, price), (other_version, other_price), score, near, *is_ in zip(
         line.tolist(),
         mine.tolist(),
         theirs.tolist(),
@@ -182,7 +172,7 @@ def _candidates(
         variant = variant or (view.matcher is None and any(difference.what != CODE for difference in told))
         if variant and (not told or named_variants[i] == _VARIANTS):
             continue
-        similarity = min(1.0, round(similarity, 4))
+        similarity = min(1.0, round(near, 4))
         if variant:
             named_variants[i] += 1
             why = variant_reason(facts, other, told, (price, other_price), similarity)

@@ -60,7 +60,7 @@ class Gathered:
         self._waiting: dict[int, bytes] = {}
 
     def put(self, rows: Iterable[int], bodies: Iterable[bytes]) -> None:
-        """Keep these bytes for these rows."""
+        """Keep these bytes for these rows; of a row that is named again the last."""
         self._waiting.update(zip(rows, bodies, strict=True))
 
     def get(self, row: int) -> bytes:

@@ -1,7 +1,8 @@
 """The view: a worker's copy of the catalogue, and what is near what in it.
 
 The catalogue topic is one totally ordered log. A view is a function of what it has applied of that log and of nothing
-else, so the views of all workers agree, whatever the size of their fetches.
+else, so the views of all workers agree, whatever the size of their fetches. What it counts for the weights of words
+depends on what compaction has left of the log; the owner of links publishes the weights, for all.
 
 A product sees what came before it: the rows whose matching fields were published before the product's own newest
 entry. So a lookup gives the same answer a moment later, when the log has grown, and of two products the later one
@@ -63,7 +64,7 @@ __all__ = ["CANDIDATES", "CatalogueView", "Hits", "sketched_texts"]
 DENSE_SHARE = 0.3
 CANDIDATES = 10  # that the decision looks at, beside those that share a code
 _Said = tuple[str, str | None]  # a folded title and a brand
-_COLUMNS = ("_head", "_at", "_visible", "_prefix", "_source", "_first_seen", "_digest")
+_COLUMNS = ("_head", "_at", "_visible", "_prefix", "_source", "_first_seen", "_digest", "_counted")
 _SHARED = 8  # candidates that share a code or GTIN and are not among the nearest
 _HIDDEN = np.iinfo(np.int64).max
 _NONE = np.float32(-1e9)
@@ -207,7 +208,7 @@ class CatalogueView:
         self._fresh: Cells | None = None  # that are to follow those which hold too much that moved
         self._chunks: dict[tuple[int, str], dict[int, EpochChunk]] = {}
         # How many titles have a gram, and how many there were. Each product counts once, with the title that came
-        # first: to take back what it said before would cost as much as what it says now.
+        # first, and stays counted when it is deleted: to take back what it said would cost as much as to count it.
         self._frequencies = np.zeros(BUCKETS, np.int32)
         self._titles = 0
         self._rows_of: dict[str, int | dict[int, int]] = {}  # id -> its row, or source -> row where several have it
@@ -216,6 +217,7 @@ class CatalogueView:
         self._free: list[int] = []
         self._live = 0
         self._deleted: dict[str, Entry] = {}
+        self._counted_once: set[str] = set()  # of the deleted, those that are among the frequencies
         self._prefixes: dict[str, int] = {}  # what stands before the id of an identity -> number
         self._prefix_names: list[str] = []
         self._sources: dict[str, int] = {}
@@ -484,7 +486,9 @@ class CatalogueView:
         ours = entry.encoder == self.encoder and len(entry.vector) == self.dense_dim
         if was is None:
             row = self._add(identity)
-            self._counted[row] = self._deleted.pop(identity, None) is not None
+            self._deleted.pop(identity, None)
+            self._counted[row] = identity in self._counted_once
+            self._counted_once.discard(identity)
             renewed = True
         else:
             renewed = (was[2], was[3]) != entry.match_version or (self._visible[row] != _HIDDEN) != ours
@@ -552,7 +556,7 @@ class CatalogueView:
         return row
 
     def _make_room(self, rows: int) -> None:
-        for name in (*_COLUMNS, "_counted", "_held"):
+        for name in (*_COLUMNS, "_held"):
             setattr(self, name, grown(getattr(self, name), rows))
 
     def _name_row(self, product_id: str, prefix: int, row: int) -> None:
@@ -567,6 +571,8 @@ class CatalogueView:
 
     def _remove(self, identity: str, row: int, batch: _Applied) -> None:
         batch.forget(row)
+        if self._counted[row]:
+            self._counted_once.add(identity)
         _, product_id = _halves(identity)
         found = self._rows_of[product_id]
         if isinstance(found, int):
@@ -612,6 +618,7 @@ class CatalogueView:
                 rows = np.array([fresh[i] for i in mine], np.intp)
                 counts = gram_counts(sketched_texts([(folded[i], facts[i].brand) for i in mine]))
                 self._put(rows, np.stack([batch.vectors[fresh[i]] for i in mine]), counts)
+                # While a catalogue grows all are new, so that the same grams serve for both.
                 if not counted and [id(entries[i]) for i in mine] == [*map(id, batch.first)]:
                     self._count(counts, [folded[i] for i in mine])
                     counted = True
@@ -721,7 +728,7 @@ class CatalogueView:
         index.sketch, index.cells = coming.sketches, coming.cells
 
     def draft_epoch(self) -> EpochDraft:
-        """What the next epoch follows from, counted over the titles of this view; for the owner of links."""
+        """What the next epoch follows from, for the owner of links: the first title of each product that was there."""
         newest = self.epoch if self._next is None else self._next.epoch
         rows = np.flatnonzero(self._visible[: len(self._index)] != _HIDDEN)
         lists = lists_for(len(rows)) if len(rows) >= self._flat_rows else 0
@@ -758,8 +765,8 @@ class CatalogueView:
         """Everything about the rows from first to before last, to be given to `restore`.
 
         The blocks of one snapshot may be taken one after another while the log goes on: who restores them applies the
-        log again from where the first was taken, and what is there already changes nothing. `epochs` must be the same
-        for all of them.
+        log again from where the first was taken, and what is there already changes nothing; but products that came
+        meanwhile may be counted twice for the weights of words. `epochs` must be the same for all blocks.
         """
         rows = np.flatnonzero(self._held[first : min(last, self.rows)]) + first
         parts = [self._index.dense, self._index.sketch, *(before.sketches for before in self._before)]
@@ -784,7 +791,8 @@ class CatalogueView:
             return None
         epoch = self.epoch
         gone = [
-            (e.identity, e.topic, e.partition, *e.version, e.revision, *e.match_version) for e in self._deleted.values()
+            (e.identity, e.topic, e.partition, *e.version, e.revision, *e.match_version, identity in self._counted_once)
+            for identity, e in self._deleted.items()
         ]
         chunks = [chunk.encode()[1].hex() for parts in self._chunks.values() for chunk in parts.values()]
         tables = {
@@ -839,7 +847,7 @@ class CatalogueView:
         ]
         for block in blocks:
             self._restore_block(block, parsed=tables["evidence"] == self._evidence_mark)
-        for identity, topic, partition, generation, offset, revision, *match in tables["deleted"]:
+        for identity, topic, partition, generation, offset, revision, *match, counted in tables["deleted"]:
             version = Version(generation, offset)
             entry = Entry(identity, topic, partition, version, revision, Version(*match), deleted=True)
             row = self._row(identity)
@@ -848,6 +856,8 @@ class CatalogueView:
                 row = -1
             if row < 0:
                 self._deleted[identity] = entry
+                if counted:
+                    self._counted_once.add(identity)
         for chunk in tables["chunks"]:
             self._collect(0, EpochChunk.decode(bytes.fromhex(chunk)))
         self._free = np.flatnonzero(~self._held[: self.rows])[::-1].tolist()
@@ -873,7 +883,6 @@ class CatalogueView:
         ids, texts, foreign, brands = (split_texts(rest.pop(0), rest.pop(0)) for _ in range(4))
         numbers = rows.tolist()
         self._held[rows] = True
-        self._counted[rows] = self._visible[rows] != _HIDDEN
         self._texts.put(numbers, texts)
         for row in numbers:
             self._facts.pop(row, None)
@@ -906,6 +915,7 @@ class CatalogueView:
                     self._empty(row)
                     continue
                 self._remove(identity, other, _Applied())
+                self._counted_once.discard(identity)
             self._name_row(self._ids[row], int(self._prefix[row]), row)
 
     # -- lookups
@@ -1050,7 +1060,7 @@ class CatalogueView:
         """Candidates that share a code or GTIN, however their words differ, before the others: those that are near
         too, then the rarest, then the latest.
         """
-        wider: list[tuple[int, list[int], list[int]]] = []  # a line, its new order, and who comes into it
+        wider: list[tuple[int, list[int], list[int]]] = []  # a place in `part`, the line's new order, who comes into it
         for n, (i, row, limit) in enumerate(zip(part.tolist(), rows.tolist(), limits.tolist(), strict=True)):
             sharing = self.evidence.sharing(row)
             if not sharing:
@@ -1070,12 +1080,12 @@ class CatalogueView:
         if not wider:
             return
         lines = np.array([n for n, _, _ in wider])
-        come = np.array([others + [-1] * (_SHARED - len(others)) for _, _, others in wider], np.intp)
-        found = self._index.scores(rows[lines], come, before)
-        for i, (_, order, others), near in zip(part[lines].tolist(), wider, found, strict=True):
+        more_rows = np.array([others + [-1] * (_SHARED - len(others)) for _, _, others in wider], np.intp)
+        found = self._index.scores(rows[lines], more_rows, before)
+        for i, (_, order, others), scores in zip(part[lines].tolist(), wider, found, strict=True):
             last = CANDIDATES + len(others)
             candidates[i, CANDIDATES:last] = others
-            similarity[i, CANDIDATES:last] = near[: len(others)]
+            similarity[i, CANDIDATES:last] = scores[: len(others)]
             candidates[i, :last] = candidates[i, order]
             similarity[i, :last] = similarity[i, order]
 
@@ -1106,8 +1116,8 @@ class CatalogueView:
 class _Applied:
     """What was applied and not yet computed.
 
-    renewed: rows of which something changed that matching reads, with their entry. again: the others. first: the first
-    entries of products that were not there before.
+    renewed: rows of which something changed that matching reads, with their entry. again: the others. first: entries
+    of products that are to be counted.
     """
 
     renewed: dict[int, Entry] = field(default_factory=dict)

@@ -158,10 +158,15 @@ _PROMISES = (
     *("全国包邮", "包邮", "免邮", "顺丰", "新款", "新品", "预售", "现货", "特价", "特惠", "热卖", "爆款", "促销"),
     *("清仓", "秒杀", "限时", "抢购", "旗舰店", "专卖店", "专营店", "直营", "天猫", "聚划算", "满减", "赠品", "上市"),
 )
-_PROMOTION = re.compile(
-    # first, for speed, whether any of it can begin here
-    f"(?=[【\\[专官原正双{''.join(promise[0] for promise in _PROMISES)}])"
-    f"(?:【[^】]*】|^\\[[^]]*]|(?:专柜|官方|原装)?正品(?:保证|代购)?|双(?:11|十一)|{'|'.join(_PROMISES)})"
+_SAID_OF_ALL = (  # with what each begins
+    ("【", "【[^】]*】"),
+    (r"\[", r"^\[[^]]*]"),
+    ("专官原正", "(?:专柜|官方|原装)?正品(?:保证|代购)?"),
+    ("双", "双(?:11|十一)"),
+    *((promise[0], promise) for promise in _PROMISES),
+)
+_PROMOTION = re.compile(  # first, for speed, whether any of it can begin here
+    f"(?=[{''.join(begin for begin, _ in _SAID_OF_ALL)}])(?:{'|'.join(said for _, said in _SAID_OF_ALL)})"
 )
 _DROPPED = re.compile("['\u2019`\u00b4\u00ae\u2122]+")
 

@@ -10,7 +10,7 @@ import pytest
 
 from detectors.money import RATES, number, rescale, show
 from detectors.neighbourhood import softmax_weights
-from detectors.price import PriceDetector
+from detectors.price import PriceDetector, log_price, price_table
 from detectors.records import Facts, Finding
 from tests.detectors.products import facts, product_batch
 
@@ -54,6 +54,16 @@ def test_a_lost_decimal_point_is_found_and_suggested_but_not_sure_among_similar_
     assert found.suggestion.value == pytest.approx(right)
     assert 0.6 < found.confidence <= 0.9
     assert found.evidence.reason.startswith("5 of the most similar products cost 199-219 USD; this one says")
+
+
+def test_a_neighbour_that_changed_between_two_lookups_is_read_as_each_shows_it() -> None:
+    shown = [facts("s/1", gtin=gtin, price=price, currency="USD") for gtin, price in (("1", 10.0), ("2", 1000.0))]
+    rows = [{"title": "Camera", "gtin": other.gtin, "price": other.price, "currency": "USD"} for other in shown]
+    batch = product_batch(rows, [[(0.5, other)] for other in shown])
+    logs = np.array([log_price(other.price, "USD") for other in shown])
+    table = price_table(batch, ["USD", "USD"], logs, 0.3)
+    assert table.same.tolist() == [[True], [True]]
+    assert table.logs[:, 0].tolist() == logs.tolist()
 
 
 def test_agreeing_offers_of_the_same_product_make_it_sure() -> None:

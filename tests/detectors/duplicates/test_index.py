@@ -139,6 +139,22 @@ def test_room_is_given_ahead() -> None:
     assert not wider[5:2000].any()
 
 
+def test_room_stays_below_what_a_system_grants_at_once() -> None:
+    assert len(grown(np.zeros((0, 256), np.int8), 65_536)) == 64 * 65_536
+    array = np.zeros((0, 256), np.int8)
+    assert grown(array, 4_194_305).nbytes == 4 << 30
+    assert len(grown(array, 20_000_000)) == 40_000_000
+
+
+def test_sketches_of_before_are_given_no_room_beyond_the_rows() -> None:
+    rng = np.random.default_rng(3)
+    index = _index(rng.standard_normal((300, 16)), rng.standard_normal((300, 16)))
+    before = index.sketch.taken(np.arange(200))
+    index.sketch.room(100_000)  # of which nobody knows how much is rows
+    index.scores(np.arange(2), np.full((2, 1), 250), before)
+    assert 300 <= len(before.values) <= 1024
+
+
 def test_lists_grow_with_the_catalogue_up_to_what_an_epoch_may_bring() -> None:
     assert [lists_for(rows) for rows in (16, 16_384, 262_144, 1_048_576)] == [32, 1024, 4096, 8192]
     assert lists_for(100_000_000) == 32_768

@@ -96,6 +96,17 @@ def test_the_log_may_go_on_between_two_blocks(seed: int) -> None:
     _same(apply(restored, log[position:], 33), view)
 
 
+def test_who_was_counted_before_a_snapshot_is_not_counted_after_it() -> None:
+    foreign = replace(entry("a/2", 2, "Bose Speaker"), encoder="other", vector=np.ones(7, np.int8))
+    log = log_of([entry("a/1", 0, "Sony Camera"), entry("a/2", 1, "Bose Speaker"), foreign, deleted("a/1", 3)])
+    view, restored = apply(new_view(), log), new_view()
+    restored.restore(*_saved(view))
+    later = log_of([entry("a/1", 4, "Sony Camera"), entry("a/2", 5, "Bose Speaker"), entry("a/3", 6, "TV")], start=4)
+    for one in (view, restored):
+        assert apply(one, later).draft_epoch().titles == 3
+    assert view.draft_epoch().frequencies.tobytes() == restored.draft_epoch().frequencies.tobytes()
+
+
 def test_cells_come_back() -> None:
     log = log_of(random_entries(4, 600))
     view = apply(new_view(flat_rows=300), log)

@@ -66,6 +66,18 @@ def test_a_product_counts_once_however_often_it_changes(fetch: int) -> None:
     assert (often.n, often.titles) == (once.n, once.titles) == (2, 2)
 
 
+@pytest.mark.parametrize("fetch", [1, 100])
+def test_who_comes_back_is_counted_unless_it_was(fetch: int) -> None:
+    other = replace(entry("a/2", 1, "Bose Speaker"), encoder="other")
+    lives = [deleted("a/1", 0), other, deleted("a/2", 2), entry("a/1", 3, "Sony Camera"), entry("a/2", 4, "Bose Lamp")]
+    view = apply(new_view(), log_of(lives), fetch)
+    assert view.draft_epoch().titles == 2
+    gone_again = [deleted("a/1", 5), deleted("a/2", 6), entry("a/1", 7, "Sony"), entry("a/2", 8, "Bose")]
+    assert apply(view, log_of(gone_again, start=5), fetch).draft_epoch().titles == 2
+    want = apply(new_view(), log_of([entry("a/1", 0, "Sony Camera"), entry("a/2", 1, "Bose Lamp")])).draft_epoch()
+    assert view.draft_epoch().frequencies.tobytes() == want.frequencies.tobytes()
+
+
 def test_older_entries_are_ignored_and_told() -> None:
     new, old = entry("a/1", 5, "new title"), entry("a/1", 3, "old title")
     view = apply(new_view(), log_of([new, old]))
