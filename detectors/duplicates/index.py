@@ -49,8 +49,7 @@ POINTS, _ITERATIONS = 24, 6  # of the training, per centroid
 _STEP = 128  # rows added to cells at once: what a search may have to wait for
 _BLOCK = 4096  # rows turned into float32 at once
 _LINES = 16  # lines of candidates turned into float32 at once
-_JUMP = 1 << 16  # rows from which an array is given room for 64 times as many,
-_ROOM_BYTES = 4 << 30  # up to so much: the system refuses an array that is larger than its memory
+_JUMP, _FAR = 1 << 13, 1 << 22  # rows from which an array is given room for the latter
 _NONE = np.float32(-1e9)
 
 # FAISS compares with its centroids by BLAS from so many queries times dimensions on, in the whole process. By default
@@ -63,14 +62,11 @@ def grown(array: NDArray[Any], rows: int) -> NDArray[Any]:
     """The array with room for at least this many rows, zeros behind what it has.
 
     Room is given far ahead: pages of zeros take no memory before something is written there, and copying a large
-    array would stop the stream.
+    array would stop the stream. But not farther: a system refuses an array that is larger than its memory.
     """
     if rows <= len(array):
         return array
-    room = max(1024, 2 * rows)
-    if rows >= _JUMP:
-        row_bytes = array.itemsize * math.prod(array.shape[1:])
-        room = max(room, min(64 * rows, _ROOM_BYTES // row_bytes))
+    room = max(1024, 2 * rows, _FAR if rows >= _JUMP else 0)
     wider = np.zeros((room, *array.shape[1:]), array.dtype)
     wider[: len(array)] = array
     return wider
