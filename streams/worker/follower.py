@@ -16,7 +16,7 @@ __all__ = ["LIVE_RECORDS", "Follower"]
 
 log = structlog.get_logger(__name__)
 
-LIVE_RECORDS = 256
+LIVE_RECORDS = 128
 """Applied at once while the stream goes on; what is in the topic at the start is read in larger pieces."""
 
 Apply = Callable[[Sequence[ConsumerRecord], int], Awaitable[None]]
