@@ -60,7 +60,7 @@ _ARRAYS = (
     *("_codes", "_units", "_kinds", "_gtin", "_mpn", "_text", "_price", "_rate", "_currency", "_set"),
     *("_stems", "_tokens", "_numbers", "_traits", "_brand"),
 )
-_REMEMBERED = 16_384  # of what is read from the store of texts, in each column: some 20 MB in all
+_REMEMBERED = 16_384  # of what is read from the store of texts, in each column
 _NO_GRAMS = np.zeros(0, np.intp)
 _NO_CODES = [0] * _CODES  # never changed
 
@@ -241,8 +241,13 @@ def _is_name(code: str, name: str) -> bool:
     return code in name or (code.startswith(name) and len(code) - len(name) < 4)
 
 
+def _squashed(lowered: str) -> bytes:
+    """The letters and digits of ASCII in a lowered text, without anything between them."""
+    return lowered.encode("ascii", "ignore").translate(None, _NO_ALNUM)
+
+
 def _squeezed(text: str) -> str:
-    return text.lower().encode("ascii", "ignore").translate(None, _NO_ALNUM).decode()
+    return _squashed(text.lower()).decode()
 
 
 def squeezed_code(mpn: str | None) -> str:
@@ -463,7 +468,7 @@ class EvidenceRows:
             found = codes_of(text, fact.mpn, names_in(fact.brand, shop))
             part_number = self._part[row] = squeezed_code(fact.mpn)
             description = fact.description[:_DESCRIPTION_CHARS].lower()
-            squashed.append(f"{text} {part_number} {description}".encode("ascii", "ignore").translate(None, _NO_ALNUM))
+            squashed.append(_squashed(f"{text} {part_number} {description}"))
             gtin = _hash("gtin:" + fact.gtin.lstrip("0")) if fact.gtin else 0
             if found:
                 hashes = [_hash(code) for code in found]

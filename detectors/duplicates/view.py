@@ -1091,13 +1091,14 @@ class CatalogueView:
 
     def turns(self, identities: Sequence[str], most: int) -> list[Sequence[str]]:
         """These products in parts to be looked up one after another, each of `most` or, where a search has to look at
-        every row of a large catalogue, of fewer: so that none takes long.
+        every row of a large catalogue, of fewer: so that none takes long. At least one part, of none where there are
+        none.
         """
         held = np.array([row for identity in identities if (row := self._row(identity)) >= 0], np.intp)
         flat = np.array([self._index.cells is None, *(before.cells is None for before in self._before)])
         if flat[self.former(self._visible[held])].any():
-            most = max(1, min(most, _COMPARED // len(self._index)))
-        return [identities[i : i + most] for i in range(0, len(identities), most)]
+            most = max(1, min(most, _COMPARED // max(1, len(self._index))))
+        return [identities[i : i + most] for i in range(0, max(1, len(identities)), most)]
 
     def dense_of(self, row: NDArray[np.intp], neighbours: NDArray[np.intp]) -> NDArray[np.float32]:
         """(n, k) likeness of the encoder's vectors alone, -1 for none. row: (n,), neighbours: (n, k), of `Hits`."""

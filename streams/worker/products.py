@@ -177,7 +177,7 @@ class ProductWay:
         # Not so a new price: what it follows was said long ago, perhaps by the weights of an epoch that is forgotten.
         changed = {e.identity for e in prepared.entries if e.deleted or e.match_version == e.version}
         speaking = changed | prepared.matched
-        turns = await self._compute.run(self._view.turns, identities, LOOKUP_BATCH) or [identities]
+        turns = await self._compute.run(self._view.turns, identities, LOOKUP_BATCH)
         parts = [await self._compute.run(self._look_up_some, turn, speaking) for turn in turns]
         return _Found(
             {identity: row for row, identity in enumerate(identities)},

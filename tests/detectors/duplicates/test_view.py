@@ -78,6 +78,17 @@ def test_who_comes_back_is_counted_unless_it_was(fetch: int) -> None:
     assert view.draft_epoch().frequencies.tobytes() == want.frequencies.tobytes()
 
 
+def test_turns_are_shorter_where_every_row_of_a_large_catalogue_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    view = apply(new_view(), log_of(random_entries(3, 40)))
+    identities = sorted(view.identities())
+    assert view.turns(identities[:7], 3) == [identities[:3], identities[3:6], identities[6:7]]
+    monkeypatch.setattr("detectors.duplicates.view._COMPARED", 2 * len(view))
+    assert [len(turn) for turn in view.turns(identities[:5], 3)] == [2, 2, 1]
+    assert new_view().turns([], 3) == [[]]
+    foreign = replace(entry("a/1", 0, "Sony Camera"), encoder="other", vector=np.ones(7, np.int8))
+    assert apply(new_view(), log_of([foreign])).turns(["a/1"], 3) == [["a/1"]]
+
+
 def test_older_entries_are_ignored_and_told() -> None:
     new, old = entry("a/1", 5, "new title"), entry("a/1", 3, "old title")
     view = apply(new_view(), log_of([new, old]))
