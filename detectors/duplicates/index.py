@@ -53,8 +53,8 @@ _JUMP, _FAR = 1 << 13, 1 << 22  # rows from which an array is given room for the
 _NONE = np.float32(-1e9)
 
 # FAISS compares with its centroids by BLAS from so many queries times dimensions on, in the whole process. By default
-# that is more than a batch of a hundred has, for which its own loops take three times as long. The last bits of what
-# it compares depend on which of the two did it: it only proposes what is scored then.
+# that is more than a batch of a hundred has, for which its own loops are much slower. The last bits of what it compares
+# depend on which of the two did it: it only proposes what is scored then.
 faiss.cvar.distance_compute_blas_threshold = 2048
 
 

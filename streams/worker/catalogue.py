@@ -37,7 +37,7 @@ log = structlog.get_logger(__name__)
 _SNAPSHOT_SECONDS = 600.0
 _SAVED_AT_ONCE = 2048  # rows
 _TOLD_SECONDS = 2.0
-SKETCHED_AT_ONCE = 256  # rows: ten milliseconds between other work
+SKETCHED_AT_ONCE = 256  # rows, between other work
 _NAMED_SECONDS = 5.0
 _NO_ENTRY = (GENERATION_KEY, REBUILD_KEY)
 
