@@ -147,8 +147,10 @@ _NUMERALS = {numeral: str(i) for i, numeral in enumerate("二三四五六七八�
 _SET = re.compile("套装|礼盒|组合|套组|[件部]套|量贩|三部曲|三步曲|替换装")
 _NO_CODE = re.compile(
     r"spf\d+(pa)?|(\d+(\.\d+)?(gb|g|kg|mb|tb|ml|l|oz|inch|in|ft|mm|cm|m|w|watt|hz|mhz|ghz|mp|pack|pk|v|x|k|rpm|mah|users?|pcs?|bit"
-    r"|st|nd|rd|th|d|p|i|port|ch|way|channel|pages?|s))+\d?"
+    r"|st|nd|rd|th|d|p|i|port|ch|way|channel|pages?|s|lbs?|cms|kgs|gms?|mls|mins?|hrs?|yrs?))+\d?"
 )
+# A number before a word counts or measures: `500-piece`, `3-step`, `6axis`, `2x-large`; as `1st` does behind one.
+_COUNTED = re.compile(r"(?=.*[aeiouy])(\d{1,4}(x|st|nd|rd|th)?(-[a-z]{3,})+|\d{1,4}[a-z]{4,}|[a-z]{3,}-\d{1,4}(st|nd|rd|th))")
 _CJK, _LATIN = re.compile("[\u3400-\u9fff]"), re.compile("[a-z]")
 _SEPARATORS = re.compile(r"[-/._]")
 _DOTTED_NUMBER = re.compile(r"\d+(\.\d+)+")
@@ -181,7 +183,7 @@ def _word(word: str) -> tuple[str, tuple[str, ...]]:
     for piece in re.split(r"[._]", word):
         code = piece.replace("-", "").replace("/", "")
         letters = _has_letter(code)
-        if not _has_digit(code) or _NO_CODE.fullmatch(code):
+        if not _has_digit(code) or _NO_CODE.fullmatch(code) or _COUNTED.fullmatch(piece):
             continue
         if (letters and 4 <= len(code) <= 18) or (not letters and 5 <= len(code) <= 14 and "/" not in piece):
             codes[code] = None

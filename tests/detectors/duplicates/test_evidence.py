@@ -20,6 +20,8 @@ from detectors.standardise.chinese import fold
         ("windows 98 and 2000", ()),
         ("防晒霜spf30pa+++ 隔离spf50+", ()),
         ("粉底液30ml50ml 喷雾50ml3支装 洗发露400ml700ml", ()),
+        ("jigsaw (500-piece) 3-step 6axis 8-count 2x-large pre-school 1st-grade preschool-1st 40cms 12lbs", ()),
+        ("sony alpha-350 psu 300-hdx 76ct003", ("alpha350", "300hdx", "76ct003")),
     ],
 )
 def test_codes(title: str, codes: tuple[str, ...]) -> None:
