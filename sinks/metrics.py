@@ -125,6 +125,11 @@ class Metrics:
         self._clusters = Gauge(
             "streamgauge_clusters", "Products of two offers or more, where this worker owns links", registry=registry
         )
+        self._caution = Gauge(
+            "streamgauge_link_caution_ratio",
+            "How much more is asked of links without a code in common, because few products are listed twice",
+            registry=registry,
+        )
         self._golden = Gauge(
             "streamgauge_golden_records",
             "Products with a golden record, where this worker owns links",
@@ -203,10 +208,11 @@ class Metrics:
         self._index.set(products)
         self._catalogue_position.set(position)
 
-    def owned(self, links: int, clusters: int, golden: int) -> None:
-        """Links, products of several offers, and golden records, held by the owner of links."""
+    def owned(self, links: int, clusters: int, golden: int, caution: float) -> None:
+        """Links, products of several offers, and golden records, held by the owner of links, and its caution."""
         self._links.set(links)
         self._clusters.set(clusters)
+        self._caution.set(caution)
         self._golden.set(golden)
 
     def golden(self, written: int, ended: int) -> None:

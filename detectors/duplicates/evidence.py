@@ -150,7 +150,9 @@ _NO_CODE = re.compile(
     r"|st|nd|rd|th|d|p|i|port|ch|way|channel|pages?|s|lbs?|cms|kgs|gms?|mls|mins?|hrs?|yrs?))+\d?"
 )
 # A number before a word counts or measures: `500-piece`, `3-step`, `6axis`, `2x-large`; as `1st` does behind one.
-_COUNTED = re.compile(r"(?=.*[aeiouy])(\d{1,4}(x|st|nd|rd|th)?(-[a-z]{3,})+|\d{1,4}[a-z]{4,}|[a-z]{3,}-\d{1,4}(st|nd|rd|th))")
+_COUNTED = re.compile(
+    r"(?=.*[aeiouy])(\d{1,4}(x|st|nd|rd|th)?(-[a-z]{3,})+|\d{1,4}[a-z]{4,}|[a-z]{3,}-\d{1,4}(st|nd|rd|th))"
+)
 _CJK, _LATIN = re.compile("[\u3400-\u9fff]"), re.compile("[a-z]")
 _SEPARATORS = re.compile(r"[-/._]")
 _DOTTED_NUMBER = re.compile(r"\d+(\.\d+)+")
@@ -696,6 +698,10 @@ class EvidenceRows:
             rows.pop(row, None)
             if len(rows) == 1:
                 (self._by_key[key],) = rows
+
+    def coded(self, rows: NDArray[np.intp]) -> NDArray[np.bool_]:
+        """(p,) whether the products of these rows have a code or GTIN."""
+        return np.asarray((self._codes[rows] != 0).any(axis=1) | (self._gtin[rows] != 0))
 
     def sharing(self, row: int) -> dict[int, int]:
         """Rows that share a code or the GTIN with this one, where few do; not itself.

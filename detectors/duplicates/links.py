@@ -12,6 +12,9 @@ third offer of a product from its other colour, so of the products that are left
 the best pair of both first. Joining everything that some pair connects would collapse whole catalogues into one
 product. Two records of one clean source never come together.
 
+Of the other pairs more is asked where few of the products that carry a code turn out to be listed twice, see `caution`.
+When that changes, the pairs that it touches are decided again.
+
 Both steps are local: a component of certain pairs is decided anew where it was touched, and a change among the couples
 is followed from pair to worse pair until nothing changes any more.
 """
@@ -26,11 +29,15 @@ from enum import StrEnum
 from itertools import chain
 from typing import Any
 
-from detectors.duplicates.rule import confidence
+from detectors.duplicates.caution import UNKNOWN_CAUTION, caution_after
+from detectors.duplicates.rule import THRESHOLD, confidence
 from detectors.duplicates.statement import SAME, Statement
 from detectors.records import Version
 
-__all__ = ["Applied", "Link", "LinkChange", "LinkOwner", "LinkStatus"]
+__all__ = ["CAUTION", "Applied", "Link", "LinkChange", "LinkOwner", "LinkStatus"]
+
+CAUTION = "\x00caution"
+"""Stands for the caution among the products that have a state. No identity begins with it: a source is printable."""
 
 _Rank = tuple[float, str, str]
 """Of a pair: the better one is less."""
@@ -38,6 +45,7 @@ _Rank = tuple[float, str, str]
 _NEVER = -1
 _OFFSET_BITS = 48
 _LAST = 1 << 62
+_CODED, _TWICE = 1, 2
 
 
 class LinkStatus(StrEnum):
@@ -51,7 +59,8 @@ class LinkStatus(StrEnum):
 class Link:
     """Two products that are the same. `later` looked up and found `earlier`.
 
-    topic, partition: of the later one's record; its offset is `later_version.offset`. score: of the rule.
+    topic, partition: of the later one's record; its offset is `later_version.offset`. score: of the rule. doubt: what
+    full caution takes from it.
     """
 
     later: str
@@ -66,6 +75,7 @@ class Link:
     certain: bool
     rule: str
     reason: str
+    doubt: float = 0.0
 
     @property
     def confidence(self) -> float:
@@ -92,8 +102,8 @@ class LinkChange:
 class Applied:
     """What statements changed.
 
-    touched: products whose `state_of` or `canonical` is another now. renewed: products whose `members` are others
-    now, or of whose members something was said.
+    touched: products whose `state_of` or `canonical` is another now, and `CAUTION` where that is. renewed: products
+    whose `members` are others now, or of whose members something was said.
     """
 
     changes: Sequence[LinkChange]
@@ -108,7 +118,8 @@ class _Product:
     seen_as: the match version whose statement said `first_seen`.
 
     canonical: empty for the product itself, None where nothing is decided yet. previous: the one before.
-    rebuild: the newest one after which this version was looked up again.
+    rebuild: the newest one after which this version was looked up again. coded: whether it carries a code or GTIN.
+    counted: what it counts as, `_CODED` or `_TWICE`, or nothing.
     """
 
     version: int = _NEVER
@@ -120,12 +131,19 @@ class _Product:
     canonical: str | None = None
     previous: str | None = None
     rebuild: int = 0
+    coded: bool = False
+    counted: int = 0
 
 
 class LinkOwner:
-    """Keeps what is said of each product, and the groups that follow from it."""
+    """Keeps what is said of each product, and the groups that follow from it.
 
-    def __init__(self) -> None:
+    threshold: from which score on statements name candidates. caution: how much more is asked, see `caution`.
+    """
+
+    def __init__(self, threshold: float = THRESHOLD) -> None:
+        self.threshold, self.caution = threshold, UNKNOWN_CAUTION
+        self._count = [0, 0, 0]  # products by what they count as
         self._products: dict[str, _Product] = {}
         self._near: dict[str, dict[str, Link]] = {}  # live accepted pairs, under both products
         self._group: dict[str, set[str]] = {}  # of certain pairs; only groups of two and more
@@ -189,6 +207,10 @@ class LinkOwner:
         for statement in statements:
             self._take(statement, changed, solve)
             renewed.add(statement.identity)
+        before = self.caution
+        solve |= self._reconsider(solve)
+        if self.caution != before:
+            changed.add(CAUTION)
         changes = self._solve(solve, changed, renewed)
         renewed |= {canonical for p in renewed if (canonical := self._products[p].canonical)}
         return Applied(changes, frozenset(changed), frozenset(renewed))
@@ -196,8 +218,13 @@ class LinkOwner:
     # -- state
 
     def state_of(self, identity: str) -> dict[str, Any]:
-        """What is known of a product and the pairs that it said, for `load`; ready for JSON. Raises: KeyError."""
+        """What is known of a product and the pairs that it said, or the caution, for `load`; ready for JSON.
+
+        Raises: KeyError.
+        """
         self._settle()
+        if identity == CAUTION:
+            return {"canonical": CAUTION, "caution": self.caution}
         product = self._products[identity]
         state: dict[str, Any] = {
             "version": list(_version(product.version)),
@@ -214,6 +241,8 @@ class LinkOwner:
             state["previous"] = product.previous
         if product.rebuild:
             state["rebuild"] = product.rebuild
+        if product.coded:
+            state["coded"] = True
         return state
 
     def load(self, identity: str, state: Mapping[str, Any]) -> None:
@@ -221,6 +250,9 @@ class LinkOwner:
 
         Raises: ValueError, KeyError or TypeError for a state that is none.
         """
+        if identity == CAUTION:
+            self.caution = float(state["caution"])
+            return
         version = Version(*state["version"])
         first_seen = _LAST if state["first_seen"] is None else int(state["first_seen"])
         deleted = bool(state.get("deleted", False))
@@ -236,6 +268,7 @@ class LinkOwner:
             "" if canonical == identity else canonical,
             state.get("previous"),
             int(state.get("rebuild", 0)),
+            bool(state.get("coded", False)),
         )
         pairs = [
             Link(
@@ -251,17 +284,23 @@ class LinkOwner:
                 certain=sure,
                 rule=self._shared(rule),
                 reason=why,
+                doubt=doubt,
             )
-            for topic, partition, position, other, other_version, score, similarity, sure, rule, why in state["pairs"]
+            for topic, partition, position, other, other_version, score, similarity, sure, rule, why, doubt in state[
+                "pairs"
+            ]
         ]
+        self.forget(identity)
         self._products[identity] = product
-        self._loading.pop(identity, None)
+        self._counts_as(product, _CODED if product.coded and not deleted else 0)
         if pairs or product.canonical:
             self._loading[identity] = pairs
 
     def forget(self, identity: str) -> None:
         """Take back what was loaded of a product, before the first `apply`."""
-        self._products.pop(identity, None)
+        product = self._products.pop(identity, None)
+        if product is not None:
+            self._counts_as(product, 0)
         self._loading.pop(identity, None)
 
     def _shared(self, text: str) -> str:
@@ -285,6 +324,7 @@ class LinkOwner:
                 continue
             if (_number(link.later_version), _number(link.earlier_version)) == (later.version, earlier.version):
                 self._say(link, touched, touched)
+        self._recount(touched)
         self._solve(touched, set(), set())
 
     # -- statements
@@ -303,6 +343,10 @@ class LinkOwner:
                 self._cut(s.identity, changed, solve)
             if about != (product.deleted, product.source, product.clean) and not product.deleted:
                 product.deleted, product.source, product.clean = s.deleted, self._shared(s.source), s.clean
+                changed.add(s.identity)
+                solve.add(s.identity)
+            if s.coded is not None and s.coded != product.coded:
+                product.coded = s.coded
                 changed.add(s.identity)
                 solve.add(s.identity)
         # Whoever comes back after a deletion begins anew; within one life all versions say the same.
@@ -336,6 +380,7 @@ class LinkOwner:
                 c.certain,
                 self._shared(c.rule),
                 c.reason,
+                c.doubt,
             )
             self._say(link, changed, solve)
 
@@ -376,6 +421,38 @@ class LinkOwner:
             del self._near[other][identity]
             changed.add(link.later)
             solve.update((identity, other))
+
+    # -- caution
+
+    def _counts_as(self, product: _Product, what: int) -> None:
+        self._count[product.counted] -= 1
+        self._count[what] += 1
+        product.counted = what
+
+    def _recount(self, touched: Iterable[str]) -> None:
+        for p in touched:
+            product = self._products[p]
+            twice = any(link.certain for link in self._near.get(p, {}).values())
+            self._counts_as(product, 0 if product.deleted or not product.coded else _TWICE if twice else _CODED)
+
+    def _reconsider(self, touched: Iterable[str]) -> set[str]:
+        """Count what was touched, and choose the caution anew; returns the products of pairs that this decides."""
+        self._recount(touched)
+        before, twice = self.caution, self._count[_TWICE]
+        self.caution = caution_after(before, self._count[_CODED] + twice, twice)
+        if self.caution == before:
+            return set()
+        return {
+            p
+            for p, near in self._near.items()
+            if any(
+                link.doubt and self._holds(link, before) != self._holds(link, self.caution) for link in near.values()
+            )
+        }
+
+    def _holds(self, link: Link, caution: float) -> bool:
+        """Whether a pair is likely enough."""
+        return not link.doubt or link.score - caution * link.doubt >= self.threshold
 
     # -- groups
 
@@ -509,6 +586,8 @@ class LinkOwner:
             for q, k in self._near.get(p, {}).items():
                 if q != mate and (p in self._group or q in self._group):
                     continue  # no couple, and none to be
+                if not self._holds(k, self.caution):
+                    continue
                 rank = _rank(k)
                 if worse_than is None or rank > worse_than:
                     heapq.heappush(queue, rank)
@@ -517,7 +596,7 @@ class LinkOwner:
             if p in self._mate:
                 rank, q = self._mate[p]
                 link = self._near.get(p, {}).get(q)
-                if link is None or _rank(link) != rank:
+                if link is None or _rank(link) != rank or not self._holds(link, self.caution):
                     part(rank)
             open_pairs(p)
         last: _Rank | None = None
@@ -569,4 +648,4 @@ def _rank(link: Link) -> _Rank:
 
 def _packed(k: Link) -> list[Any]:
     place = [k.topic, k.partition, k.position]
-    return [*place, k.earlier, list(k.earlier_version), k.score, k.similarity, k.certain, k.rule, k.reason]
+    return [*place, k.earlier, list(k.earlier_version), k.score, k.similarity, k.certain, k.rule, k.reason, k.doubt]

@@ -22,6 +22,7 @@ __all__ = [
     "DUPLICATE_VARIANT",
     "THRESHOLD",
     "confidence",
+    "doubts",
     "reason",
     "rule_scores",
 ]
@@ -73,6 +74,8 @@ _BIAS = -5.0
 # Offers of one marketplace are mostly of different products, and whoever offers many products says the same of all and
 # changes one word: so more is asked there.
 _MARKETPLACE_BIAS, _MARKETPLACE_EXCHANGED = -0.75, -2.0
+# What full caution takes of titles that share no code: at once, and for what each says that the other does not.
+_DOUBT, _DOUBT_OWN, _DOUBT_WEIGHT = 1.0, 0.125, 8.0
 # Of titles that differ in little else: by the weight of their words, and in price (3 times).
 _VARIANT_CONTAINED, _VARIANT_OVERLAP, _VARIANT_PRICE = 0.75, 0.5, 1.1
 _WORD = re.compile(r"[^\W_]+(?:[./-][^\W_]+)*")
@@ -91,6 +94,16 @@ def rule_scores(features: PairFeatures, *, clean: bool) -> NDArray[np.float64]:
     if not clean:
         scores += _MARKETPLACE_BIAS + _MARKETPLACE_EXCHANGED * features.of("exchanged") * ~features.named
     return np.where(features.there, np.round(scores, 4), -np.inf)
+
+
+def doubts(features: PairFeatures, *, clean: bool) -> NDArray[np.float64]:
+    """(b, k) what full caution (see `caution`) takes from the scores: nothing where a code, GTIN or the same text
+    speaks, nor between clean feeds.
+    """
+    if clean:
+        return np.zeros(features.there.shape)
+    own = np.minimum(features.of("own_least"), _DOUBT_WEIGHT)
+    return np.asarray((_DOUBT + _DOUBT_OWN * own) * ~features.named)
 
 
 def variants(features: PairFeatures) -> NDArray[np.bool_]:

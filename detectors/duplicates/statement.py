@@ -21,6 +21,7 @@ from detectors.duplicates.rule import (
     THRESHOLD,
     UNNAMED_PRICE,
     certain,
+    doubts,
     exact,
     reason,
     rule_scores,
@@ -56,7 +57,8 @@ class Candidate:
     """A product that may be the same.
 
     score: of the rule. similarity: 0-1. certain: a code or GTIN names both by itself. relation: "same", or "variant"
-    for another colour, size or version of the product, which no link follows from.
+    for another colour, size or version of the product, which no link follows from. doubt: what full caution takes from
+    the score, see `caution`.
     """
 
     identity: str
@@ -67,6 +69,7 @@ class Candidate:
     rule: str
     reason: str
     relation: str = SAME
+    doubt: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +78,8 @@ class Statement:
 
     position: catalogue offset of the entry that was looked up. clean: two records of `source` are never the same
     product. first_seen: of the product, in milliseconds. rebuild: the rebuild of the catalogue after which the product
-    was looked up again, 0 for none; it replaces what the product said before of the same match version.
+    was looked up again, 0 for none; it replaces what the product said before of the same match version. coded: whether
+    the product carries a model code or GTIN; None where that is not said, and is what it was.
     """
 
     identity: str
@@ -90,6 +94,7 @@ class Statement:
     candidates: tuple[Candidate, ...] = ()
     deleted: bool = False
     rebuild: int = 0
+    coded: bool | None = None
 
 
 def statements(
@@ -102,6 +107,7 @@ def statements(
     """
     said: list[Statement] = []
     accepted = _candidates(view, hits, clean, threshold) if len(hits.row) and len(view) else {}
+    coded = view.evidence.coded(np.maximum(hits.row, 0)).tolist() if len(view) else [False] * len(hits.row)
     for i, identity in enumerate(hits.identities):
         found = view.peek(identity)
         if found is None:
@@ -121,6 +127,7 @@ def statements(
                 split_identity(identity)[0],
                 clean,
                 tuple(sorted(accepted.get(i, ()), key=lambda c: (-c.score, c.identity))),
+                coded=coded[i] if hits.row[i] >= 0 else None,
             )
         )
     return said
@@ -133,8 +140,9 @@ def _candidates(view: CatalogueView, hits: Hits, clean: bool, threshold: float) 
     comparison = view.evidence.compare(row, hits.candidates)
     features = features_of(view, hits, comparison)
     if view.matcher is None:
-        scores = rule_scores(features, clean=clean)
-    else:
+        scores, doubt = rule_scores(features, clean=clean), doubts(features, clean=clean)
+    else:  # which has learned how common duplicates are
+        doubt = np.zeros(hits.candidates.shape)
         scores = view.matcher.scores(features, details_of(view, hits), sources_of(view, hits) if clean else None)
     same, sure = exact(comparison), certain(comparison)
     weights, epoch = view.weights_for(hits.former)
@@ -147,7 +155,7 @@ def _candidates(view: CatalogueView, hits: Hits, clean: bool, threshold: float) 
     mine, theirs = row[line], hits.candidates[line, place]
     facts_of_mine, facts_of_theirs = view.facts_of(mine.tolist()), view.facts_of(theirs.tolist())
     matched_mine, matched_theirs = view.matched_at(mine), view.matched_at(theirs)
-    for i, a, b, facts, other, (_, price), (other_version, other_price), score, near, *is_ in zip(
+    for i, a, b, facts, other, (_, price), (other_version, other_price), score, doubted, near, *is_ in zip(
         line.tolist(),
         mine.tolist(),
         theirs.tolist(),
@@ -156,6 +164,7 @@ def _candidates(view: CatalogueView, hits: Hits, clean: bool, threshold: float) 
         matched_mine,
         matched_theirs,
         scores[line, place].tolist(),
+        doubt[line, place].tolist(),
         hits.similarity[line, place].tolist(),
         *(what[line, place].tolist() for what in (scores < threshold, unlike, named, apart, same, sure)),
         strict=True,
@@ -189,6 +198,7 @@ def _candidates(view: CatalogueView, hits: Hits, clean: bool, threshold: float) 
                 VARIANT if variant else linked.name,
                 why,
                 VARIANT if variant else SAME,
+                0.0 if variant else doubted,
             )
         )
     return found
@@ -256,7 +266,7 @@ def encode_statement(s: Statement) -> tuple[bytes, bytes]:
         "source": s.source,
         "clean": s.clean,
         "candidates": [
-            [c.identity, [*c.match_version], c.score, c.similarity, c.certain, c.rule, c.reason]
+            [c.identity, [*c.match_version], c.score, c.similarity, c.certain, c.rule, c.reason, c.doubt]
             for c in s.candidates
             if c.relation == SAME
         ],
@@ -269,6 +279,8 @@ def encode_statement(s: Statement) -> tuple[bytes, bytes]:
         body["variants"] = variants_said
     if s.deleted:
         body["deleted"] = True
+    if s.coded is not None:
+        body["coded"] = s.coded
     return s.identity.encode(), orjson.dumps(body)
 
 
@@ -293,15 +305,23 @@ def decode_statement(key: bytes | None, value: bytes | None) -> Statement:
                 *(_variant(c) for c in body.get("variants", ())),
             ),
             bool(body.get("deleted", False)),
+            coded=None if (coded := body.get("coded")) is None else bool(coded),
         )
     except (ValueError, TypeError, KeyError) as error:
         raise StatementError(f"A record of the links topic does not read: {error}.") from error
 
 
 def _candidate(raw: Sequence[Any]) -> Candidate:
-    identity, version, score, similarity, sure, rule, why = raw
+    identity, version, score, similarity, sure, rule, why, doubt = raw
     return Candidate(
-        _text(identity), _version(version), float(score), float(similarity), bool(sure), _text(rule), _text(why)
+        _text(identity),
+        _version(version),
+        float(score),
+        float(similarity),
+        bool(sure),
+        _text(rule),
+        _text(why),
+        doubt=float(doubt),
     )
 
 

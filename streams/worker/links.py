@@ -27,7 +27,7 @@ from aiokafka.errors import ProducerFenced
 from detectors.contract.model import Contract, Feed
 from detectors.duplicates.epoch import EpochPolicy
 from detectors.duplicates.golden import DEFAULT_RULES, GoldenState, SurvivorRules, golden_record
-from detectors.duplicates.links import LinkChange, LinkOwner, LinkStatus
+from detectors.duplicates.links import CAUTION, LinkChange, LinkOwner, LinkStatus
 from detectors.duplicates.statement import Statement, StatementError, decode_statement, statements
 from detectors.duplicates.view import CANDIDATES
 from detectors.records import Rejection, SourceRecord
@@ -60,7 +60,6 @@ _ANEW = 256  # statements made anew at once
 _AGAIN = 64  # the same, beside the stream: it waits for no more
 _RENEWED = 128  # golden records made at once
 _PROGRESS = 10_000  # products, after which the log says how far that has come
-
 
 _Item = tuple[bytes, bytes | None, list[tuple[str, bytes]]]  # key, value, headers
 
@@ -226,7 +225,7 @@ class LinkWay:
             )
         ended = sum(value is None for _, value, _ in golden)
         self._metrics.golden(len(golden) - ended, ended)
-        self._metrics.owned(self._links, owner.clusters, len(self._golden))
+        self._metrics.owned(self._links, owner.clusters, len(self._golden), owner.caution)
 
     async def _write(self, outputs: Mapping[str, Sequence[_Item]]) -> None:
         """Write items, by the names of our topics, in one transaction."""
@@ -270,6 +269,8 @@ class LinkWay:
         mapping: list[_Item] = [
             (p.encode("utf-8"), orjson.dumps(owner.state_of(p)), []) for p in sorted(applied.touched)
         ]
+        if CAUTION in applied.touched:
+            log.info("links.caution", caution=owner.caution, changes=len(applied.changes))
         outputs = {
             "findings": [self._finding(change, now) for change in applied.changes],
             "mapping": mapping,

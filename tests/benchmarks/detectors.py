@@ -39,7 +39,7 @@ Row = dict[str, Any]
 ROOT = Path(__file__).resolve().parents[2]
 BATCH = 512
 _ROLES = (Role.ID, Role.TITLE, Role.DESCRIPTION, Role.BRAND, Role.CATEGORY, Role.PRICE, Role.CURRENCY)
-_CONTRACT = Contract(
+CONTRACT = Contract(
     "catalogue",
     "1",
     "products",
@@ -218,7 +218,7 @@ def run(
     name: str, rows: Sequence[Row], blocks: Sequence[tuple[slice, Neighbours]]
 ) -> tuple[list[tuple[int, Finding]], dict[tuple[int, str], Any], Counter[str]]:
     """Findings by row, values that the repair policy put there, seconds per detector."""
-    detectors, policy = product_detectors(_CONTRACT), RepairPolicy()
+    detectors, policy = product_detectors(CONTRACT), RepairPolicy()
     said: list[tuple[int, Finding]] = []
     applied: dict[tuple[int, str], Any] = {}
     seconds: Counter[str] = Counter()
@@ -227,7 +227,7 @@ def run(
             Record(StoredRecord("products", 0, block.start + n, 0, None, None), f"{name}/{row['id']}", row, row, 0)
             for n, row in enumerate(rows[block])
         ]
-        batch = Batch(_CONTRACT, records, neighbours=neighbours, catalogue_size=block.stop)
+        batch = Batch(CONTRACT, records, neighbours=neighbours, catalogue_size=block.stop)
         findings: list[Finding] = []
         for detector in detectors:
             started = time.perf_counter()

@@ -28,7 +28,7 @@ def metrics() -> Metrics:
     metrics.end_to_end("products", [0.25, 0.3, 70.0])
     metrics.progress([TopicProgress("products", 7, 1.5)])
     metrics.view(10, 12)
-    metrics.owned(4, 3, 9)
+    metrics.owned(4, 3, 9, 0.25)
     metrics.golden(2, 1)
     metrics.encoder(5, 2)
     metrics.retried("products", 2)
@@ -52,6 +52,7 @@ def test_values_reach_the_exposition(metrics: Metrics) -> None:
         "streamgauge_index_products 10.0",
         "streamgauge_links 4.0",
         "streamgauge_clusters 3.0",
+        "streamgauge_link_caution_ratio 0.25",
         "streamgauge_golden_records 9.0",
         'streamgauge_golden_changes_total{kind="ended"} 1.0',
     ):

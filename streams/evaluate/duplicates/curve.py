@@ -49,7 +49,7 @@ def threshold_curve(run: Run, truth: Truth, progress: Callable[[float], None] | 
     points = []
     for i in range(-_BELOW, _ABOVE + 1):
         threshold = THRESHOLD + i * _STEP
-        owner = LinkOwner()
+        owner = LinkOwner(threshold)
         owner.apply(_cut(statement, threshold) for statement in run.said_below)
         clusters = {identity: owner.canonical(identity) for identity in run.view.identities()}
         counts = truth.counts(clusters)

@@ -37,7 +37,8 @@ class DuplicatesReport:
     gives them. recall_at_1, recall_at_10: of a file of pairs the share of true pairs whose earlier record was among
     the first 1 or 10 candidates of the later one; of a column the share of records with a true partner before them
     that met one there. clusters: against the true clusters, the transitive closure of the true pairs.
-    relations: pairs that hold at the end, by relation. seconds: of all stages. errors, curve: where asked for.
+    relations: pairs that hold at the end, by relation. caution: how much more was asked of pairs without a code, in the
+    end. seconds: of all stages. errors, curve: where asked for.
     """
 
     records: int
@@ -49,6 +50,7 @@ class DuplicatesReport:
     recall_at_10: float
     clusters: ClusterScores
     relations: Mapping[str, int]
+    caution: float
     seconds: float
     seconds_by_stage: Mapping[str, float]
     errors: Mistakes | None = None
@@ -124,6 +126,7 @@ def evaluate_duplicates(
         recall_at_10=round(true.recall_at(10, run), 4),
         clusters=cluster_scores(list(clusters.values()), [true.product[identity] for identity in clusters]),
         relations=run.relations(),
+        caution=run.owner.caution,
         seconds=round(sum(run.seconds.values()), 3),
         seconds_by_stage={name: round(seconds, 3) for name, seconds in run.seconds.items()},
         errors=find_mistakes(run, true, clusters, errors) if errors else None,

@@ -223,12 +223,20 @@ class _Search:
     def _missed_cause(self, later: str, earlier: str, verdict: Verdict | None) -> tuple[str, str]:
         if verdict is None:
             return "no_candidate", "the earlier one was not among the candidates of the later one"
-        if earlier not in {c.identity for c in self._run.said[later].candidates}:
+        said = {c.identity: c for c in self._run.said[later].candidates}.get(earlier)
+        if said is None:
             if verdict.vetoed:
                 return "other_words", "the score is enough, but words that only one of the titles says speak against it"
             if verdict.score < THRESHOLD:
                 return "below_threshold", f"the score {verdict.score:.2f} is below the threshold {THRESHOLD:.2f}"
             return "unsaid", "the rule takes the pair with what is known now, it did not when the later one came"
+        caution = self._run.owner.caution
+        careful = said.score - caution * said.doubt
+        if said.doubt and careful < THRESHOLD:
+            return "caution", (
+                f"the score {said.score:.2f} is enough, but duplicates are rare here (caution {caution:.0%}): "
+                f"it counts as {careful:.2f}"
+            )
         better = [self._told(x, *best) for x in (later, earlier) for best in self._best_link(x)]
         if better:
             return "linked_elsewhere", f"score {verdict.score:.2f}, but " + "; ".join(better)

@@ -23,9 +23,9 @@ ONE = Version(0, 1)
 
 
 def _statement() -> Statement:
-    same = Candidate("a/1", ONE, 2.5, 0.9, True, "duplicate.near", "same title", SAME)
+    same = Candidate("a/1", ONE, 2.5, 0.9, True, "duplicate.near", "same title", SAME, doubt=1.125)
     variant = Candidate("a/2", ONE, -2.5, 0.8, False, VARIANT, "differ in blue against black", VARIANT)
-    return Statement("b/1", "products", 0, ONE, ONE, 7, 5, "b", False, (same, variant))
+    return Statement("b/1", "products", 0, ONE, ONE, 7, 5, "b", False, (same, variant), coded=True)
 
 
 def test_variants_travel_apart() -> None:
