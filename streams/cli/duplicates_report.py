@@ -23,6 +23,7 @@ _CAUSES = {
     "no_candidate": "was no candidate: the search did not find it",
     "below_threshold": "was a candidate, the score is below the threshold",
     "other_words": "the score is enough, but words that only one title says speak against it",
+    "caution": "the score is enough only where more products are listed twice",
     "unsaid": "the rule takes it with what is known at the end, it did not at the time",
     "linked_elsewhere": "was stated, but one of the two is linked to another record",
     "kept_apart": "was stated, but the guards of clusters keep the two apart",
@@ -41,6 +42,7 @@ def print_report(console: Console, report: DuplicatesReport, encoder: str) -> No
     table.add_section()
     for name, count in report.relations.items():
         _row(table, f"pairs: {name}", count)
+    _row(table, "caution", report.caution)
     table.add_section()
     for name, seconds in report.seconds_by_stage.items():
         _row(table, f"seconds: {name}", seconds)

@@ -275,3 +275,22 @@ def test_floors(shared_data: Path, name: str) -> None:
     assert (report.records, report.truth_unknown) == (2161, 12)
     for figure, floor in SETS[name].floors.items():
         assert getattr(report, figure) >= floor, figure
+
+
+def test_what_only_caution_keeps_apart_is_said(tmp_path: Path) -> None:
+    head, *_ = OFFERS
+    rows = [
+        head,
+        *((str(100 + i), f"Acme lamp LQ-{7000 + i}", "", "", "5", f"lamp {i}") for i in range(64)),
+        ("1", "oak garden bench with back solid", "", "", "100", "bench"),
+        ("2", "oak garden bench with back, weatherproof, cushion, storage", "", "", "100", "bench"),
+    ]
+    data = _write(tmp_path / "offers.csv", rows)
+    report = evaluate_duplicates(_marketplace(), [data], Words(), truth_cluster="product", delimiter="#", errors=5)
+    assert (report.recall, report.caution) == (0, 1)
+    assert report.errors is not None
+    assert dict(report.errors.missed_causes) == {"caution": 1}
+    [missed] = report.errors.false_negatives
+    assert missed.score is not None
+    assert missed.score >= THRESHOLD
+    assert "duplicates are rare here (caution 100%): it counts as" in missed.explanation
