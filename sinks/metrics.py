@@ -127,7 +127,7 @@ class Metrics:
         )
         self._caution = Gauge(
             "streamgauge_link_caution_ratio",
-            "How much more is asked of links without a code in common, because few products are listed twice",
+            "How much more is asked of links as few products are listed twice, where this worker owns links",
             registry=registry,
         )
         self._golden = Gauge(

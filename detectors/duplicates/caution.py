@@ -2,32 +2,26 @@
 
 The same likeness of two titles says much where every second product is listed twice, and little where hardly one is:
 what evidence is worth depends on how common the thing is (Bayes). How common it is can be read off without labels, from
-the products that carry a model code or GTIN: of those it is known how many have another offer with the same one. So the
-threshold comes from the stream, and from the whole of it: which offers came first does not matter.
+the products that carry a model code or GTIN: of those it is known how many have another offer that is certainly the
+same. So the threshold comes from the stream, and from the whole of it: what came first does not matter.
 """
 
 from __future__ import annotations
 
 import math
 
-__all__ = ["UNKNOWN_CAUTION", "caution_after"]
+__all__ = ["caution_of"]
 
-UNKNOWN_CAUTION = 0.5
-"""While too few products carry a code."""
-
-_LEAST = 64  # products with a code, of fewer of which nothing can be said
 _COMMON, _RARE = 1 / 2, 1 / 16  # shares listed twice from which on there is no caution, and up to which it is full
-_STEPS = 4
-_STAY = 0.03  # beyond the middle between two steps, so that a share that lies there does not change things each time
+# What is thought before anything is seen: half of the caution, as if so many products had shown it.
+_BELIEVED, _SEEN = math.sqrt(_COMMON * _RARE), 64
 
 
-def caution_after(now: float, coded: int, twice: int) -> float:
-    """The caution that follows on `now`: 0 to 1 in quarters, a third more for every halving of what is listed twice.
+def caution_of(coded: int, twice: int) -> float:
+    """The caution, 0 to 1 in ten-thousandths: a third more for every halving of the share that is listed twice.
 
-    coded: products that carry a code or GTIN. twice: those of them of which another offer carries it, too.
+    coded: products that carry a code or GTIN. twice: those of them that have another offer for certain.
     """
-    if coded < _LEAST:
-        return now
-    share = min(_COMMON, max(_RARE, twice / coded))
+    share = (twice + _BELIEVED * _SEEN) / (coded + _SEEN)
     wanted = math.log2(_COMMON / share) / math.log2(_COMMON / _RARE)
-    return now if abs(wanted - now) <= 0.5 / _STEPS + _STAY else round(wanted * _STEPS) / _STEPS
+    return round(min(1.0, max(0.0, wanted)), 4)

@@ -149,9 +149,18 @@ _NO_CODE = re.compile(
     r"spf\d+(pa)?|(\d+(\.\d+)?(gb|g|kg|mb|tb|ml|l|oz|inch|in|ft|mm|cm|m|w|watt|hz|mhz|ghz|mp|pack|pk|v|x|k|rpm|mah|users?|pcs?|bit"
     r"|st|nd|rd|th|d|p|i|port|ch|way|channel|pages?|s|lbs?|cms|kgs|gms?|mls|mins?|hrs?|yrs?))+\d?"
 )
-# A number before a word counts or measures: `500-piece`, `3-step`, `6axis`, `2x-large`; as `1st` does behind one.
+# What counts or measures in one word: `500-piece`, `3-step`, `6axis`, `4-in-1`, `2x-large`, `preschool-1st`, `8x10`.
+_NOUN = (
+    r"axis|bag|ball|bladed?|book|bottle|box|bulb|button|can|car|card|channel|class|colou?r|compartment|count|cup|day"
+    r"|digit|dis[ck]|door|drawer|edition|foot|feet|gallon|grade|hour|inch|in-1|in-?one|key|large|layer|led?|level|line"
+    r"|lit(?:er|re)|lobe|mat|met(?:er|re)|minute|month|outlet|pack|pair|panel|part|person|piece|pin|player|ply|pocket"
+    r"|port|position|pound|quart|round|row|seat(?:er)?|series|shel(?:f|ve)|sheet|side|skein|slice|small|speed|stage"
+    r"|step|tier|tray|unit|volume|way|week|yard|year|ct|fl-oz|kt|tc|vac|vdc"
+)
 _COUNTED = re.compile(
-    r"(?=.*[aeiouy])(\d{1,4}(x|st|nd|rd|th)?(-[a-z]{3,})+|\d{1,4}[a-z]{4,}|[a-z]{3,}-\d{1,4}(st|nd|rd|th))"
+    rf"\d{{1,5}}(?:x|st|nd|rd|th)?-?(?:{_NOUN})s?(?:-old)?"
+    r"|\d{1,2}-\d{1,2}-?(?:months?|years?|yrs?|scale)|(?:pre-?school|k|core)-\d(?:st|nd|rd|th)"
+    r"|\d{1,3}x\d{1,3}(?:x\d{1,3})?|(?:size|ages?|eu|uk|us|vol|season|usb|cat|ddr)-?\d{1,2}"
 )
 _CJK, _LATIN = re.compile("[\u3400-\u9fff]"), re.compile("[a-z]")
 _SEPARATORS = re.compile(r"[-/._]")

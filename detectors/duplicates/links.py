@@ -13,7 +13,7 @@ the best pair of both first. Joining everything that some pair connects would co
 product. Two records of one clean source never come together.
 
 Of the other pairs more is asked where few of the products that carry a code turn out to be listed twice, see `caution`.
-When that changes, the pairs that it touches are decided again.
+It moves a little with every batch, and the few pairs that this makes or breaks are decided again.
 
 Both steps are local: a component of certain pairs is decided anew where it was touched, and a change among the couples
 is followed from pair to worse pair until nothing changes any more.
@@ -29,15 +29,12 @@ from enum import StrEnum
 from itertools import chain
 from typing import Any
 
-from detectors.duplicates.caution import UNKNOWN_CAUTION, caution_after
+from detectors.duplicates.caution import caution_of
 from detectors.duplicates.rule import THRESHOLD, confidence
 from detectors.duplicates.statement import SAME, Statement
 from detectors.records import Version
 
-__all__ = ["CAUTION", "Applied", "Link", "LinkChange", "LinkOwner", "LinkStatus"]
-
-CAUTION = "\x00caution"
-"""Stands for the caution among the products that have a state. No identity begins with it: a source is printable."""
+__all__ = ["Applied", "Link", "LinkChange", "LinkOwner", "LinkStatus"]
 
 _Rank = tuple[float, str, str]
 """Of a pair: the better one is less."""
@@ -45,7 +42,7 @@ _Rank = tuple[float, str, str]
 _NEVER = -1
 _OFFSET_BITS = 48
 _LAST = 1 << 62
-_CODED, _TWICE = 1, 2
+_BUCKETS = 256  # of pairs, by the caution up to which they hold
 
 
 class LinkStatus(StrEnum):
@@ -102,8 +99,8 @@ class LinkChange:
 class Applied:
     """What statements changed.
 
-    touched: products whose `state_of` or `canonical` is another now, and `CAUTION` where that is. renewed: products
-    whose `members` are others now, or of whose members something was said.
+    touched: products whose `state_of` or `canonical` is another now. renewed: products whose `members` are others
+    now, or of whose members something was said.
     """
 
     changes: Sequence[LinkChange]
@@ -119,7 +116,7 @@ class _Product:
 
     canonical: empty for the product itself, None where nothing is decided yet. previous: the one before.
     rebuild: the newest one after which this version was looked up again. coded: whether it carries a code or GTIN.
-    counted: what it counts as, `_CODED` or `_TWICE`, or nothing.
+    counted: whether as one that carries one; twice: whether as one that has another offer for certain, too.
     """
 
     version: int = _NEVER
@@ -132,18 +129,21 @@ class _Product:
     previous: str | None = None
     rebuild: int = 0
     coded: bool = False
-    counted: int = 0
+    counted: bool = False
+    twice: bool = False
 
 
 class LinkOwner:
     """Keeps what is said of each product, and the groups that follow from it.
 
     threshold: from which score on statements name candidates. caution: how much more is asked, see `caution`.
+    coded, twice: products that it follows from.
     """
 
     def __init__(self, threshold: float = THRESHOLD) -> None:
-        self.threshold, self.caution = threshold, UNKNOWN_CAUTION
-        self._count = [0, 0, 0]  # products by what they count as
+        self.threshold, self.caution = threshold, caution_of(0, 0)
+        self.coded = self.twice = 0
+        self._doubted: dict[int, set[tuple[str, str]]] = {}  # pairs (later, earlier) that caution decides, by bucket
         self._products: dict[str, _Product] = {}
         self._near: dict[str, dict[str, Link]] = {}  # live accepted pairs, under both products
         self._group: dict[str, set[str]] = {}  # of certain pairs; only groups of two and more
@@ -207,10 +207,7 @@ class LinkOwner:
         for statement in statements:
             self._take(statement, changed, solve)
             renewed.add(statement.identity)
-        before = self.caution
         solve |= self._reconsider(solve)
-        if self.caution != before:
-            changed.add(CAUTION)
         changes = self._solve(solve, changed, renewed)
         renewed |= {canonical for p in renewed if (canonical := self._products[p].canonical)}
         return Applied(changes, frozenset(changed), frozenset(renewed))
@@ -218,13 +215,8 @@ class LinkOwner:
     # -- state
 
     def state_of(self, identity: str) -> dict[str, Any]:
-        """What is known of a product and the pairs that it said, or the caution, for `load`; ready for JSON.
-
-        Raises: KeyError.
-        """
+        """What is known of a product and the pairs that it said, for `load`; ready for JSON. Raises: KeyError."""
         self._settle()
-        if identity == CAUTION:
-            return {"canonical": CAUTION, "caution": self.caution}
         product = self._products[identity]
         state: dict[str, Any] = {
             "version": list(_version(product.version)),
@@ -250,9 +242,6 @@ class LinkOwner:
 
         Raises: ValueError, KeyError or TypeError for a state that is none.
         """
-        if identity == CAUTION:
-            self.caution = float(state["caution"])
-            return
         version = Version(*state["version"])
         first_seen = _LAST if state["first_seen"] is None else int(state["first_seen"])
         deleted = bool(state.get("deleted", False))
@@ -284,15 +273,15 @@ class LinkOwner:
                 certain=sure,
                 rule=self._shared(rule),
                 reason=why,
-                doubt=doubt,
+                doubt=float(more[0]) if more else 0.0,
             )
-            for topic, partition, position, other, other_version, score, similarity, sure, rule, why, doubt in state[
+            for topic, partition, position, other, other_version, score, similarity, sure, rule, why, *more in state[
                 "pairs"
             ]
         ]
         self.forget(identity)
         self._products[identity] = product
-        self._counts_as(product, _CODED if product.coded and not deleted else 0)
+        self._counts(product, coded=product.coded and not deleted, twice=False)
         if pairs or product.canonical:
             self._loading[identity] = pairs
 
@@ -300,7 +289,7 @@ class LinkOwner:
         """Take back what was loaded of a product, before the first `apply`."""
         product = self._products.pop(identity, None)
         if product is not None:
-            self._counts_as(product, 0)
+            self._counts(product, coded=False, twice=False)
         self._loading.pop(identity, None)
 
     def _shared(self, text: str) -> str:
@@ -324,7 +313,7 @@ class LinkOwner:
                 continue
             if (_number(link.later_version), _number(link.earlier_version)) == (later.version, earlier.version):
                 self._say(link, touched, touched)
-        self._recount(touched)
+        self._reconsider(touched)
         self._solve(touched, set(), set())
 
     # -- statements
@@ -388,6 +377,10 @@ class LinkOwner:
         known = self._near.get(link.later, {}).get(link.earlier)
         if known is not None and self._precedence(known) <= self._precedence(link):
             return
+        if known is not None:
+            self._forget_doubt(known)
+        if link.doubt:
+            self._bucket(link).add((link.later, link.earlier))
         self._near.setdefault(link.later, {})[link.earlier] = link
         self._near.setdefault(link.earlier, {})[link.later] = link
         changed.add(link.later)  # whose state holds the pair: a product that everybody names is not written each time
@@ -395,9 +388,9 @@ class LinkOwner:
             changed.add(known.later)
         solve.update((link.later, link.earlier))
 
-    def _precedence(self, link: Link) -> tuple[int, int, str, float]:
+    def _precedence(self, link: Link) -> tuple[int, int, str, float, float]:
         """Of two statements that accept a pair, the one that counts is less."""
-        return -self._products[link.later].rebuild, link.position, link.later, -link.score
+        return -self._products[link.later].rebuild, link.position, link.later, -link.score, link.doubt
 
     def _bump(self, identity: str, version: int, changed: set[str], solve: set[str]) -> None:
         product = self._products.get(identity)
@@ -405,7 +398,7 @@ class LinkOwner:
             product = self._products[identity] = _Product()
         if version > product.version:
             self._cut(identity, changed, solve)
-            product.version, product.deleted, product.rebuild = version, False, 0
+            product.version, product.deleted, product.rebuild, product.coded = version, False, 0, False
             changed.add(identity)
             solve.add(identity)
 
@@ -413,46 +406,59 @@ class LinkOwner:
         """Take back the pairs that a product said itself."""
         for other, link in list(self._near.get(identity, {}).items()):
             if link.later == identity:
+                self._forget_doubt(link)
                 del self._near[identity][other], self._near[other][identity]
                 solve.update((identity, other))
 
     def _cut(self, identity: str, changed: set[str], solve: set[str]) -> None:
         for other, link in self._near.pop(identity, {}).items():
+            self._forget_doubt(link)
             del self._near[other][identity]
             changed.add(link.later)
             solve.update((identity, other))
 
     # -- caution
 
-    def _counts_as(self, product: _Product, what: int) -> None:
-        self._count[product.counted] -= 1
-        self._count[what] += 1
-        product.counted = what
-
-    def _recount(self, touched: Iterable[str]) -> None:
-        for p in touched:
-            product = self._products[p]
-            twice = any(link.certain for link in self._near.get(p, {}).values())
-            self._counts_as(product, 0 if product.deleted or not product.coded else _TWICE if twice else _CODED)
+    def _counts(self, product: _Product, *, coded: bool, twice: bool) -> None:
+        self.coded += coded - product.counted
+        self.twice += twice - product.twice
+        product.counted, product.twice = coded, twice
 
     def _reconsider(self, touched: Iterable[str]) -> set[str]:
-        """Count what was touched, and choose the caution anew; returns the products of pairs that this decides."""
-        self._recount(touched)
-        before, twice = self.caution, self._count[_TWICE]
-        self.caution = caution_after(before, self._count[_CODED] + twice, twice)
+        """Count what was touched, and choose the caution anew; returns the products of pairs that this may decide."""
+        for p in touched:
+            product = self._products[p]
+            coded = product.coded and not product.deleted
+            twice = coded and any(link.certain for link in self._near.get(p, {}).values())
+            self._counts(product, coded=coded, twice=twice)
+        before, self.caution = self.caution, caution_of(self.coded, self.twice)
         if self.caution == before:
             return set()
+        least, most = sorted((before, self.caution))
+        buckets = range(int(least * _BUCKETS), int(most * _BUCKETS) + 1)
         return {
             p
-            for p, near in self._near.items()
-            if any(
-                link.doubt and self._holds(link, before) != self._holds(link, self.caution) for link in near.values()
-            )
+            for bucket in buckets
+            for later, earlier in self._doubted.get(bucket, ())
+            if least <= self._bearable(self._near[later][earlier]) <= most
+            for p in (later, earlier)
         }
 
-    def _holds(self, link: Link, caution: float) -> bool:
+    def _holds(self, link: Link) -> bool:
         """Whether a pair is likely enough."""
-        return not link.doubt or link.score - caution * link.doubt >= self.threshold
+        return not link.doubt or self.caution <= self._bearable(link)
+
+    def _bearable(self, link: Link) -> float:
+        """The caution up to which a doubted pair holds."""
+        return (link.score - self.threshold) / link.doubt
+
+    def _forget_doubt(self, link: Link) -> None:
+        if link.doubt:
+            self._bucket(link).discard((link.later, link.earlier))
+
+    def _bucket(self, link: Link) -> set[tuple[str, str]]:
+        """The doubted pairs that hold up to about the same caution as this one."""
+        return self._doubted.setdefault(min(_BUCKETS, int(self._bearable(link) * _BUCKETS)), set())
 
     # -- groups
 
@@ -586,7 +592,7 @@ class LinkOwner:
             for q, k in self._near.get(p, {}).items():
                 if q != mate and (p in self._group or q in self._group):
                     continue  # no couple, and none to be
-                if not self._holds(k, self.caution):
+                if not self._holds(k):
                     continue
                 rank = _rank(k)
                 if worse_than is None or rank > worse_than:
@@ -596,7 +602,7 @@ class LinkOwner:
             if p in self._mate:
                 rank, q = self._mate[p]
                 link = self._near.get(p, {}).get(q)
-                if link is None or _rank(link) != rank or not self._holds(link, self.caution):
+                if link is None or _rank(link) != rank or not self._holds(link):
                     part(rank)
             open_pairs(p)
         last: _Rank | None = None

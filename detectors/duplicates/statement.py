@@ -312,7 +312,7 @@ def decode_statement(key: bytes | None, value: bytes | None) -> Statement:
 
 
 def _candidate(raw: Sequence[Any]) -> Candidate:
-    identity, version, score, similarity, sure, rule, why, doubt = raw
+    identity, version, score, similarity, sure, rule, why, *more = raw
     return Candidate(
         _text(identity),
         _version(version),
@@ -321,7 +321,7 @@ def _candidate(raw: Sequence[Any]) -> Candidate:
         bool(sure),
         _text(rule),
         _text(why),
-        doubt=float(doubt),
+        doubt=float(more[0]) if more else 0.0,
     )
 
 

@@ -27,7 +27,7 @@ from aiokafka.errors import ProducerFenced
 from detectors.contract.model import Contract, Feed
 from detectors.duplicates.epoch import EpochPolicy
 from detectors.duplicates.golden import DEFAULT_RULES, GoldenState, SurvivorRules, golden_record
-from detectors.duplicates.links import CAUTION, LinkChange, LinkOwner, LinkStatus
+from detectors.duplicates.links import LinkChange, LinkOwner, LinkStatus
 from detectors.duplicates.statement import Statement, StatementError, decode_statement, statements
 from detectors.duplicates.view import CANDIDATES
 from detectors.records import Rejection, SourceRecord
@@ -269,8 +269,6 @@ class LinkWay:
         mapping: list[_Item] = [
             (p.encode("utf-8"), orjson.dumps(owner.state_of(p)), []) for p in sorted(applied.touched)
         ]
-        if CAUTION in applied.touched:
-            log.info("links.caution", caution=owner.caution, changes=len(applied.changes))
         outputs = {
             "findings": [self._finding(change, now) for change in applied.changes],
             "mapping": mapping,

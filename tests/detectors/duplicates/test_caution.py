@@ -1,13 +1,16 @@
 from __future__ import annotations
 
+import random
 from dataclasses import replace
 
 import numpy as np
 import orjson
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from detectors.duplicates.caution import UNKNOWN_CAUTION, caution_after
-from detectors.duplicates.links import CAUTION, LinkOwner, LinkStatus
+from detectors.duplicates.caution import caution_of
+from detectors.duplicates.links import LinkOwner, LinkStatus
 from detectors.duplicates.rule import doubts
 from detectors.duplicates.statement import Candidate, Statement
 from detectors.records import Version
@@ -18,24 +21,19 @@ from tests.detectors.duplicates.test_links import pairs, say
 @pytest.mark.parametrize(
     ("coded", "twice", "caution"),
     [
-        (63, 0, UNKNOWN_CAUTION),  # too few to say anything
-        (64, 0, 1.0),
+        (0, 0, 0.5),  # nothing is known
+        (8, 0, 0.5566),
+        (64, 0, 0.8333),
         (64, 64, 0.0),
-        (1000, 500, 0.0),
-        (1000, 250, 0.25),  # a third: one halving of three
-        (1000, 125, 0.75),  # two thirds
-        (1000, 62, 1.0),
+        (100_000, 50_000, 0.0002),
+        (100_000, 25_000, 0.3334),  # a third for each halving
+        (100_000, 12_500, 0.6665),
+        (100_000, 6_250, 0.9994),
+        (100_000, 3_000, 1.0),
     ],
 )
 def test_the_rarer_duplicates_are_the_more_is_asked(coded: int, twice: int, caution: float) -> None:
-    assert caution_after(UNKNOWN_CAUTION, coded, twice) == caution
-
-
-def test_a_share_between_two_steps_changes_nothing() -> None:
-    between = 210  # (log2(0.5) - log2(.21)) / 3 = .417
-    assert [caution_after(now, 1000, between) for now in (0.0, 0.25, 0.5, 1.0)] == [0.5, 0.5, 0.5, 0.5]
-    near = 225  # .384: nearer to .5, by less than .03
-    assert [caution_after(now, 1000, near) for now in (0.0, 0.25, 0.5, 1.0)] == [0.5, 0.25, 0.5, 0.5]
+    assert caution_of(coded, twice) == caution
 
 
 def test_doubted_is_what_shares_no_code_and_says_things_of_its_own() -> None:
@@ -66,18 +64,18 @@ def test_a_doubted_pair_comes_and_goes_with_how_common_duplicates_are() -> None:
     applied = owner.apply(coded(64))
     (gone,) = applied.changes
     assert (gone.status, gone.link.id) == (LinkStatus.RETRACTED, made.link.id)
-    assert owner.caution == 1.0
-    assert {CAUTION, "b/1"} <= applied.touched
+    assert owner.caution == caution_of(64, 0)
+    assert "b/1" in applied.touched
     assert {"a/1", "b/1"} <= applied.renewed
     assert (owner.members("a/1"), owner.members("b/1")) == (["a/1"], ["b/1"])
 
     applied = owner.apply(coded(64, twice=64, first=100))
-    assert owner.caution == 0.0
+    assert owner.caution == caution_of(192, 128) == 0.0
     assert ("a/1", "b/1") in pairs(owner)
     assert made.link.id in {c.link.id for c in applied.changes if c.status is LinkStatus.MADE}
 
     owner.apply([replace(s, deleted=True, candidates=()) for s in coded(0, twice=64, first=100)])
-    assert owner.caution == 1.0, "of 128 with a code none has another offer now"
+    assert owner.caution == caution_of(128, 0), "of those with a code none has another offer now"
     assert pairs(owner) == set()
 
 
@@ -88,31 +86,76 @@ def test_what_is_sure_is_never_doubted() -> None:
     assert pairs(owner) == {("s/0", "t/0")}
 
 
-def test_which_offers_came_first_does_not_matter() -> None:
-    twins, singles = coded(128, twice=128), coded(256, first=1000)
-    found = []
-    for order in ([*doubted(-2.25), *twins, *singles], [*singles, *twins, *doubted(-2.25)], [*twins, *singles][::-1]):
-        owner = LinkOwner()
-        for i in range(0, len(order), 7):
-            owner.apply(order[i : i + 7])
-        owner.apply(doubted(-2.25))
-        found.append((owner.caution, ("a/1", "b/1") in pairs(owner)))
-    assert found == [(0.0, True)] * 3, "of 512 with a code 256 have another offer"
+def _mixed(seed: int) -> list[Statement]:
+    """Products with and without codes and second offers, doubted pairs at all scores, new versions, deletions."""
+    rng = random.Random(seed)
+    said: list[Statement] = []
+    newest: dict[str, int] = {}
+    for offset in range(rng.randrange(60, 300)):
+        identity = f"{rng.choice('abcd')}/{rng.randrange(60)}"
+        others = rng.sample(sorted(newest), min(len(newest), rng.randrange(4)))
+        kept = [
+            Candidate(
+                other,
+                Version(0, newest[other]),
+                round(rng.uniform(-3, 1), 4),
+                0.8,
+                sure,
+                "duplicate.near",
+                "alike",
+                doubt=0.0 if sure else round(rng.uniform(1, 2), 4),
+            )
+            for other in others
+            if other != identity
+            for sure in (rng.random() < 0.3,)
+        ]
+        newest[identity] = offset
+        deleted = rng.random() < 0.1
+        said.append(
+            replace(
+                say(identity, offset, deleted=deleted),
+                candidates=() if deleted else tuple(kept),
+                coded=None if deleted else rng.random() < 0.7,
+            )
+        )
+    return said
 
 
-def test_a_new_owner_is_as_cautious_as_the_former_one_and_goes_on_counting() -> None:
-    former = LinkOwner()
-    said = [*doubted(-2.25), *coded(64)]
-    touched = former.apply(said).touched
+@settings(deadline=None, max_examples=100)
+@given(st.integers(0, 10**6), st.randoms(use_true_random=False))
+def test_what_comes_first_does_not_matter(seed: int, rng: random.Random) -> None:
+    said = _mixed(seed)
+    straight, other = LinkOwner(), LinkOwner()
+    straight.apply(said)
+    shuffled = said + rng.sample(said, 10)
+    rng.shuffle(shuffled)
+    world: set[str] = set()
+    states: dict[str, bytes] = {}
+    while shuffled:
+        n = rng.randint(1, 40)
+        applied = other.apply(shuffled[:n])
+        shuffled = shuffled[n:]
+        for change in applied.changes:
+            (world.add if change.status is LinkStatus.MADE else world.remove)(change.link.id)
+        states |= {p: orjson.dumps(other.state_of(p)) for p in applied.touched}
+        live = [
+            p for p in other.identities() if other.state_of(p).get("coded") and not other.state_of(p).get("deleted")
+        ]
+        assert other.coded == len(live)
+    assert (other.coded, other.twice, other.caution) == (straight.coded, straight.twice, straight.caution)
+    assert other.links() == straight.links()
+    assert world == {link.id for link in straight.links()}
+
     successor = LinkOwner()
-    for identity in touched:
-        successor.load(identity, orjson.loads(orjson.dumps(former.state_of(identity))))
-    assert (successor.caution, pairs(successor)) == (1.0, set())
-    assert successor.apply(said).changes == []
-    for owner in (former, successor):
-        owner.apply(coded(64, twice=64))
-    assert former.caution == successor.caution == 0.0
-    assert successor.links() == former.links()
+    order = list(states)
+    rng.shuffle(order)
+    for identity in order:
+        successor.load(identity, orjson.loads(states[identity]))
+    assert successor.links() == straight.links()
+    assert (successor.coded, successor.twice, successor.caution) == (straight.coded, straight.twice, straight.caution)
+    more = coded(100, twice=rng.randrange(100), first=5000)
+    assert successor.apply(more).changes == other.apply(more).changes
+    assert successor.links() == other.links()
 
 
 def test_scores_are_as_exact_with_doubt() -> None:

@@ -20,8 +20,12 @@ from detectors.standardise.chinese import fold
         ("windows 98 and 2000", ()),
         ("防晒霜spf30pa+++ 隔离spf50+", ()),
         ("粉底液30ml50ml 喷雾50ml3支装 洗发露400ml700ml", ()),
-        ("jigsaw (500-piece) 3-step 6axis 8-count 2x-large pre-school 1st-grade preschool-1st 40cms 12lbs", ()),
+        ("jigsaw (500-piece) 3-step 6axis 8-count 2x-large 1st-grade preschool-1st 40cms 12lbs 4-in-1 4in1", ()),
+        ("frame 8x10 16x20 cat6 usb-3 size-10 eu42 3-6years 6-12months 5-year-old 12ct 400tc 1-18-scale", ()),
         ("sony alpha-350 psu 300-hdx 76ct003", ("alpha350", "300hdx", "76ct003")),
+        ("pfister 4052-trpseb 7256ddeck canon 580exii", ("4052trpseb", "7256ddeck", "580exii")),
+        ("dell 400-ajqo 870-evo-plus ktm 690duke 1735-euro", ("400ajqo", "870evoplus", "690duke", "1735euro")),
+        ("kx-1000th axe-200st ct-24 2811-sec", ("kx1000th", "axe200st", "ct24", "2811sec")),
     ],
 )
 def test_codes(title: str, codes: tuple[str, ...]) -> None:
