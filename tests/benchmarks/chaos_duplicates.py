@@ -418,9 +418,11 @@ class Deployment:
 
 @dataclass
 class Outcome:
-    """What the topics say in the end."""
+    """What the topics say in the end. said: of each pair that was named, score and doubt; caution, in the end."""
 
     links: set[frozenset[str]]
+    said: dict[frozenset[str], tuple[float, float]]
+    caution: float
     canonical: dict[str, str | None]
     golden: dict[str, str]
     wrong: int
@@ -455,6 +457,12 @@ def outcome(deployment: Deployment) -> Outcome:
     wait_until(settled, 10)
     return Outcome(
         links={frozenset((link.later, link.earlier)) for link in owner.links()},
+        said={
+            frozenset((identity, pair[3])): (pair[5], pair[10])
+            for identity, state in mapping.items()
+            for pair in state["pairs"]
+        },
+        caution=owner.caution,
         canonical={i: None if state.get("deleted") else state["canonical"] for i, state in mapping.items()},
         golden={i: content(body) for i, body in golden.items() if body is not None},
         wrong=wrong_now,
@@ -537,7 +545,11 @@ class Sum:
             f"{len(golden)} golden; wrong last entries: {run.wrong}; {run.said_again} prices said again"
         )
         for pair in sorted(map(sorted, links))[:5]:
-            say(f"  link {pair}: {'only here' if frozenset(pair) in run.links else 'missing here'}")
+            key = frozenset(pair)
+            say(
+                f"  link {pair}: {'only here' if key in run.links else 'missing here'}; score and doubt "
+                f"{run.said.get(key)} here, {calm.said.get(key)} there; caution {run.caution}, {calm.caution}"
+            )
         for identity in clusters[:5]:
             say(f"  {identity}: {run.canonical.get(identity)} and not {calm.canonical.get(identity)}")
         for identity in golden[:3]:
