@@ -1,9 +1,10 @@
 """How well duplicates are decided on real data with truth: two clean feeds, and pairs held out from training.
 
-    python -m tests.benchmarks.matching ../shared/data
+    python -m tests.benchmarks.matching [FOLDER]
 
 Abt-Buy comes in one file: it is split by shop into two, each a clean feed. Labelled pairs of train and valid are mixed,
-a fifth is held out, and a matcher is trained on the rest. Prints one JSON object.
+a fifth is held out, and a matcher is trained on the rest. Prints one JSON object. Ends with 2 where the data is not
+there.
 """
 
 from __future__ import annotations
@@ -102,5 +103,9 @@ def measure(data: Path, encoder: Encoder) -> dict[str, object]:
 
 
 if __name__ == "__main__":
+    data = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).resolve().parents[3] / "shared" / "data"
+    if not data.is_dir():
+        sys.stderr.write(f"There is no folder {data}: name the one with the evaluation data.\n")
+        sys.exit(2)
     encoder = load_encoder("static", cache_dir=Settings().cache_dir)
-    sys.stdout.buffer.write(orjson.dumps(measure(Path(sys.argv[1]), encoder), option=orjson.OPT_INDENT_2) + b"\n")
+    sys.stdout.buffer.write(orjson.dumps(measure(data, encoder), option=orjson.OPT_INDENT_2) + b"\n")
