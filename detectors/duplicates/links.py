@@ -31,7 +31,7 @@ from typing import Any
 
 from detectors.duplicates.caution import caution_of
 from detectors.duplicates.rule import THRESHOLD, confidence
-from detectors.duplicates.statement import SAME, Statement
+from detectors.duplicates.statement import SAME, Candidate, Statement
 from detectors.records import Version
 
 __all__ = ["Applied", "Link", "LinkChange", "LinkOwner", "LinkStatus"]
@@ -444,13 +444,13 @@ class LinkOwner:
             for p in (later, earlier)
         }
 
-    def _holds(self, link: Link) -> bool:
-        """Whether a pair is likely enough."""
-        return not link.doubt or self.caution <= self._bearable(link)
+    def holds(self, pair: Link | Candidate) -> bool:
+        """Whether a pair is likely enough with the caution of now."""
+        return not pair.doubt or self.caution <= self._bearable(pair)
 
-    def _bearable(self, link: Link) -> float:
+    def _bearable(self, pair: Link | Candidate) -> float:
         """The caution up to which a doubted pair holds."""
-        return (link.score - self.threshold) / link.doubt
+        return (pair.score - self.threshold) / pair.doubt
 
     def _forget_doubt(self, link: Link) -> None:
         if link.doubt:
@@ -592,7 +592,7 @@ class LinkOwner:
             for q, k in self._near.get(p, {}).items():
                 if q != mate and (p in self._group or q in self._group):
                     continue  # no couple, and none to be
-                if not self._holds(k):
+                if not self.holds(k):
                     continue
                 rank = _rank(k)
                 if worse_than is None or rank > worse_than:
@@ -602,7 +602,7 @@ class LinkOwner:
             if p in self._mate:
                 rank, q = self._mate[p]
                 link = self._near.get(p, {}).get(q)
-                if link is None or _rank(link) != rank or not self._holds(link):
+                if link is None or _rank(link) != rank or not self.holds(link):
                     part(rank)
             open_pairs(p)
         last: _Rank | None = None

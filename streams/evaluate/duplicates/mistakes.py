@@ -230,12 +230,11 @@ class _Search:
             if verdict.score < THRESHOLD:
                 return "below_threshold", f"the score {verdict.score:.2f} is below the threshold {THRESHOLD:.2f}"
             return "unsaid", "the rule takes the pair with what is known now, it did not when the later one came"
-        caution = self._run.owner.caution
-        careful = said.score - caution * said.doubt
-        if said.doubt and careful < THRESHOLD:
+        owner = self._run.owner
+        if not owner.holds(said):
             return "caution", (
-                f"the score {said.score:.2f} is enough, but duplicates are rare here (caution {caution:.0%}): "
-                f"it counts as {careful:.2f}"
+                f"the score {said.score:.2f} is enough, but duplicates are rare here (caution {owner.caution:.0%}): "
+                f"it counts as {said.score - owner.caution * said.doubt:.2f}"
             )
         better = [self._told(x, *best) for x in (later, earlier) for best in self._best_link(x)]
         if better:

@@ -14,7 +14,8 @@ from detectors.duplicates.rule import THRESHOLD
 from models.encoder import load_encoder
 from models.errors import EncoderError
 from streams.errors import InputError
-from streams.evaluate.duplicates import evaluate_duplicates
+from streams.evaluate.duplicates import DuplicatesReport, evaluate_duplicates
+from streams.evaluate.duplicates.mistakes import Mistakes
 from streams.evaluate.duplicates.scores import ClusterScores
 from streams.files import FileError
 from streams.settings import Settings
@@ -205,16 +206,20 @@ def test_the_curve_has_the_rules_own_threshold(tmp_path: Path) -> None:
     assert shares == sorted(shares)
 
 
+def _explained(tmp_path: Path, rows: Sequence[Sequence[str]]) -> tuple[DuplicatesReport, Mistakes]:
+    data = _write(tmp_path / "offers.csv", rows)
+    report = evaluate_duplicates(_marketplace(), [data], Words(), truth_cluster="product", delimiter="#", errors=5)
+    assert report.errors is not None
+    return report, report.errors
+
+
 def test_mistakes_are_explained(tmp_path: Path) -> None:
     rows = [
         *OFFERS,
         ("8", "Canon wireless mouse CX-4004", "", "", "30", "mouse"),
         ("9", "new Canon wireless mouse CX-4004", "", "", "31", "another mouse"),
     ]
-    data = _write(tmp_path / "offers.csv", rows)
-    report = evaluate_duplicates(_marketplace(), [data], Words(), truth_cluster="product", delimiter="#", errors=5)
-    mistakes = report.errors
-    assert mistakes is not None
+    report, mistakes = _explained(tmp_path, rows)
     assert (mistakes.wrong_links, dict(mistakes.wrong_causes)) == (1, {"no_partner": 1})
     [wrong] = mistakes.false_positives
     assert (wrong.earlier.identity, wrong.later.identity) == ("offers/8", "offers/9")
@@ -243,15 +248,30 @@ def test_what_is_linked_elsewhere_is_said(tmp_path: Path) -> None:
         ("2", "oak garden bench with back and arms", "", "", "100", "bench with arms"),
         ("3", "oak garden bench with back, arms", "", "", "100", "bench"),
     ]
-    data = _write(tmp_path / "offers.csv", rows)
-    report = evaluate_duplicates(_marketplace(), [data], Words(), truth_cluster="product", delimiter="#", errors=5)
-    assert report.errors is not None
-    assert dict(report.errors.wrong_causes) == {"partner_elsewhere": 1}
-    assert dict(report.errors.missed_causes) == {"linked_elsewhere": 1}
-    [wrong], [missed] = report.errors.false_positives, report.errors.false_negatives
+    _, mistakes = _explained(tmp_path, rows)
+    assert dict(mistakes.wrong_causes) == {"partner_elsewhere": 1}
+    assert dict(mistakes.missed_causes) == {"linked_elsewhere": 1}
+    [wrong], [missed] = mistakes.false_positives, mistakes.false_negatives
     assert " belongs to offers/" in wrong.explanation
     assert " is linked to offers/2 " in missed.explanation
     assert "(wrong)" in missed.explanation
+
+
+def test_what_only_caution_keeps_apart_is_said(tmp_path: Path) -> None:
+    head, *_ = OFFERS
+    rows = [
+        head,
+        *((str(100 + i), f"Acme lamp LQ-{7000 + i}", "", "", "5", f"lamp {i}") for i in range(64)),
+        ("1", "oak garden bench with back solid", "", "", "100", "bench"),
+        ("2", "oak garden bench with back, weatherproof, cushion, storage", "", "", "100", "bench"),
+    ]
+    report, mistakes = _explained(tmp_path, rows)
+    assert (report.recall, report.caution) == (0, 0.8333)
+    assert dict(mistakes.missed_causes) == {"caution": 1}
+    [missed] = mistakes.false_negatives
+    assert missed.score is not None
+    assert missed.score >= THRESHOLD
+    assert "duplicates are rare here (caution 83%): it counts as" in missed.explanation
 
 
 def test_what_the_columns_of_truth_lack_is_said(tmp_path: Path) -> None:
@@ -275,22 +295,3 @@ def test_floors(shared_data: Path, name: str) -> None:
     assert (report.records, report.truth_unknown) == (2161, 12)
     for figure, floor in SETS[name].floors.items():
         assert getattr(report, figure) >= floor, figure
-
-
-def test_what_only_caution_keeps_apart_is_said(tmp_path: Path) -> None:
-    head, *_ = OFFERS
-    rows = [
-        head,
-        *((str(100 + i), f"Acme lamp LQ-{7000 + i}", "", "", "5", f"lamp {i}") for i in range(64)),
-        ("1", "oak garden bench with back solid", "", "", "100", "bench"),
-        ("2", "oak garden bench with back, weatherproof, cushion, storage", "", "", "100", "bench"),
-    ]
-    data = _write(tmp_path / "offers.csv", rows)
-    report = evaluate_duplicates(_marketplace(), [data], Words(), truth_cluster="product", delimiter="#", errors=5)
-    assert (report.recall, report.caution) == (0, 0.8333)
-    assert report.errors is not None
-    assert dict(report.errors.missed_causes) == {"caution": 1}
-    [missed] = report.errors.false_negatives
-    assert missed.score is not None
-    assert missed.score >= THRESHOLD
-    assert "duplicates are rare here (caution 83%): it counts as" in missed.explanation
