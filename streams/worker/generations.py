@@ -12,6 +12,7 @@ from sinks.partitioner import partitions_of
 __all__ = ["GENERATION_KEY", "Generation", "next_generation", "read_generation"]
 
 GENERATION_KEY = b"\x00generation/"  # no identity begins with it
+_MOST_PARTITIONS = 1 << 31  # a number that Kafka's protocol does not hold is none
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,13 +61,16 @@ def read_generation(key: bytes, value: bytes) -> Generation:
     """The generation that `encode` wrote. Raises: ValueError."""
     try:
         body = orjson.loads(value)
+        partitions, grown_from = int(body["partitions"]), int(body["grown_from"])
+        if not 0 < partitions < _MOST_PARTITIONS or not 0 <= grown_from < _MOST_PARTITIONS:
+            raise ValueError(f"it has {partitions} partitions, and had {grown_from}")
         return Generation(
             key[len(GENERATION_KEY) :].decode(),
             str(body["topic_id"]),
-            int(body["partitions"]),
+            partitions,
             int(body["number"]),
             {int(partition): int(offset) for partition, offset in body["starts"].items()},
-            int(body["grown_from"]),
+            grown_from,
         )
     except (ValueError, TypeError, KeyError, AttributeError, OverflowError) as error:
         raise ValueError(f"The generation of a topic does not read: {type(error).__name__} {error}.") from error

@@ -65,6 +65,15 @@ def test_a_body_that_does_not_read() -> None:
             read_generation(GENERATION_KEY + b"products", body)
 
 
+@pytest.mark.parametrize(
+    ("partitions", "grown_from"), [(0, 2), (False, 2), (-1, 2), (1 << 31, 2), (4, -1), (4, 1 << 31)]
+)
+def test_numbers_of_partitions_that_cannot_be(partitions: int, grown_from: int) -> None:
+    whole = {"topic_id": "id", "partitions": partitions, "number": 1, "starts": {"0": 7}, "grown_from": grown_from}
+    with pytest.raises(ValueError, match="does not read"):
+        read_generation(GENERATION_KEY + b"products", orjson.dumps(whole))
+
+
 _JSON = st.recursive(
     st.none() | st.booleans() | st.integers(-(1 << 63), (1 << 64) - 1) | st.floats(allow_nan=False) | st.text(),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
