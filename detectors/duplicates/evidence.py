@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from detectors.duplicates.index import grown
 from detectors.duplicates.inside import found_inside
 from detectors.duplicates.sketch import grams
+from detectors.duplicates.spread import Spread
 from detectors.duplicates.texts import Gathered, MemoryTexts, Texts, join_texts, split_texts
 from detectors.duplicates.words import GROUPS, NUMBERS, TOKENS, WORD_MASK, brand_word, title_words, without_promotion
 from detectors.money import RATES, number
@@ -134,7 +135,8 @@ COLOUR_KIND, PACK_KIND = len(_KINDS), len(_KINDS) + 1
 _COLOUR = re.compile(
     r"\b(?:" + "|".join(c for c in _COLOURS if c.isascii()) + r")\b|" + "|".join(c for c in _COLOURS if not c.isascii())
 )
-_WORD = re.compile(r"[a-z0-9]+(?:[-/._][a-z0-9]+)*")
+# A word that may have a digit: whatever stands before the first one is skipped without a look at each word of it.
+_NUMBERED_WORD = re.compile(r"(?<![a-z0-9])(?=[a-z/._-]{0,64}[0-9])[a-z0-9]+(?:[-/._][a-z0-9]+)*")
 _CJK_UNITS = "|".join(sorted((u for u in UNIT if ord(u[0]) > 127), key=len, reverse=True))
 _MEASURE = re.compile(rf'(\d+(?:\.\d+)?)[ \t-]*("|[a-z]+|{_CJK_UNITS})')
 _SPF = re.compile(r"spf[ \t]*(\d+)")
@@ -162,8 +164,9 @@ _COUNTED = re.compile(
     r"|\d{1,2}-\d{1,2}-?(?:months?|years?|yrs?|scale)|(?:pre-?school|k|core)-\d(?:st|nd|rd|th)"
     r"|\d{1,3}x\d{1,3}(?:x\d{1,3})?|(?:size|ages?|eu|uk|us|vol|season|usb|cat|ddr)-?\d{1,2}"
 )
-_CJK, _LATIN = re.compile("[\u3400-\u9fff]"), re.compile("[a-z]")
-_SEPARATORS = re.compile(r"[-/._]")
+_CJK = re.compile("[\u3400-\u9fff]")
+_SEPARATORS, _PIECES, _SLASHES = re.compile(r"[-/._]"), re.compile(r"[._]"), re.compile(r"[-/]")
+_DIGIT, _LETTER = re.compile("[0-9]"), re.compile("[a-z]")
 _DOTTED_NUMBER = re.compile(r"\d+(\.\d+)+")
 _NO_SIGN = bytes(i for i in range(128) if not chr(i).isalnum())
 _NO_ALNUM = bytes(i for i in range(256) if not (48 <= i <= 57 or 97 <= i <= 122))
@@ -175,11 +178,11 @@ def _hash(text: str) -> int:
 
 
 def _has_digit(text: str) -> bool:
-    return any("0" <= c <= "9" for c in text)
+    return _DIGIT.search(text) is not None
 
 
 def _has_letter(text: str) -> bool:
-    return any("a" <= c <= "z" for c in text)
+    return _LETTER.search(text) is not None
 
 
 @lru_cache(maxsize=1 << 16)
@@ -191,7 +194,7 @@ def _word(word: str) -> tuple[str, tuple[str, ...]]:
     joined = "".join(parts)
     compound = joined if len(parts) > 1 and len(joined) <= 20 and not _DOTTED_NUMBER.fullmatch(word) else ""
     codes: dict[str, None] = {}
-    for piece in re.split(r"[._]", word):
+    for piece in _PIECES.split(word):
         code = piece.replace("-", "").replace("/", "")
         letters = _has_letter(code)
         if not _has_digit(code) or _NO_CODE.fullmatch(code) or _COUNTED.fullmatch(piece):
@@ -199,7 +202,7 @@ def _word(word: str) -> tuple[str, tuple[str, ...]]:
         if (letters and 4 <= len(code) <= 18) or (not letters and 5 <= len(code) <= 14 and "/" not in piece):
             codes[code] = None
         elif letters and len(code) > 18:
-            for part in re.split(r"[-/]", piece):
+            for part in _SLASHES.split(piece):
                 if len(part) >= 4 and _has_digit(part) and _has_letter(part):
                     codes[part] = None
     return compound, tuple(codes)
@@ -207,7 +210,7 @@ def _word(word: str) -> tuple[str, tuple[str, ...]]:
 
 def compounds(text: str) -> list[str]:
     """Words such as `ps-lx350h` without their separators: they join the sketch, so that both spellings meet."""
-    return [joined for word in _WORD.findall(text) if (joined := _word(word)[0])]
+    return [joined for word in _NUMBERED_WORD.findall(text) if (joined := _word(word)[0])]
 
 
 @memoised(1 << 13, 300)
@@ -220,7 +223,7 @@ def codes_of(text: str, mpn: str | None = None, names: frozenset[str] = frozense
     found: dict[str, None] = {}
     if part_number := squeezed_code(mpn):
         found[part_number] = None
-    for word in _WORD.findall(text):
+    for word in _NUMBERED_WORD.findall(text):
         for code in _word(word)[1]:
             if not any(_is_name(code, name) for name in names):
                 found[code] = None
@@ -450,7 +453,8 @@ class EvidenceRows:
         self._traits = np.zeros((0, len(GROUPS)), np.uint32)
         self._brand = np.zeros(0, np.uint32)
         self._words = _Column(self._texts, 4, _bytes, _bytes, b"")  # in the order of the tokens
-        self._by_key: dict[int, int | dict[int, None]] = {}  # hash of a code or GTIN -> its row, or rows as they came
+        # hash of a code or GTIN -> its row, or rows as they came
+        self._by_key: Spread[int, int | dict[int, None]] = Spread()
 
     def _room(self, rows: int) -> None:
         if rows <= self._n:
@@ -689,24 +693,26 @@ class EvidenceRows:
 
     def _crowd(self, key: int) -> Collection[int]:
         """The rows that have this code or GTIN, in the order they came."""
-        rows = self._by_key.get(key, ())
+        rows = self._by_key.among(key).get(key, ())
         return (rows,) if isinstance(rows, int) else rows
 
     def _note(self, key: int, row: int) -> None:
-        rows = self._by_key.setdefault(key, row)
+        named = self._by_key.among(key)
+        rows = named.setdefault(key, row)
         if isinstance(rows, dict):
             rows[row] = None
         elif rows != row:
-            self._by_key[key] = {rows: None, row: None}
+            named[key] = {rows: None, row: None}
 
     def _forget(self, key: int, row: int) -> None:
-        rows = self._by_key.get(key)
+        named = self._by_key.among(key)
+        rows = named.get(key)
         if rows == row:
-            del self._by_key[key]
+            del named[key]
         elif isinstance(rows, dict):
             rows.pop(row, None)
             if len(rows) == 1:
-                (self._by_key[key],) = rows
+                (named[key],) = rows
 
     def coded(self, rows: NDArray[np.intp]) -> NDArray[np.bool_]:
         """(p,) whether the products of these rows have a code or GTIN."""
@@ -831,7 +837,7 @@ def hash_text(folded: str) -> int:
 def _mostly_cjk(folded: str) -> bool:
     if folded.isascii():
         return False
-    return 2 * len(_CJK.findall(folded)) >= len(_LATIN.findall(folded))
+    return 2 * len(_CJK.findall(folded)) >= len(_LETTER.findall(folded))
 
 
 def _weight(buckets: NDArray[np.intp], weights: NDArray[np.uint8]) -> float:

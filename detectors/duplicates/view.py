@@ -51,6 +51,7 @@ from detectors.duplicates.sketch import (
     gram_counts,
     sketch,
 )
+from detectors.duplicates.spread import Spread
 from detectors.duplicates.texts import Gathered, MemoryTexts, Texts, facts_from, join_texts, packed_facts, split_texts
 from detectors.duplicates.words import respelled, title_words, word_buckets
 from detectors.records import Facts, Neighbours, Version, split_identity
@@ -72,7 +73,7 @@ _KEEP_SKETCHES = 50_000  # offsets after a switch during which the sketches of b
 _BLOCK = 1 << 24  # products computed at once
 _REMEMBERED = 32_768  # facts and rows that were asked for last: of most products many are
 _AT_ONCE = 256  # products looked up at once
-_COMPARED = 1 << 22  # products, times rows, of a search that looks at every row: a tenth of a second
+_COMPARED = 1 << 21  # products, times rows, of a search that looks at every row: a twentieth of a second
 _WAITING = 8  # steps of work that may wait for cells that are searched
 _MOVED_ROWS = 4096  # that cells may hold in vain, beside as many as there are products
 _EMPTY = np.zeros(0, np.int8)
@@ -211,7 +212,8 @@ class CatalogueView:
         # first, and stays counted when it is deleted: to take back what it said would cost as much as to count it.
         self._frequencies = np.zeros(BUCKETS, np.int32)
         self._titles = 0
-        self._rows_of: dict[str, int | dict[int, int]] = {}  # id -> its row, or source -> row where several have it
+        # id -> its row, or source -> row where several have it
+        self._rows_of: Spread[str, int | dict[int, int]] = Spread()
         self._asked: dict[str, int] = {}  # identity -> row, of those asked for last
         self._ids: list[str] = []
         self._free: list[int] = []
@@ -316,7 +318,7 @@ class CatalogueView:
 
     def by_product_id(self, product_id: str) -> str | None:
         """The identity with this id, where exactly one source has it: for events that name no source."""
-        found = self._rows_of.get(product_id)
+        found = self._rows_of.among(product_id).get(product_id)
         return self.identity_at(found) if isinstance(found, int) else None
 
     def entry_at(self, row: int) -> Entry:
@@ -411,7 +413,7 @@ class CatalogueView:
 
     def _row_named(self, identity: str) -> int:
         prefix, product_id = _halves(identity)
-        found = self._rows_of.get(product_id, -1)
+        found = self._rows_of.among(product_id).get(product_id, -1)
         number = self._prefixes.get(prefix, -1)
         if isinstance(found, int):
             return found if found >= 0 and self._prefix[found] == number else -1
@@ -560,11 +562,12 @@ class CatalogueView:
             setattr(self, name, grown(getattr(self, name), rows))
 
     def _name_row(self, product_id: str, prefix: int, row: int) -> None:
-        found = self._rows_of.get(product_id)
+        named = self._rows_of.among(product_id)
+        found = named.get(product_id)
         if found is None:
-            self._rows_of[product_id] = row
+            named[product_id] = row
         elif isinstance(found, int):
-            self._rows_of[product_id] = {int(self._prefix[found]): found, prefix: row}
+            named[product_id] = {int(self._prefix[found]): found, prefix: row}
         else:
             found[prefix] = row
         self._live += 1
@@ -574,13 +577,14 @@ class CatalogueView:
         if self._counted[row]:
             self._counted_once.add(identity)
         _, product_id = _halves(identity)
-        found = self._rows_of[product_id]
+        named = self._rows_of.among(product_id)
+        found = named[product_id]
         if isinstance(found, int):
-            del self._rows_of[product_id]
+            del named[product_id]
         else:
             del found[int(self._prefix[row])]
             if len(found) == 1:
-                (self._rows_of[product_id],) = found.values()
+                (named[product_id],) = found.values()
         self._live -= 1
         self._empty(row)
 
