@@ -20,21 +20,30 @@ __all__ = ["LabelledPairs", "check_matcher_folder", "load_matcher", "save_matche
 
 _FOLDS = 5
 _LEAST = 20  # labels of each kind
-_BETTER = 2e-3  # F1 that a bolder choice must gain
-_FEWEST = 20  # labels in a leaf
 _THRESHOLDS = np.arange(-4.0, 3.01, 0.125)
+_NEAR = 3  # thresholds on either side that belong to the neighbourhood of one
 
 
 @dataclass(frozen=True, slots=True)
 class _Choice:
-    """How many trees, their leaves, and whether they start from the rule."""
+    """How many trees, their leaves, the fewest labels in one, and whether they start from the rule.
+
+    random: thresholds are drawn, and the best of those drawn is taken (Geurts, Ernst and Wehenkel, Extremely
+    Randomized Trees, 2006): of many trees with many leaves that is the better way to few errors.
+    """
 
     trees: int
     leaves: int
+    fewest: int
     from_rule: bool
+    random: bool
 
 
-_CHOICES = (_Choice(40, 4, True), _Choice(120, 8, True), _Choice(300, 15, False))  # from cautious to bold
+_CHOICES = (  # from cautious to bold
+    _Choice(40, 4, 20, from_rule=True, random=False),
+    _Choice(120, 8, 20, from_rule=True, random=False),
+    _Choice(300, 31, 8, from_rule=False, random=True),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +66,9 @@ def train_matcher(pairs: LabelledPairs, seed: int = 0) -> Matcher:
 
     How many trees, and the thresholds, are decided by cross-validation in five parts, all pairs of a later product in
     one. What is known of rivals only when all products are, a stream does not know: so it has trees of its own, and
-    their threshold is that of the best F1 after each product is given to its best match.
+    their threshold is that of the best F1 after each product is given to its best match. What they say of pairs that
+    they did not see, the trees for a pair on its own learn from; so of the labels of a part they have an inkling, and
+    their cross-validated figures are a little too good.
 
     Raises: TrainingError for too few labels.
     """
@@ -69,12 +80,11 @@ def train_matcher(pairs: LabelledPairs, seed: int = 0) -> Matcher:
             "the least to learn from.",
             "Label more pairs, or check --data, --pairs and --pair-columns.",
         )
-    stream, in_the_stream = _learned(
+    stream, in_the_stream, scores = _learned(
         pairs, pairs.columns, lambda scores: couples(pairs, scores, float(_THRESHOLDS[0])), seed
     )
-    alone, on_their_own = _learned(
-        pairs, rivalled(pairs.columns, pairs.earlier), lambda scores: np.ones(len(scores), bool), seed
-    )
+    known = rivalled(pairs.columns, pairs.later, pairs.earlier, scores)
+    alone, on_their_own, _ = _learned(pairs, known, lambda scores: np.ones(len(scores), bool), seed)
     rule = _measured(pairs, couples(pairs, pairs.columns[:, COLUMNS.index("rule")], THRESHOLD))
     report = {
         "pairs": same + other + pairs.missed,
@@ -93,14 +103,16 @@ def _learned(
     columns: NDArray[np.float64],
     counted: Callable[[NDArray[np.float64]], NDArray[np.bool_]],
     seed: int,
-) -> tuple[Trees, tuple[float, float, float]]:
-    """Trees over these columns, and their precision, recall and F1 on pairs that they did not see.
+) -> tuple[Trees, tuple[float, float, float], NDArray[np.float64]]:
+    """Trees over these columns, their precision, recall and F1 on pairs that they did not see, and (p,) what they say
+    of pairs that they did not see.
 
     counted: which pairs count at the lowest threshold, by their scores.
     """
     label = pairs.label
     part = np.array([zlib.crc32(identity.encode("utf-8", "replace")) % _FOLDS for identity in pairs.later])
-    best: tuple[_Choice, float, tuple[float, float, float]] | None = None
+    labelled = label >= 0
+    tried: list[tuple[float, _Choice, NDArray[np.float64]]] = []
     for choice in _CHOICES:
         scores = np.zeros(len(label))
         for fold in range(_FOLDS):
@@ -108,13 +120,17 @@ def _learned(
             if len(np.unique(label[inside])) < 2 or not outside.any():
                 continue
             scores[outside] = _fit(columns[inside], label[inside], choice, seed).raw(columns[outside])
-        threshold, *figures = _best_threshold(pairs, scores, counted(scores))
-        if best is None or figures[2] > best[2][2] + _BETTER:
-            best = choice, threshold, (figures[0], figures[1], figures[2])
-    assert best is not None
-    choice, threshold, measured = best
-    labelled = label >= 0
-    return replace(_fit(columns[labelled], label[labelled], choice, seed), threshold=threshold), measured
+        tried.append((_log_loss(scores[labelled], label[labelled]), choice, scores))
+    # By F1 it would often be chance: it depends on the few pairs next to a threshold.
+    _, choice, scores = min(tried, key=lambda one: one[0])
+    threshold, precision, recall, f1 = _best_threshold(pairs, scores, counted(scores))
+    trees = replace(_fit(columns[labelled], label[labelled], choice, seed), threshold=threshold)
+    return trees, (precision, recall, f1), scores
+
+
+def _log_loss(scores: NDArray[np.float64], label: NDArray[np.int8]) -> float:
+    """The mean of -ln of the probability that the scores, as logits, give to the labels."""
+    return float(np.logaddexp(0, np.where(label == 1, -scores, scores)).mean())
 
 
 def _figures(values: Sequence[float]) -> dict[str, float]:
@@ -158,10 +174,13 @@ def _best_threshold(
 ) -> tuple[float, float, float, float]:
     """Threshold, precision, recall, F1. kept: pairs that count at the lowest threshold.
 
+    The best threshold is that whose neighbourhood has the best F1 on average: a single peak of the curve is chance.
     A greedy matching to a threshold is the beginning of that to a lower one.
     """
     found = [(float(t), *_measured(pairs, kept & (scores >= t))) for t in _THRESHOLDS]
-    return max(found, key=lambda row: (row[3], row[0]))
+    f1 = np.pad([row[3] for row in found], _NEAR, mode="edge")
+    around = np.lib.stride_tricks.sliding_window_view(f1, 2 * _NEAR + 1).mean(axis=1)
+    return found[len(found) - 1 - int(np.argmax(around[::-1]))]
 
 
 def _measured(pairs: LabelledPairs, kept: NDArray[np.bool_]) -> tuple[float, float, float]:
@@ -178,7 +197,8 @@ def _fit(columns: NDArray[np.float64], label: NDArray[np.int8], choice: _Choice,
     options = {
         "objective": "binary",
         "num_leaves": choice.leaves,
-        "min_data_in_leaf": _FEWEST,
+        "min_data_in_leaf": choice.fewest,
+        "extra_trees": choice.random,
         "learning_rate": 0.05,
         "bagging_fraction": 0.8,
         "bagging_freq": 1,

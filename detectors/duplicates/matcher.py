@@ -2,8 +2,9 @@
 
 Boosted trees over what is compared in a pair and over how far it is ahead of the product's other candidates. They may
 start from the score of the rule and learn what to add to it, so a few hundred labels already help. There are two sets
-of them: the stream's, and one for a pair on its own where all products are known, and with them all its rivals.
-Source: Friedman, Greedy Function Approximation (2001), as LightGBM does it.
+of them: the stream's, and one for a pair on its own where all products are known, and with them all its rivals: it
+also looks at what the stream's trees say of the pair and of its rivals.
+Sources: Friedman, Greedy Function Approximation (2001), as LightGBM does it; Wolpert, Stacked Generalization (1992).
 """
 
 from __future__ import annotations
@@ -24,15 +25,22 @@ from detectors.duplicates.rule import THRESHOLD, rule_scores
 
 __all__ = ["COLUMNS", "FILES", "Matcher", "MatcherError", "Trees", "columns_of", "rivalled"]
 
-_FORMAT = 2
+_FORMAT = 3
 FILES = ("stream.txt", "alone.txt", "matcher.json")
 _AHEAD = ("similarity", "contained", "overlap", "own_least", "code_shared")
 _OWN = (*FEATURES, *DETAILS, "rule", "rule_ahead", "rule_place", *(f"{name}_ahead" for name in _AHEAD))
 _RIVALLED = ("similarity", "contained", "overlap", "rule")
-COLUMNS = (*_OWN, *(f"{name}_{what}" for name in _RIVALLED for what in ("before_rivals", "rivals_place")), "rivals")
+COLUMNS = (
+    *_OWN,
+    *(f"{name}_{what}" for name in _RIVALLED for what in ("before_rivals", "rivals_place")),
+    "rivals",
+    "learned",  # the sum of the stream's trees
+    *("learned_ahead", "learned_place"),  # among the later product's candidates
+    *("learned_before_rivals", "learned_rivals_place"),
+)
 _NO_RULE = -20.0
 _AHEAD_MOST = 2.0
-_MOST = 3.0  # ahead of, or behind, the best rival
+_MOST, _LEARNED_MOST = 3.0, 6.0  # ahead of, or behind, the best rival
 
 
 class MatcherError(ValueError):
@@ -73,29 +81,41 @@ def columns_of(
     return np.concatenate((features.values, details, np.rint(more * STEP) / STEP, unknown), axis=2)
 
 
-def rivalled(columns: NDArray[np.float64], earlier: Sequence[str]) -> NDArray[np.float64]:
-    """(p, len(COLUMNS)) with what is known when all products are: how a pair stands among all pairs of its earlier one.
+def rivalled(
+    columns: NDArray[np.float64], later: Sequence[str], earlier: Sequence[str], learned: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """(p, len(COLUMNS)) with what is known when all products are: how a pair stands among all pairs of its two.
 
-    columns: (p, len(COLUMNS)) of `columns_of`. earlier: (p,) the earlier product of each.
+    columns: (p, len(COLUMNS)) of `columns_of`. later, earlier: (p,) the products of each. learned: (p,) what the
+    stream's trees say of it.
     """
     out = columns.copy()
-    group = np.unique(np.asarray(earlier), return_inverse=True)[1]
-    at = len(_OWN)
+    of_earlier = np.unique(np.asarray(earlier), return_inverse=True)[1]
+    of_later = np.unique(np.asarray(later), return_inverse=True)[1]
+    found: list[NDArray[np.generic]] = []
     for name in _RIVALLED:
-        value = columns[:, COLUMNS.index(name)]
-        order = np.lexsort((-value, group))
-        first = np.flatnonzero(np.concatenate((np.ones(1, bool), np.diff(group[order]) != 0)))
-        length = np.diff(first, append=len(order))
-        place = np.arange(len(order)) - np.repeat(first, length)
-        ranked = value[order]
-        best = np.repeat(ranked[first], length)
-        second = ranked[np.minimum(first + 1, len(order) - 1)]
-        second = np.repeat(np.where(length > 1, second, ranked[first] - _MOST), length)
-        ahead = ranked - np.where(place == 0, second, best)
-        out[order, at], out[order, at + 1] = np.clip(ahead, -_MOST, _MOST), place
-        at += 2
-    out[:, at] = np.bincount(group)[group]
+        found += _standing(columns[:, COLUMNS.index(name)], of_earlier, _MOST)
+    found += [np.bincount(of_earlier)[of_earlier], learned]
+    for group in (of_later, of_earlier):
+        found += _standing(learned, group, _LEARNED_MOST)
+    out[:, len(_OWN) :] = np.stack([np.asarray(column, np.float64) for column in found], axis=1)
     return out
+
+
+def _standing(
+    value: NDArray[np.float64], group: NDArray[np.intp], most: float
+) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
+    """(p,) how far each is ahead of the best other one of its group, `most` at most, and its place in it."""
+    order = np.lexsort((-value, group))
+    first = np.flatnonzero(np.concatenate((np.ones(1, bool), np.diff(group[order]) != 0)))
+    length = np.diff(first, append=len(order))
+    ranked = value[order]
+    second = np.where(length > 1, ranked[np.minimum(first + 1, len(order) - 1)], ranked[first] - most)
+    ahead, place = np.empty(len(order)), np.empty(len(order), np.intp)
+    place[order] = np.arange(len(order)) - np.repeat(first, length)
+    best_other = np.where(place[order] == 0, np.repeat(second, length), np.repeat(ranked[first], length))
+    ahead[order] = np.clip(ranked - best_other, -most, most)
+    return ahead, place
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,9 +157,15 @@ class Matcher:
             out[features.there] = self.stream.raw(columns[features.there]) - self.stream.threshold + THRESHOLD
         return np.round(out, 4)
 
-    def accepts(self, columns: NDArray[np.float64]) -> NDArray[np.bool_]:
-        """(p,) which pairs are the same product, each on its own. columns: (p, len(COLUMNS)) of `rivalled`."""
-        return np.asarray(self.alone.raw(columns) >= self.alone.threshold)
+    def accepts(
+        self, columns: NDArray[np.float64], later: Sequence[str], earlier: Sequence[str]
+    ) -> NDArray[np.bool_]:
+        """(p,) which pairs are the same product, each on its own, among all pairs of these products.
+
+        columns: (p, len(COLUMNS)) of `columns_of`. later, earlier: (p,) the products of each.
+        """
+        known = rivalled(columns, later, earlier, self.stream.raw(columns))
+        return np.asarray(self.alone.raw(known) >= self.alone.threshold)
 
     @classmethod
     def of(cls, stream: Trees, alone: Trees, report: dict[str, Any]) -> Matcher:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detectors.contract.model import Contract, Kind
-from detectors.duplicates.matcher import COLUMNS, Matcher, columns_of, rivalled
+from detectors.duplicates.matcher import COLUMNS, Matcher, columns_of
 from detectors.duplicates.statement import details_of, features_of, sources_of
 from detectors.duplicates.view import CatalogueView, Hits
 from detectors.records import StoredRecord
@@ -115,7 +115,7 @@ def evaluate_matcher(
     known, unknown = _in_data(run, labels, len(files) - 1, pairs)
     accepted: set[tuple[str, str]] = set()
     if len(candidates.columns):
-        kept = np.flatnonzero(matcher.accepts(rivalled(candidates.columns, candidates.earlier)))
+        kept = np.flatnonzero(matcher.accepts(candidates.columns, candidates.later, candidates.earlier))
         accepted = {(candidates.later[i], candidates.earlier[i]) for i in kept.tolist()}
     label = [same for _, _, same in known]
     alone = _figures([(a, b) in accepted or (b, a) in accepted for a, b, _ in known], label)

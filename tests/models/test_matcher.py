@@ -18,7 +18,7 @@ def pairs_of(products: int, seed: int = 0) -> LabelledPairs:
     label = np.tile([1, 0, 0], products).astype(np.int8)
     columns[:, COLUMNS.index("contained")] = np.where(label == 1, rng.uniform(0.6, 1, n), rng.uniform(0, 0.7, n))
     columns[:, COLUMNS.index("rule")] = rng.uniform(-2, 0, n)
-    columns[:, -9:] = np.nan
+    columns[:, COLUMNS.index("similarity_before_rivals") :] = np.nan
     later = [f"b/{i // 3}" for i in range(n)]
     earlier = [f"a/{i // 3}" if label[i] else f"a/{rng.integers(products)}" for i in range(n)]
     return LabelledPairs(later, earlier, columns, label)
@@ -67,7 +67,12 @@ def test_couples_are_the_best_of_both() -> None:
 def test_rivals_of_the_earlier_product() -> None:
     columns = np.zeros((3, len(COLUMNS)))
     columns[:, COLUMNS.index("overlap")] = [0.5, 0.75, 0.25]
-    out = rivalled(columns, ["x", "x", "y"])
+    out = rivalled(columns, ["a", "b", "b"], ["x", "x", "y"], np.array([1.0, 3.0, -9.0]))
     assert out[:, COLUMNS.index("overlap_before_rivals")].tolist() == [-0.25, 0.25, 3]
     assert out[:, COLUMNS.index("overlap_rivals_place")].tolist() == [1, 0, 0]
     assert out[:, COLUMNS.index("rivals")].tolist() == [2, 2, 1]
+    assert out[:, COLUMNS.index("learned")].tolist() == [1, 3, -9]
+    assert out[:, COLUMNS.index("learned_before_rivals")].tolist() == [-2, 2, 6]
+    assert out[:, COLUMNS.index("learned_rivals_place")].tolist() == [1, 0, 0]
+    assert out[:, COLUMNS.index("learned_ahead")].tolist() == [6, 6, -6]
+    assert out[:, COLUMNS.index("learned_place")].tolist() == [0, 0, 1]
