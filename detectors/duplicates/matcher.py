@@ -157,9 +157,7 @@ class Matcher:
             out[features.there] = self.stream.raw(columns[features.there]) - self.stream.threshold + THRESHOLD
         return np.round(out, 4)
 
-    def accepts(
-        self, columns: NDArray[np.float64], later: Sequence[str], earlier: Sequence[str]
-    ) -> NDArray[np.bool_]:
+    def accepts(self, columns: NDArray[np.float64], later: Sequence[str], earlier: Sequence[str]) -> NDArray[np.bool_]:
         """(p,) which pairs are the same product, each on its own, among all pairs of these products.
 
         columns: (p, len(COLUMNS)) of `columns_of`. later, earlier: (p,) the products of each.
