@@ -2,7 +2,8 @@
 
 Findings, the mapping, which is also the owner's state, and golden records are written in one transaction under a fixed
 transactional id: whoever takes over fences the former owner first, then reads the mapping and what was said in golden
-records as committed, then writes. A worker that was fenced stops; it does not fence back.
+records as committed, then writes. A worker that was fenced gives the group time to say that the links are another's now; it
+fences back only where the group says that they are still its own, and stops when it is fenced once more.
 
 Every entry of the catalogue is followed by a statement, also where matching does not read what changed. The owner waits
 until its own view holds the entry, and then says the product anew: so the golden records are in the end those of the
@@ -115,7 +116,8 @@ class LinkWay:
         self._current_generation = current_generation
         self._committed = committed
         self._membership_seconds = membership_seconds
-        self._fenced_for: int | None = None
+        self._taken_over_in: int | None = None  # the generation in which the owner before us was fenced
+        self._fenced_in: int | None = None  # the generation in which we were
         self._clock = clock
         self._epochs = EpochPolicy()
         self._producer: AIOKafkaProducer | None = None
@@ -233,12 +235,15 @@ class LinkWay:
         try:
             async with self._producer.transaction():
                 sent = [future for name, items in outputs.items() for future in await self._batches(name, items)]
-                for future in sent:
-                    await future
+                await asyncio.gather(*sent)  # one after another would leave what the others say to nobody
         except ProducerFenced as error:
+            if self._fenced_in != self._taken_over_in:
+                self._fenced_in = self._taken_over_in
+                log.warning("links.fenced", generation=self._fenced_in)
+                raise LostPartitionError("Another worker has become the owner of links.") from error
             raise InfrastructureError(
-                "Another worker has become the owner of links.",
-                "This worker was away for longer than the session timeout; start it again.",
+                "Another worker writes links under this one's transactional id, though the group says they are ours.",
+                "Give every deployment an app_id of its own; if this is the only one, start the worker again.",
             ) from error
 
     async def _batches(self, name: str, items: Sequence[_Item]) -> list[asyncio.Future[Any]]:
@@ -303,13 +308,13 @@ class LinkWay:
         return int(self._clock() * 1000)
 
     async def _take_over(self, generation: int) -> LinkOwner:
-        if self._fenced_for == generation:
+        if self._taken_over_in == generation:
             # Something failed since. Perhaps others have taken us for dead: the group tells us so within a few
             # heartbeats, and then the owner is another, who must not be fenced back.
             await asyncio.sleep(self._membership_seconds)
         self._still_ours(generation)
         await self.stop()
-        self._fenced_for = generation
+        self._taken_over_in = generation
         self._producer = AIOKafkaProducer(
             **self._options,
             transactional_id=self._transactional_id,
