@@ -2,8 +2,8 @@
 
 Findings, the mapping, which is also the owner's state, and golden records are written in one transaction under a fixed
 transactional id: whoever takes over fences the former owner first, then reads the mapping and what was said in golden
-records as committed, then writes. A worker that was fenced gives the group time to say that the links are another's now; it
-fences back only where the group says that they are still its own, and stops when it is fenced once more.
+records as committed, then writes. A worker that was fenced gives the group time to say that the links are another's
+now. It fences back only where the group says that they are still its own, and stops when it is fenced once more.
 
 Every entry of the catalogue is followed by a statement, also where matching does not read what changed. The owner waits
 until its own view holds the entry, and then says the product anew: so the golden records are in the end those of the
