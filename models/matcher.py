@@ -116,7 +116,7 @@ def _learned(
     for choice in _CHOICES:
         scores = np.zeros(len(label))
         for fold in range(_FOLDS):
-            inside, outside = (part != fold) & (label >= 0), part == fold
+            inside, outside = (part != fold) & labelled, part == fold
             if len(np.unique(label[inside])) < 2 or not outside.any():
                 continue
             scores[outside] = _fit(columns[inside], label[inside], choice, seed).raw(columns[outside])

@@ -1,7 +1,7 @@
 """A dict in parts, none of which takes long to grow.
 
-A full dict moves all it holds to a larger one at once: at a million keys that stops the stream for a tenth of a second,
-at ten million for more than one.
+A full dict moves all it holds to a larger one at once: with a key for each product of a large catalogue that would stop
+the stream.
 """
 
 from __future__ import annotations

@@ -259,8 +259,8 @@ def title_words(folded: str) -> TitleWords:
 
 def respelled(folded: str) -> list[str]:
     """The words of a folded title that it spells otherwise than all: `professional` where it says `pro`."""
-    said = [(raw, _spelling(raw)) for raw in _WORD.findall(folded)]
-    return [word for raw, word in said if word != raw and raw.isascii() and word not in folded]
+    words = _WORD.findall(folded)
+    return [word for raw in words if (word := _spelling(raw)) != raw and raw.isascii() and word not in folded]
 
 
 @lru_cache(maxsize=1 << 10)

@@ -6,8 +6,8 @@ import gc
 
 __all__ = ["collect_seldom"]
 
-# Of the three generations. The stream waits while it is looked among those of the first or the second: at a million
-# products for up to three millionths of a second each. Among those of the third, which is all there is, next to never.
+# Of the three generations. The stream waits meanwhile, the longer the more objects there are in one: so few in the
+# first two, and next to never the third, which is all there is.
 _THRESHOLDS = (20_000, 4, 2_500)
 
 

@@ -235,14 +235,15 @@ class LinkWay:
         try:
             async with self._producer.transaction():
                 sent = [future for name, items in outputs.items() for future in await self._batches(name, items)]
-                await asyncio.gather(*sent)  # one after another would leave what the others say to nobody
+                for future in sent:
+                    await future
         except ProducerFenced as error:
             if self._fenced_in != self._taken_over_in:
                 self._fenced_in = self._taken_over_in
                 log.warning("links.fenced", generation=self._fenced_in)
                 raise LostPartitionError("Another worker has become the owner of links.") from error
             raise InfrastructureError(
-                "Another worker writes links under this one's transactional id, though the group says they are ours.",
+                "Another worker writes links under this one's transactional id, though the group gave it the links.",
                 "Give every deployment an app_id of its own; if this is the only one, start the worker again.",
             ) from error
 
