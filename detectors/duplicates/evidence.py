@@ -10,7 +10,7 @@ import hashlib
 import math
 import re
 import sys
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 from functools import cache, lru_cache
@@ -391,17 +391,20 @@ class _Column(Generic[T]):
     def __getitem__(self, row: int) -> T:
         value = self._read.get(row)
         if value is None:
-            body = self._texts.get(row * _COLUMNS + self._number)
-            value = self._unpack(body) if body else self._nothing
-            if len(self._read) >= _REMEMBERED:
-                self._read.clear()
-            self._read[row] = value
+            (value,) = self.of((row,))
         return value
 
-    def of(self, rows: Iterable[int]) -> list[T]:
+    def of(self, rows: Collection[int]) -> list[T]:
         """What these rows have."""
-        known = self._read.get
-        return [self[row] if (value := known(row)) is None else value for row in rows]
+        read = self._read
+        missing = list(dict.fromkeys([row for row in rows if row not in read]))
+        if missing:
+            bodies = self._texts.get([row * _COLUMNS + self._number for row in missing])
+            values = [self._unpack(body) if body else self._nothing for body in bodies]
+            if len(read) + len(missing) > _REMEMBERED:
+                read = self._read = {row: read[row] for row in rows if row in read}
+            read.update(zip(missing, values, strict=True))
+        return [read[row] for row in rows]
 
     def put(self, rows: Sequence[int], values: Sequence[T]) -> None:
         """What these rows have from now on."""
@@ -411,10 +414,11 @@ class _Column(Generic[T]):
         places = [row * _COLUMNS + self._number for row in rows]
         self._texts.put(places, [*map(self._pack, values)])
 
-    def drop(self, row: int) -> None:
-        """Forget a row."""
-        self._read.pop(row, None)
-        self._texts.drop(row * _COLUMNS + self._number)
+    def drop(self, rows: Sequence[int]) -> None:
+        """Forget these rows."""
+        for row in rows:
+            self._read.pop(row, None)
+        self._texts.drop([row * _COLUMNS + self._number for row in rows])
 
 
 def _bytes(value: bytes) -> bytes:
@@ -474,9 +478,7 @@ class EvidenceRows:
             return
         self._room(max(rows) + 1)
         index = np.asarray(rows)
-        had = np.column_stack((self._codes[index], self._gtin[index]))
-        for key, place in zip(had[had != 0].tolist(), np.nonzero(had)[0].tolist(), strict=True):
-            self._forget(key, rows[place])
+        self._forget_keys(rows, index)
         codes, stems, units, gtins, mpns = [], [], [], [], []
         names: list[tuple[bytes, ...]] = []
         squashed: list[bytes] = []
@@ -524,7 +526,7 @@ class EvidenceRows:
         places = (rows[:, None] * _COLUMNS + np.arange(_COLUMNS)).ravel().tolist()
         return [
             *(getattr(self, name)[rows] for name in _ARRAYS),
-            *join_texts([self._texts.get(place) for place in places]),
+            *join_texts(self._texts.get(places)),
         ]
 
     def restore(self, rows: Sequence[int], facts: Sequence[Facts], block: Sequence[NDArray[Any]]) -> None:
@@ -586,8 +588,8 @@ class EvidenceRows:
         weigh. That one adds to the other, is no difference; that one word stands in the place of another, is.
         weights: of an epoch. contradicted: amounts or prices say it already.
         """
-        a, b = self._grams[row], self._grams[other]
-        if not len(a) or not len(b):
+        a = self._grams[row]
+        if not len(a) or not len(b := self._grams[other]):
             return False
         if contradicted or self._set[row] != self._set[other]:
             return True
@@ -672,24 +674,28 @@ class EvidenceRows:
         named = (self._tokens[others] == a[:, None]).any(axis=1) | (self._tokens[rows] == b[:, None]).any(axis=1)
         return np.asarray((a != 0) & (b != 0) & (a != b) & ~named)
 
-    def drop(self, row: int) -> None:
-        """Forget the product of this row, if one was ever put there."""
-        if row >= self._n:
-            return
-        for key in self._keys(row):
-            self._forget(key, row)
-        self._codes[row], self._units[row], self._kinds[row] = 0, 0, 0
-        self._gtin[row], self._mpn[row], self._text[row] = 0, 0, 0
-        self._price[row], self._currency[row] = np.nan, 0
-        self._part[row], self._set[row] = "", False
-        self._tokens[row], self._numbers[row] = 0, 0
-        self._traits[row], self._brand[row], self._stems[row] = 0, 0, 0
+    def drop(self, rows: Sequence[int]) -> None:
+        """Forget the products of these rows, each named once, where one was ever put there."""
+        rows = [row for row in rows if row < self._n]
+        index = np.array(rows, np.intp)
+        self._forget_keys(rows, index)
+        for name in _ARRAYS:
+            getattr(self, name)[index] = 0
+        self._price[index] = np.nan
+        for row in rows:
+            self._part[row] = ""
         for column in (self._names, self._squashed, self._said, self._grams, self._words):
-            column.drop(row)
+            column.drop(rows)
 
     def _keys(self, row: int) -> list[int]:
         """Hashes of the codes and the GTIN of a row."""
         return [key for key in (*self._codes[row].tolist(), int(self._gtin[row])) if key]
+
+    def _forget_keys(self, rows: Sequence[int], index: NDArray[np.intp]) -> None:
+        """Nobody finds these rows by their codes and GTIN any more. index: the same rows."""
+        keys = np.column_stack((self._codes[index], self._gtin[index]))
+        for key, place in zip(keys[keys != 0].tolist(), np.nonzero(keys)[0].tolist(), strict=True):
+            self._forget(key, rows[place])
 
     def _crowd(self, key: int) -> Collection[int]:
         """The rows that have this code or GTIN, in the order they came."""
@@ -759,18 +765,20 @@ class EvidenceRows:
         in_a = same.any(axis=2) & (b != 0)
         equal = in_b.any(axis=2)
         inside, left = equal.copy(), np.zeros(candidates.shape, bool)
-        squashed = self._squashed
         # What the hashes leave open: codes inside the other's text. Only where a code is there without its like.
         alone = ((a != 0)[:, None] & ~in_b).any(axis=2) | ((b != 0) & ~in_a).any(axis=2)
         open_i, open_j = np.nonzero(alone & there)
         of_a, of_b = rows[open_i].tolist(), other[open_i, open_j].tolist()
-        for x, y, i, j, names_i, names_j in zip(
-            open_i.tolist(), open_j.tolist(), of_a, of_b, self._names.of(of_a), self._names.of(of_b), strict=True
+        for x, y, names_i, names_j, text_i, text_j in zip(
+            open_i.tolist(),
+            open_j.tolist(),
+            *(column.of(side) for column in (self._names, self._squashed) for side in (of_a, of_b)),
+            strict=True,
         ):
             if words:
                 names_i, names_j = (tuple(n for n in x if _hash(n.decode()) not in words) for x in (names_i, names_j))
-            found_a = [name in squashed[j] for name in names_i]
-            found_b = [name in squashed[i] for name in names_j]
+            found_a = [name in text_j for name in names_i]
+            found_b = [name in text_i for name in names_j]
             if any(found_a) or any(found_b):
                 inside[x, y] = True
             left[x, y] = not all(found_a) and not all(found_b)

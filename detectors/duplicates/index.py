@@ -96,10 +96,9 @@ class Part:
         square = np.einsum("ij,ij->i", x, x).astype(np.float64)  # whole numbers: exact in float32
         self.weights[rows] = math.sqrt(self._share) / np.sqrt(np.where(square > 0, square, 1.0))
 
-    def clear(self, row: int) -> None:
-        """Make a row all zeros."""
-        if row < len(self.values):
-            self.values[row] = 0
+    def clear(self, rows: NDArray[np.intp]) -> None:
+        """Make these rows all zeros."""
+        self.values[rows[rows < len(self.values)]] = 0
 
     def taken(self, rows: NDArray[np.intp]) -> Part:
         """A copy of these rows."""
@@ -322,10 +321,10 @@ class RowIndex:
         self.dense.room(rows)
         self.sketch.room(rows)
 
-    def drop(self, row: int) -> None:
-        """Forget this row."""
-        self.dense.clear(row)
-        self.sketch.clear(row)
+    def drop(self, rows: NDArray[np.intp]) -> None:
+        """Forget these rows."""
+        self.dense.clear(rows)
+        self.sketch.clear(rows)
 
     def products(self, rows: NDArray[np.intp], before: Part | None = None) -> NDArray[np.float32]:
         """(b, n) scores of these rows with every row. before: the sketches to use instead."""

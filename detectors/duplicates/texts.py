@@ -22,11 +22,11 @@ class Texts(Protocol):
     def put(self, rows: Sequence[int], bodies: Sequence[bytes]) -> None:
         """Keep these bytes for these rows, each of which is named once, instead of what was there."""
 
-    def get(self, row: int) -> bytes:
-        """The bytes of a row; none of one that has none."""
+    def get(self, rows: Sequence[int]) -> list[bytes]:
+        """The bytes of each of these rows; none of one that has none."""
 
-    def drop(self, row: int) -> None:
-        """Forget a row, if it has any."""
+    def drop(self, rows: Sequence[int]) -> None:
+        """Forget these rows, each of which is named once, as far as they have any."""
 
 
 class MemoryTexts:
@@ -42,14 +42,16 @@ class MemoryTexts:
                 self._bodies += [b""] * (row + 1 - len(self._bodies))
             self._bodies[row] = body
 
-    def get(self, row: int) -> bytes:
-        """The bytes of a row."""
-        return self._bodies[row] if row < len(self._bodies) else b""
+    def get(self, rows: Sequence[int]) -> list[bytes]:
+        """The bytes of each of these rows."""
+        bodies = self._bodies
+        return [bodies[row] if row < len(bodies) else b"" for row in rows]
 
-    def drop(self, row: int) -> None:
-        """Forget a row."""
-        if row < len(self._bodies):
-            self._bodies[row] = b""
+    def drop(self, rows: Sequence[int]) -> None:
+        """Forget these rows."""
+        for row in rows:
+            if row < len(self._bodies):
+                self._bodies[row] = b""
 
 
 class Gathered:
@@ -63,15 +65,18 @@ class Gathered:
         """Keep these bytes for these rows; of a row that is named again the last."""
         self._waiting.update(zip(rows, bodies, strict=True))
 
-    def get(self, row: int) -> bytes:
-        """The bytes of a row; none of one that has none."""
-        body = self._waiting.get(row)
-        return self._texts.get(row) if body is None else body
+    def get(self, rows: Sequence[int]) -> list[bytes]:
+        """The bytes of each of these rows; none of one that has none."""
+        found, waiting = self._texts.get(rows), self._waiting
+        if waiting:
+            found = [waiting.get(row, body) for row, body in zip(rows, found, strict=True)]
+        return found
 
-    def drop(self, row: int) -> None:
-        """Forget a row, if it has any."""
-        self._waiting.pop(row, None)
-        self._texts.drop(row)
+    def drop(self, rows: Sequence[int]) -> None:
+        """Forget these rows, each of which is named once, as far as they have any."""
+        for row in rows:
+            self._waiting.pop(row, None)
+        self._texts.drop(rows)
 
     def flush(self) -> None:
         """Write what waits."""

@@ -18,9 +18,10 @@ from __future__ import annotations
 import hashlib
 import math
 import struct
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
+from itertools import chain, islice
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -353,18 +354,19 @@ class CatalogueView:
 
     def facts_at(self, row: int) -> Facts:
         """What is known of the product of a row of `Hits`."""
-        facts = self._facts.get(row)
-        if facts is None:
-            facts = facts_from(self.identity_at(row), self._texts.get(row))
-            if len(self._facts) >= _REMEMBERED:
-                self._facts.clear()
-            self._facts[row] = facts
-        return facts
+        return self._facts.get(row) or self.facts_of((row,))[0]
 
-    def facts_of(self, rows: Iterable[int]) -> list[Facts]:
+    def facts_of(self, rows: Collection[int]) -> list[Facts]:
         """As `facts_at`, of many rows."""
-        known = self._facts.get
-        return [known(row) or self.facts_at(row) for row in rows]
+        known = self._facts
+        missing = list(dict.fromkeys([row for row in rows if row not in known]))
+        if missing:
+            bodies = self._texts.get(missing)
+            found = [facts_from(self.identity_at(row), body) for row, body in zip(missing, bodies, strict=True)]
+            if len(known) + len(missing) > _REMEMBERED:
+                known = self._facts = {row: known[row] for row in rows if row in known}
+            known.update(zip(missing, found, strict=True))
+        return [known[row] for row in rows]
 
     def identity_at(self, row: int) -> str:
         """The identity of the product of a row of `Hits`."""
@@ -483,11 +485,12 @@ class CatalogueView:
         if entry.deleted:
             self._deleted[identity] = entry
             if row >= 0:
-                self._remove(identity, row, batch)
+                self._remove(identity, row)
+                batch.remove(row)
             return
         ours = entry.encoder == self.encoder and len(entry.vector) == self.dense_dim
         if was is None:
-            row = self._add(identity)
+            row = self._add(identity, batch)
             self._deleted.pop(identity, None)
             self._counted[row] = identity in self._counted_once
             self._counted_once.discard(identity)
@@ -537,11 +540,13 @@ class CatalogueView:
         foreign = self._foreign.get(row)
         return int(self._visible[row]) if foreign is None else foreign.seen_from
 
-    def _add(self, identity: str) -> int:
+    def _add(self, identity: str, batch: _Applied) -> int:
         prefix, product_id = _halves(identity)
         number = _number(self._prefixes, self._prefix_names, prefix)
         if self._free:
             row = self._free.pop()
+            if row in batch.removed:
+                self._empty_removed(batch)
             self._ids[row] = product_id
         else:
             row = len(self._ids)
@@ -572,8 +577,8 @@ class CatalogueView:
             found[prefix] = row
         self._live += 1
 
-    def _remove(self, identity: str, row: int, batch: _Applied) -> None:
-        batch.forget(row)
+    def _remove(self, identity: str, row: int) -> None:
+        """The view has this product no more. What is known of it is there until the row is emptied."""
         if self._counted[row]:
             self._counted_once.add(identity)
         _, product_id = _halves(identity)
@@ -586,29 +591,42 @@ class CatalogueView:
             if len(found) == 1:
                 (named[product_id],) = found.values()
         self._live -= 1
-        self._empty(row)
+        self._leave(row)
 
-    def _empty(self, row: int) -> None:
-        """Leave a row without a product."""
+    def _leave(self, row: int) -> None:
+        """A row is without a product from now on."""
         self._asked.pop(self.identity_at(row), None)
         self._ids[row] = ""
         self._visible[row], self._held[row] = _HIDDEN, False
         self._foreign.pop(row, None)
         self._brands.pop(row, None)
-        self._texts.drop(row)
         self._facts.pop(row, None)
-        self._index.drop(row)
-        if self._next is not None:
-            self._next.sketches.clear(row)
-        self.evidence.drop(row)
         self._free.append(row)
 
-    def _said(self, row: int) -> _Said:
-        facts = self.facts_at(row)
-        return fold(facts.title), self._brands.get(row, facts.brand)
+    def _empty(self, rows: Sequence[int]) -> None:
+        """Forget what was known of the products that had these rows."""
+        self._texts.drop(rows)
+        self.evidence.drop(rows)
+        index = np.array(rows, np.intp)
+        self._index.drop(index)
+        if self._next is not None:
+            self._next.sketches.clear(index)
+
+    def _empty_removed(self, batch: _Applied) -> None:
+        if batch.removed:
+            self._empty([*batch.removed])
+            batch.removed.clear()
+
+    def _said(self, rows: NDArray[np.intp]) -> list[_Said]:
+        numbers = rows.tolist()
+        return [
+            (fold(facts.title), self._brands.get(row, facts.brand))
+            for row, facts in zip(numbers, self.facts_of(numbers), strict=True)
+        ]
 
     def _flush(self, batch: _Applied) -> None:
         """Compute the rows of what was applied."""
+        self._empty_removed(batch)
         self._texts.flush()
         counted = not batch.first
         if batch.renewed:
@@ -637,7 +655,7 @@ class CatalogueView:
             moved = (dense != self._index.dense.values[rows]).any(axis=1)
             if moved.any():
                 rows = rows[moved]
-                self._put(rows, dense[moved], gram_counts(sketched_texts([self._said(row) for row in rows.tolist()])))
+                self._put(rows, dense[moved], gram_counts(sketched_texts(self._said(rows))))
         batch.clear()
 
     def _count(self, counts: GramCounts, titles: Sequence[str]) -> None:
@@ -689,7 +707,7 @@ class CatalogueView:
         last = min(n, coming.done + rows)
         live = np.flatnonzero(self._visible[coming.done : last] != _HIDDEN) + coming.done
         if len(live):
-            counts = gram_counts(sketched_texts([self._said(row) for row in live.tolist()]))
+            counts = gram_counts(sketched_texts(self._said(live)))
             coming.sketches.put(live, quantised(sketch(counts, coming.epoch.weights)))
             if coming.cells is not None:
                 coming.cells.offer(live)
@@ -782,7 +800,7 @@ class CatalogueView:
             rows,
             *(getattr(self, name)[rows] for name in _COLUMNS),
             *join_texts([self._ids[row].encode("utf-8", "surrogatepass") for row in numbers]),
-            *join_texts([self._texts.get(row) for row in numbers]),
+            *join_texts(self._texts.get(numbers)),
             *join_texts([b"" if one is None else _PLACE.pack(one.seen_from) + one.vector.tobytes() for one in foreign]),
             *join_texts([b"" if brand is None else b"=" + brand.encode() for brand in map(self._brands.get, numbers)]),
             *(array[rows] for part in parts for array in (part.values, part.weights)),
@@ -856,7 +874,8 @@ class CatalogueView:
             entry = Entry(identity, topic, partition, version, revision, Version(*match), deleted=True)
             row = self._row(identity)
             if row >= 0 and (version, revision) >= (self._version_at(row), int(self._head[row]["revision"])):
-                self._remove(identity, row, _Applied())
+                self._remove(identity, row)
+                self._empty([row])
                 row = -1
             if row < 0:
                 self._deleted[identity] = entry
@@ -916,9 +935,11 @@ class CatalogueView:
             if other >= 0:  # it moved to another row between two blocks
                 newer = [(self._version_at(r), int(self._head[r]["revision"])) for r in (row, other)]
                 if newer[0] <= newer[1]:
-                    self._empty(row)
+                    self._leave(row)
+                    self._empty([row])
                     continue
-                self._remove(identity, other, _Applied())
+                self._remove(identity, other)
+                self._empty([other])
                 self._counted_once.discard(identity)
             self._name_row(self._ids[row], int(self._prefix[row]), row)
 
@@ -930,8 +951,9 @@ class CatalogueView:
 
     def neighbours(self, hits: Hits) -> Neighbours:
         """What a search found, as detectors see it."""
-        facts = [self.facts_of(row for row in line if row >= 0) for line in hits.neighbours.tolist()]
-        return Neighbours(facts, hits.scores, hits.dense)
+        lines = [[row for row in line if row >= 0] for line in hits.neighbours.tolist()]
+        facts = iter(self.facts_of([*chain.from_iterable(lines)]))
+        return Neighbours([[*islice(facts, len(line))] for line in lines], hits.scores, hits.dense)
 
     def search(
         self,
@@ -1122,16 +1144,18 @@ class _Applied:
     """What was applied and not yet computed.
 
     renewed: rows of which something changed that matching reads, with their entry. again: the others. first: entries
-    of products that are to be counted.
+    of products that are to be counted. removed: rows that were left, and are to be emptied.
     """
 
     renewed: dict[int, Entry] = field(default_factory=dict)
     again: dict[int, None] = field(default_factory=dict)
     vectors: dict[int, NDArray[np.int8]] = field(default_factory=dict)
     first: list[Entry] = field(default_factory=list)
+    removed: dict[int, None] = field(default_factory=dict)
 
-    def forget(self, row: int) -> None:
-        """Leave out a row that is gone."""
+    def remove(self, row: int) -> None:
+        """Leave out a row whose product is gone."""
+        self.removed[row] = None
         self.renewed.pop(row, None)
         self.again.pop(row, None)
         self.vectors.pop(row, None)

@@ -22,6 +22,7 @@ __all__ = ["TextFile"]
 _TAIL_BYTES = 1 << 20  # kept in memory before it is written
 _READS_MAPPED = 256  # reads after which the pages that they brought in, up to 64 KB each, are let go
 _DEAD_BYTES = 64 << 20  # from which moving is worth it
+_FEW = 8  # rows, below which numpy costs more than it saves
 _MOVED = 4  # rows that move for each that is written
 
 
@@ -98,36 +99,43 @@ class TextFile:
             self._place[: self._rows] = -1 - self._place[: self._rows]
             self._file = self._open()
 
-    def get(self, row: int) -> bytes:
-        """The bytes of a row; none of one that has none."""
-        if row >= self._rows or not self._length[row]:
-            return b""
-        place, length = int(self._place[row]), int(self._length[row])
+    def get(self, rows: Sequence[int]) -> list[bytes]:
+        """The bytes of each of these rows; none of one that has none."""
+        if not self._rows:
+            return [b""] * len(rows)
+        if len(rows) < _FEW:
+            there = [(int(self._place[row]), int(self._length[row])) if row < self._rows else (0, 0) for row in rows]
+        else:
+            index = np.asarray(rows, np.intp)
+            known = np.minimum(index, self._rows - 1)
+            lengths = np.where(index == known, self._length[known], 0)
+            there = [*zip(self._place[known].tolist(), lengths.tolist(), strict=True)]
+        return [self._at(place, size) if size else b"" for place, size in there]
+
+    def _at(self, place: int, size: int) -> bytes:
         if place < 0:
             assert self._before is not None
-            return os.pread(self._before, length, -1 - place)
+            return os.pread(self._before, size, -1 - place)
         if place >= self._written:
             place -= self._written
-            return bytes(self._tail[place : place + length])
-        return self._mapped(place, place + length)
-
-    def _mapped(self, begin: int, end: int) -> bytes:
+            return bytes(self._tail[place : place + size])
         # Not by pread: that lets go of the interpreter's lock, and hundreds of reads in a batch would each wait for it.
-        if self._map is None or end > len(self._map):
+        if self._map is None or place + size > len(self._map):
             try:
                 self._map, self._reads = mmap.mmap(self._file, self._written, prot=mmap.PROT_READ), 0
             except OSError:  # a limit on the address space, a file system without maps
-                return os.pread(self._file, end - begin, begin)
+                return os.pread(self._file, size, place)
         self._reads += 1
         if not self._reads % _READS_MAPPED:
             self._map.madvise(mmap.MADV_DONTNEED)  # the system's cache keeps the pages, not this process
-        return self._map[begin:end]
+        return self._map[place : place + size]
 
-    def drop(self, row: int) -> None:
-        """Forget a row."""
-        if row < self._rows:
-            self._live -= int(self._length[row])
-            self._length[row] = 0
+    def drop(self, rows: Sequence[int]) -> None:
+        """Forget these rows, each of which is named once."""
+        where = np.asarray(rows, np.intp)
+        where = where[where < self._rows]
+        self._live -= int(self._length[where].sum())
+        self._length[where] = 0
 
     def _append(self, row: int, body: bytes) -> None:
         self._place[row], self._length[row] = self.size, len(body)
@@ -150,7 +158,7 @@ class TextFile:
         last = min(self._rows, self._moved + rows)
         for row in range(self._moved, last):
             if self._place[row] < 0 and self._length[row]:
-                self._append(row, self.get(row))
+                self._append(row, self._at(int(self._place[row]), int(self._length[row])))
         self._moved = last
         if last == self._rows:
             os.close(self._before)

@@ -101,7 +101,7 @@ def test_who_shares_a_code_is_found_until_dropped() -> None:
     facts = [Facts(f"a/{i}", title) for i, title in enumerate(("tv AM53BK", "电视 AM53BK", "tv XY99Z"))]
     rows = _rows(*facts)
     assert rows.sharing(0) == {1: 2}
-    rows.drop(1)
+    rows.drop([1])
     assert rows.sharing(0) == {}
 
 

@@ -49,7 +49,7 @@ def test_scores_are_cosines_and_the_same_bits_however_they_are_asked() -> None:
 def test_dropped_rows_are_like_nothing() -> None:
     rng = np.random.default_rng(3)
     index = _index(rng.standard_normal((5, 8)), rng.standard_normal((5, 8)))
-    index.drop(2)
+    index.drop(np.array([2]))
     products = index.products(np.array([1]))
     assert products[0, 2] == 0
     assert products[0, 1] == pytest.approx(1)
