@@ -186,7 +186,8 @@ def _parsed(title: str, brand: str | None, mpn: str | None, source: str) -> _Sai
         return " "
 
     # What is told is taken out, so that the words that are left say the rest.
-    text = _WITH_DIGIT.sub(lambda m: m[0] if set(codes).isdisjoint(codes_of(m[0], m[0])) else " ", text)
+    if codes:
+        text = _WITH_DIGIT.sub(lambda m: m[0] if set(codes).isdisjoint(codes_of(m[0], m[0])) else " ", text)
     text = _TERM_SAID.sub(lambda m: tell(_TERM, str(int(m[1]) * _MONTHS.get(m[2], 1)), m[0]), text)
     text = _USERS_SAID.sub(lambda m: tell(_USERS, m[1], m[0]), text)
     text = _PACK_SAID.sub(lambda m: tell(_PACK, m[1] or m[2], m[0]), text)
@@ -207,7 +208,7 @@ def _parsed(title: str, brand: str | None, mpn: str | None, source: str) -> _Sai
         else:
             tell(_VERSION, str(hashed), raw)
     for group, mask, alike in zip(GROUPS, words.traits, GROUPS.values(), strict=True):
-        for bit, names in enumerate(alike):
+        for bit, names in enumerate(alike if mask else ()):
             if mask >> bit & 1:
                 tell(group, str(bit), names[0])
     for word in words.words:

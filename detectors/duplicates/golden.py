@@ -22,6 +22,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
@@ -249,14 +250,15 @@ def _attributes(offers: tuple[_Offer, ...], rules: SurvivorRules) -> Mapping[Rol
 def _attribute(role: Role, known: Sequence[tuple[str, _Offer]], policy: Survivorship) -> Attribute:
     """known: values and their offers, these in their order; at least one."""
     texts = [text for text, _ in known]
-    agree = len(texts)
     row = _foremost(policy, known, lambda pair: (pair[1].gaps, pair[1].updated_at))
-    if texts.count(texts[0]) < agree:
-        same = [_compared(role, text) for text in texts]
+    agree = texts.count(texts[row])
+    if agree < len(texts):
+        compared = _COMPARED.get(role)
+        same = texts if compared is None else [*map(compared, texts)]
         if policy is Survivorship.LONGEST:
             row = _longest(texts, is_title=role is Role.TITLE)
         elif policy is Survivorship.MAJORITY:
-            row = _most_common(role, same)
+            row = same.index(_most_common(role, same))
         agree = same.count(same[row])
     text, offer = known[row]
     return Attribute(text, offer.identity, policy, agree, len(known))
@@ -274,27 +276,25 @@ def _foremost(policy: Survivorship, offers: Sequence[T], about: Callable[[T], tu
     return 0
 
 
-def _compared(role: Role, value: str) -> str:
-    """What two offers must have in common to have the same value."""
-    if role in (Role.URL, Role.IMAGE):
-        return value
-    if role is Role.GTIN:
-        return value.lstrip("0")
-    return _plain(value)
-
-
 @memoised(1 << 15, 300)
 def _plain(value: str) -> str:
     return " ".join(fold(value).split())
 
 
-def _most_common(role: Role, values: Sequence[str]) -> int:
-    """The place of the first value of those that most offers have; a GTIN with a wrong check digit comes last."""
-    count: dict[str, int] = {}
-    for value in values:
-        count[value] = count.get(value, 0) + 1
-    sound = {value: role is not Role.GTIN or ean.is_valid(value.zfill(13)) for value in count}
-    return max(range(len(values)), key=lambda i: (sound[values[i]], count[values[i]], -i))
+# What two offers must have in common to have the same value; the value itself where nothing is said.
+_COMPARED: Mapping[Role, Callable[[str], str]] = {
+    role: (lambda gtin: gtin.lstrip("0")) if role is Role.GTIN else _plain
+    for role in _TEXTS
+    if role not in (Role.URL, Role.IMAGE)
+}
+
+
+def _most_common(role: Role, values: Sequence[str]) -> str:
+    """Of the values that most offers have the one that comes first; a GTIN with a wrong check digit comes last."""
+    count = Counter(values)  # in the order in which they come
+    if role is Role.GTIN:
+        return max(count, key=lambda value: (ean.is_valid(value.zfill(13)), count[value]))
+    return max(count, key=count.__getitem__)
 
 
 def _longest(texts: Sequence[str], *, is_title: bool) -> int:

@@ -154,15 +154,15 @@ def _candidates(view: CatalogueView, hits: Hits, clean: bool, threshold: float) 
     line, place = np.nonzero((scores >= threshold) | unlike)
     mine, theirs = row[line], hits.candidates[line, place]
     facts_of_mine, facts_of_theirs = view.facts_of(mine.tolist()), view.facts_of(theirs.tolist())
-    matched_mine, matched_theirs = view.matched_at(mine), view.matched_at(theirs)
-    for i, a, b, facts, other, (_, price), (other_version, other_price), score, doubted, near, *is_ in zip(
+    prices = zip(view.match_prices(mine), view.match_prices(theirs), strict=True)
+    for i, a, b, facts, other, both_prices, other_version, score, doubted, near, *is_ in zip(
         line.tolist(),
         mine.tolist(),
         theirs.tolist(),
         facts_of_mine,
         facts_of_theirs,
-        matched_mine,
-        matched_theirs,
+        prices,
+        view.match_versions(theirs),
         scores[line, place].tolist(),
         doubt[line, place].tolist(),
         hits.similarity[line, place].tolist(),
@@ -184,9 +184,9 @@ def _candidates(view: CatalogueView, hits: Hits, clean: bool, threshold: float) 
         similarity = min(1.0, round(near, 4))
         if variant:
             named_variants[i] += 1
-            why = variant_reason(facts, other, told, (price, other_price), similarity)
+            why = variant_reason(facts, other, told, both_prices, similarity)
         else:
-            why = reason(facts, other, (price, other_price), similarity)
+            why = reason(facts, other, both_prices, similarity)
         linked = DUPLICATE_EXACT if is_same else DUPLICATE_NEAR
         found.setdefault(i, []).append(
             Candidate(

@@ -342,15 +342,14 @@ class CatalogueView:
             match_brand=self._brands.get(row),
         )
 
-    def matched_at(self, rows: NDArray[np.intp]) -> list[tuple[Version, float | None]]:
-        """The match version of the product of each of these rows of `Hits`, and the price then."""
-        heads = self._head[rows]
-        generations, offsets = heads["match_generation"].tolist(), heads["match_offset"].tolist()
-        prices = heads["match_price"].tolist()
-        return [
-            (Version(generation, offset), None if math.isnan(price) else price)
-            for generation, offset, price in zip(generations, offsets, prices, strict=True)
-        ]
+    def match_versions(self, rows: NDArray[np.intp]) -> list[Version]:
+        """The match version of the product of each of these rows of `Hits`."""
+        head = self._head
+        return [*map(Version, head["match_generation"][rows].tolist(), head["match_offset"][rows].tolist())]
+
+    def match_prices(self, rows: NDArray[np.intp]) -> list[float | None]:
+        """The price of the product of each of these rows of `Hits` at its match version; None where unknown."""
+        return [None if price != price else price for price in self._head["match_price"][rows].tolist()]
 
     def facts_at(self, row: int) -> Facts:
         """What is known of the product of a row of `Hits`."""
