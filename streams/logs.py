@@ -24,6 +24,7 @@ _QUIET = {
 }
 _REPEATING = ("aiokafka", "kafka")  # that say every try while a broker is away
 _GATHERED_SECONDS = 10.0
+_GATHERED_LINES = 1_000  # different ones that are remembered
 
 
 def configure_logs(
@@ -71,25 +72,26 @@ def _without_needless_traceback(record: logging.LogRecord) -> bool:
 
 
 class _Gathered:
-    """Of what a Kafka client says over and over, one line in ten seconds, with how many it stands for.
+    """Of what a Kafka client says over and over in the same words, one line in ten seconds.
 
-    Lines are alike that come from the same place in the code, whatever node or partition they name; one with a
-    traceback is always shown. What was left out last is told with the next line of its kind, whenever that comes.
+    A line tells how often it was left out since it was last shown; one with a traceback is always shown.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._shown: dict[tuple[str, int], float] = {}  # by file and line of the code
-        self._left_out: dict[tuple[str, int], int] = {}
+        self._shown: dict[tuple[str, str], tuple[float, int]] = {}  # when, and how often it was left out since
 
     def __call__(self, record: logging.LogRecord) -> bool:
         if record.name.partition(".")[0] not in _REPEATING or record.exc_info:
             return True
-        place, now = (record.pathname, record.lineno), self._clock()
-        if now - self._shown.get(place, -_GATHERED_SECONDS) < _GATHERED_SECONDS:
-            self._left_out[place] = self._left_out.get(place, 0) + 1
+        line, now = (record.name, record.getMessage()), self._clock()
+        shown, left_out = self._shown.get(line, (-_GATHERED_SECONDS, 0))
+        if now - shown < _GATHERED_SECONDS:
+            self._shown[line] = shown, left_out + 1
             return False
-        self._shown[place] = now
-        if left_out := self._left_out.pop(place, 0):
-            record.msg, record.args = f"{record.getMessage()} ({left_out} more like it since the last one)", ()
+        if len(self._shown) >= _GATHERED_LINES:
+            self._shown.clear()
+        self._shown[line] = now, 0
+        if left_out:
+            record.msg, record.args = f"{line[1]} (and {left_out} times more since)", ()
         return True

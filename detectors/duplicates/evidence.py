@@ -26,7 +26,7 @@ from detectors.duplicates.index import grown
 from detectors.duplicates.inside import found_inside
 from detectors.duplicates.sketch import grams
 from detectors.duplicates.spread import Spread
-from detectors.duplicates.texts import Gathered, MemoryTexts, Texts, join_texts, split_texts
+from detectors.duplicates.texts import Gathered, MemoryTexts, Texts, join_texts, remember, split_texts
 from detectors.duplicates.words import GROUPS, NUMBERS, TOKENS, WORD_MASK, brand_word, title_words, without_promotion
 from detectors.money import RATES, number
 from detectors.records import Facts, split_identity
@@ -396,15 +396,15 @@ class _Column(Generic[T]):
 
     def of(self, rows: Collection[int]) -> list[T]:
         """What these rows have."""
-        read = self._read
-        missing = list(dict.fromkeys([row for row in rows if row not in read]))
-        if missing:
-            bodies = self._texts.get([row * _COLUMNS + self._number for row in missing])
-            values = [self._unpack(body) if body else self._nothing for body in bodies]
-            if len(read) + len(missing) > _REMEMBERED:
-                read = self._read = {row: read[row] for row in rows if row in read}
-            read.update(zip(missing, values, strict=True))
-        return [read[row] for row in rows]
+        known = self._read
+        missing = list(dict.fromkeys([row for row in rows if row not in known]))
+        if not missing:
+            return [known[row] for row in rows]
+        bodies = self._texts.get([row * _COLUMNS + self._number for row in missing])
+        read = {row: self._unpack(body) if body else self._nothing for row, body in zip(missing, bodies, strict=True)}
+        values = [read[row] if row in read else known[row] for row in rows]
+        remember(known, read, _REMEMBERED)
+        return values
 
     def put(self, rows: Sequence[int], values: Sequence[T]) -> None:
         """What these rows have from now on."""

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields
 from operator import attrgetter
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import numpy as np
 import orjson
@@ -13,7 +13,9 @@ from numpy.typing import NDArray
 
 from detectors.records import Facts
 
-__all__ = ["Gathered", "MemoryTexts", "Texts", "facts_from", "join_texts", "packed_facts", "split_texts"]
+__all__ = ["Gathered", "MemoryTexts", "Texts", "facts_from", "join_texts", "packed_facts", "remember", "split_texts"]
+
+T = TypeVar("T")
 
 
 class Texts(Protocol):
@@ -67,10 +69,11 @@ class Gathered:
 
     def get(self, rows: Sequence[int]) -> list[bytes]:
         """The bytes of each of these rows; none of one that has none."""
-        found, waiting = self._texts.get(rows), self._waiting
-        if waiting:
-            found = [waiting.get(row, body) for row, body in zip(rows, found, strict=True)]
-        return found
+        waiting = self._waiting
+        if not waiting:
+            return self._texts.get(rows)
+        written = iter(self._texts.get([row for row in rows if row not in waiting]))
+        return [waiting[row] if row in waiting else next(written) for row in rows]
 
     def drop(self, rows: Sequence[int]) -> None:
         """Forget these rows, each of which is named once, as far as they have any."""
@@ -83,6 +86,14 @@ class Gathered:
         if self._waiting:
             self._texts.put(list(self._waiting), list(self._waiting.values()))
             self._waiting.clear()
+
+
+def remember(known: dict[int, T], read: Mapping[int, T], most: int) -> None:
+    """Add to what is known what was read; what was known is forgotten where both are more than `most`."""
+    if len(known) + len(read) > most:
+        known.clear()
+    if len(read) <= most:
+        known.update(read)
 
 
 _OWN = attrgetter(*(field.name for field in fields(Facts) if field.name != "identity"))

@@ -53,7 +53,16 @@ from detectors.duplicates.sketch import (
     sketch,
 )
 from detectors.duplicates.spread import Spread
-from detectors.duplicates.texts import Gathered, MemoryTexts, Texts, facts_from, join_texts, packed_facts, split_texts
+from detectors.duplicates.texts import (
+    Gathered,
+    MemoryTexts,
+    Texts,
+    facts_from,
+    join_texts,
+    packed_facts,
+    remember,
+    split_texts,
+)
 from detectors.duplicates.words import respelled, title_words, word_buckets
 from detectors.records import Facts, Neighbours, Version, split_identity
 from detectors.standardise.chinese import fold
@@ -359,13 +368,13 @@ class CatalogueView:
         """As `facts_at`, of many rows."""
         known = self._facts
         missing = list(dict.fromkeys([row for row in rows if row not in known]))
-        if missing:
-            bodies = self._texts.get(missing)
-            found = [facts_from(self.identity_at(row), body) for row, body in zip(missing, bodies, strict=True)]
-            if len(known) + len(missing) > _REMEMBERED:
-                known = self._facts = {row: known[row] for row in rows if row in known}
-            known.update(zip(missing, found, strict=True))
-        return [known[row] for row in rows]
+        if not missing:
+            return [known[row] for row in rows]
+        texts = zip(missing, self._texts.get(missing), strict=True)
+        read = {row: facts_from(self.identity_at(row), text) for row, text in texts}
+        facts = [read[row] if row in read else known[row] for row in rows]
+        remember(known, read, _REMEMBERED)
+        return facts
 
     def identity_at(self, row: int) -> str:
         """The identity of the product of a row of `Hits`."""
@@ -544,8 +553,7 @@ class CatalogueView:
         number = _number(self._prefixes, self._prefix_names, prefix)
         if self._free:
             row = self._free.pop()
-            if row in batch.removed:
-                self._empty_removed(batch)
+            batch.removed.pop(row, None)  # all that was there is overwritten
             self._ids[row] = product_id
         else:
             row = len(self._ids)
@@ -611,11 +619,6 @@ class CatalogueView:
         if self._next is not None:
             self._next.sketches.clear(index)
 
-    def _empty_removed(self, batch: _Applied) -> None:
-        if batch.removed:
-            self._empty([*batch.removed])
-            batch.removed.clear()
-
     def _said(self, rows: NDArray[np.intp]) -> list[_Said]:
         numbers = rows.tolist()
         return [
@@ -625,7 +628,8 @@ class CatalogueView:
 
     def _flush(self, batch: _Applied) -> None:
         """Compute the rows of what was applied."""
-        self._empty_removed(batch)
+        if batch.removed:
+            self._empty([*batch.removed])
         self._texts.flush()
         counted = not batch.first
         if batch.renewed:
@@ -1165,6 +1169,7 @@ class _Applied:
         self.again.clear()
         self.vectors.clear()
         self.first.clear()
+        self.removed.clear()
 
 
 def _halves(identity: str) -> tuple[str, str]:

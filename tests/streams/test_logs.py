@@ -11,8 +11,8 @@ from streams import logs
 
 
 @pytest.fixture
-def written(monkeypatch: pytest.MonkeyPatch) -> Iterator[io.StringIO]:
-    """What is logged, with a clock that stands still."""
+def written() -> Iterator[io.StringIO]:
+    """What is logged, as JSON."""
     root = logging.getLogger()
     before = root.handlers[:], root.level, {name: logging.getLogger(name).level for name in logs._QUIET}
     stream = io.StringIO()
@@ -35,12 +35,12 @@ def test_what_a_client_says_at_every_try_is_gathered(written: io.StringIO, monke
     client, ours = logging.getLogger("aiokafka.conn"), logging.getLogger("streams.worker.links")
     for second in range(25):
         now[0] = 100.0 + second
-        client.error("Unable connect to node with id %s: %s", second % 3, "refused")
+        client.error("Unable connect to node with id %s: %s", 1, "refused")
         ours.error("links are decided again")
     assert [line for line in _said(written) if line.startswith("Unable")] == [
-        "Unable connect to node with id 0: refused",
-        "Unable connect to node with id 1: refused (9 more like it since the last one)",
-        "Unable connect to node with id 2: refused (9 more like it since the last one)",
+        "Unable connect to node with id 1: refused",
+        "Unable connect to node with id 1: refused (and 9 times more since)",
+        "Unable connect to node with id 1: refused (and 9 times more since)",
     ]
     assert _said(written).count("links are decided again") == 25
 
@@ -53,10 +53,15 @@ def test_other_lines_and_tracebacks_of_a_client_are_shown(written: io.StringIO) 
         except ValueError:
             client.exception("Unexpected error")
     client.error("Failed fetch messages from %s", 1)
-    client.error("Failed fetch offsets from %s", 1)
+    for topic in ("products", "streamgauge.links", "products"):
+        client.error("Topic %s is not authorized for this client", topic)
+    logging.getLogger("kafka.conn").error("refused")
+    logging.getLogger("kafka.conn").error("refused")
     assert _said(written) == [
         "Unexpected error",
         "Unexpected error",
         "Failed fetch messages from 1",
-        "Failed fetch offsets from 1",
+        "Topic products is not authorized for this client",
+        "Topic streamgauge.links is not authorized for this client",
+        "refused",
     ]
