@@ -1,12 +1,10 @@
-"""What `doctor` looks at: Kafka, the topics, their keys, the encoder, Python, the disk, the clock."""
+"""What `doctor` looks at: Kafka, the topics, their keys, the encoder, the disk, the clock."""
 
 from __future__ import annotations
 
 import os
-import platform
 import shutil
 import sys
-import sysconfig
 import tempfile
 import time
 from collections import defaultdict
@@ -73,7 +71,6 @@ def run_checks(
     if models:
         on_step("encoder")
         yield from _encoder(settings)
-    yield _python(sysconfig.get_config_var("CONFIG_ARGS"))
     on_step("folders")
     yield from _folders(settings)
 
@@ -386,19 +383,6 @@ def _encoder(settings: Settings) -> Iterator[Check]:
                 "anomaly model", Status.FAIL, f"there is no {settings.anomaly_model}",
                 "Train one with `streamgauge train anomalies`, or leave anomaly_model unset."
             )  # fmt: skip
-
-
-def _python(built_with: str | None) -> Check:
-    """Most of a worker's time is spent in the interpreter. built_with: options of its build, where it says."""
-    name = f"{platform.python_implementation()} {platform.python_version()}"
-    if built_with is not None and "--enable-optimizations" not in built_with:
-        return Check(
-            "python",
-            Status.WARN,
-            f"{name} was built without --enable-optimizations, and is slower than it could be",
-            "Install Streamgauge with another build of Python, such as the system's or one that uv brings.",
-        )
-    return _ok("python", name)
 
 
 def _folders(settings: Settings) -> Iterator[Check]:

@@ -24,7 +24,7 @@ def doctor(
     config: ConfigOption = None,
     bootstrap_servers: ServersOption = None,
 ) -> None:
-    """Look at Kafka, the topics and their keys, the contracts, the encoder, Python, the disk and the clock.
+    """Look at Kafka, the topics and their keys, the contracts, the encoder, the disk and the clock.
 
     Ends with 1 where something would keep a worker from working.
     """

@@ -3,7 +3,7 @@ from __future__ import annotations
 from dataclasses import fields
 from typing import Any
 
-from detectors.duplicates.texts import facts_from, packed_facts
+from detectors.duplicates.texts import Gathered, MemoryTexts, facts_from, packed_facts, remember
 from detectors.records import Facts
 
 
@@ -12,3 +12,25 @@ def test_no_fact_is_lost_on_the_way() -> None:
     facts = Facts(**{field.name: numbers.get(field.name, field.name) for field in fields(Facts)})
     assert facts_from("identity", packed_facts(facts)) == facts
     assert facts_from("a/1", packed_facts(Facts("a/1", "灯"))) == Facts("a/1", "灯")
+
+
+def test_what_waits_is_read_as_if_it_were_there_and_dropped_as_such() -> None:
+    store = MemoryTexts()
+    texts = Gathered(store)
+    texts.put([0, 2], [b"zero", b"two"])
+    texts.flush()
+    texts.put([2, 3], [b"TWO", b"three"])
+    assert texts.get([3, 0, 1, 2, 9]) == [b"three", b"zero", b"", b"TWO", b""]
+    texts.drop([2, 3, 9])
+    texts.flush()
+    assert store.get([0, 1, 2, 3, 9]) == [b"zero", b"", b"", b"", b""]
+
+
+def test_memories_stay_bounded() -> None:
+    known = {1: "a", 2: "b"}
+    remember(known, {3: "c"}, 3)
+    assert known == {1: "a", 2: "b", 3: "c"}
+    remember(known, {4: "d"}, 3)
+    assert known == {4: "d"}
+    remember(known, {5: "e", 6: "f", 7: "g", 8: "h"}, 3)
+    assert known == {}

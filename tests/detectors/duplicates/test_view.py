@@ -135,6 +135,50 @@ def test_deleted_products_are_remembered_but_not_found() -> None:
     assert [c.identity for c in _said(view, ["a/1"])[0].candidates] == ["b/1"]
 
 
+def test_nothing_is_left_of_what_was_deleted() -> None:
+    view = apply(new_view(), log_of([entry("a/1", 1, "Sony TV X100", 9.0, gtin="4006381333931", mpn="X100-B")]))
+    row = view.row_of("a/1")
+    assert view.entry("a/1") is not None
+    apply(view, log_of([deleted("a/1", 2)], start=1))
+    empty = np.array([row])
+    assert view.evidence.parsed(empty).priced.tolist() == [False]
+    assert view.evidence.coded(empty).tolist() == [False]
+    other = apply(new_view(), log_of([entry("z/1", 1, "y"), deleted("z/1", 2)]), 1)
+    for got, want in zip(view.evidence.block(empty), other.evidence.block(np.array([0])), strict=True):
+        assert got.tobytes() == want.tobytes()
+    dense, sketches = view._index.dense, view._index.sketch
+    assert not dense.values[row].any()
+    assert not sketches.values[row].any()
+    assert view._texts.get([row]) == [b""]
+
+
+@pytest.mark.parametrize("fetch", [1, None])
+def test_a_row_that_another_product_takes_at_once_is_all_its_own(fetch: int | None) -> None:
+    old = [entry("a/1", 1, "Sony TV X100 500 GB", 9.0, mpn="X100-B"), entry("b/1", 2, "Canon X100-B lens")]
+    log = log_of([*old, deleted("a/1", 3), entry("c/1", 4, "Bose AM53BK", 5.0), entry("d/1", 5, "speaker AM-53BK")])
+    view = apply(new_view(), log, fetch)
+    alone = apply(new_view(), log_of([old[1], entry("c/1", 4, "Bose AM53BK", 5.0), entry("d/1", 5, "speaker AM-53BK")]))
+    assert view.row_of("c/1") == 0
+    assert view.evidence.sharing(view.row_of("b/1")) == {}
+    for identity in ("b/1", "c/1", "d/1"):
+        here, there = (np.array([v.row_of(identity)]) for v in (view, alone))
+        for got, want in zip(view.evidence.block(here), alone.evidence.block(there), strict=True):
+            assert got.tobytes() == want.tobytes()
+        assert view.facts(identity) == alone.facts(identity)
+
+
+def test_more_than_is_remembered_is_read_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("detectors.duplicates.view._REMEMBERED", 3)
+    monkeypatch.setattr("detectors.duplicates.evidence._REMEMBERED", 3)
+    items = [entry(f"a/{i}", i, f"Sony TV X10{i}", 9.0) for i in range(8)]
+    view = apply(new_view(), log_of(items))
+    for rows in ([0, 1], [1, 2, 0], [5, 1, 5], list(range(8)), [7]):
+        assert [facts.title for facts in view.facts_of(rows)] == [f"Sony TV X10{row}" for row in rows]
+        assert view.evidence._squashed.of(rows) == [b"sonytvx10%d" % row for row in rows]
+        assert len(view._facts) <= 3
+        assert len(view.evidence._squashed._read) <= 3
+
+
 def test_ids_that_one_source_has() -> None:
     view = apply(new_view(), log_of([entry("a/1", 1, "x"), entry("b/1", 2, "y"), entry("b/2", 3, "z")]))
     assert (view.by_product_id("1"), view.by_product_id("2"), view.by_product_id("3")) == (None, "b/2", None)

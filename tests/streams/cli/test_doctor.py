@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from streams import checks
 from tests.kafka_tools import make_topic, send_all
 from tests.streams.cli.conftest import Run
 
@@ -145,17 +144,3 @@ def test_torch_is_not_imported_to_see_that_there_is_no_gpu(tmp_path: Path) -> No
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     if sys.platform == "linux":
         assert run.stdout == "None False\n"
-
-
-@pytest.mark.parametrize(
-    ("built_with", "status"),
-    [
-        ("'--prefix=/opt/python' '--enable-shared'", "warn"),
-        ("'--enable-shared' '--enable-optimizations' '--with-lto'", "ok"),
-        (None, "ok"),  # as on Windows
-    ],
-)
-def test_a_python_built_without_optimisations_is_told(built_with: str | None, status: str) -> None:
-    check = checks._python(built_with)
-    assert (check.name, check.status.value) == ("python", status)
-    assert ("--enable-optimizations" in check.message) == bool(check.todo) == (status == "warn")

@@ -59,3 +59,15 @@ def test_a_folder_that_cannot_be_written_is_said_so(tmp_path: Path) -> None:
     (tmp_path / "state").write_text("a file")
     with pytest.raises(InfrastructureError, match="cannot be written"):
         TextFile(tmp_path / "state")
+
+
+@pytest.mark.parametrize("more", [0, 20])  # few rows are read in another way than many
+def test_rows_that_never_had_a_text_have_none(tmp_path: Path, more: int) -> None:
+    file = TextFile(tmp_path)
+    assert file.get(range(more + 2)) == [b""] * (more + 2)
+    file.drop([5])
+    file.put([0, 1], [b"zero", b"one"])
+    assert file.get([1, 7, 10_000, *[0] * more]) == [b"one", b"", b"", *[b"zero"] * more]
+    file.drop([1, 10_000])
+    assert file.get([0, 1]) == [b"zero", b""]
+    file.close()
