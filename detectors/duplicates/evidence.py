@@ -26,7 +26,7 @@ from detectors.duplicates.index import grown
 from detectors.duplicates.inside import found_inside
 from detectors.duplicates.sketch import grams
 from detectors.duplicates.spread import Spread
-from detectors.duplicates.texts import Gathered, MemoryTexts, Texts, join_texts, remember, split_texts
+from detectors.duplicates.texts import Gathered, MemoryTexts, Texts, join_texts, recalled, split_texts
 from detectors.duplicates.words import GROUPS, NUMBERS, TOKENS, WORD_MASK, brand_word, title_words, without_promotion
 from detectors.money import RATES, number
 from detectors.records import Facts, split_identity
@@ -396,15 +396,11 @@ class _Column(Generic[T]):
 
     def of(self, rows: Collection[int]) -> list[T]:
         """What these rows have."""
-        known = self._read
-        missing = list(dict.fromkeys([row for row in rows if row not in known]))
-        if not missing:
-            return [known[row] for row in rows]
-        bodies = self._texts.get([row * _COLUMNS + self._number for row in missing])
-        read = {row: self._unpack(body) if body else self._nothing for row, body in zip(missing, bodies, strict=True)}
-        values = [read[row] if row in read else known[row] for row in rows]
-        remember(known, read, _REMEMBERED)
-        return values
+        return recalled(self._read, rows, _REMEMBERED, self._kept)
+
+    def _kept(self, rows: Sequence[int]) -> list[T]:
+        bodies = self._texts.get([row * _COLUMNS + self._number for row in rows])
+        return [self._unpack(body) if body else self._nothing for body in bodies]
 
     def put(self, rows: Sequence[int], values: Sequence[T]) -> None:
         """What these rows have from now on."""

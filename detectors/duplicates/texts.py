@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import fields
 from operator import attrgetter
 from typing import Protocol, TypeVar
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from detectors.records import Facts
 
-__all__ = ["Gathered", "MemoryTexts", "Texts", "facts_from", "join_texts", "packed_facts", "remember", "split_texts"]
+__all__ = ["Gathered", "MemoryTexts", "Texts", "facts_from", "join_texts", "packed_facts", "recalled", "split_texts"]
 
 T = TypeVar("T")
 
@@ -88,12 +88,23 @@ class Gathered:
             self._waiting.clear()
 
 
-def remember(known: dict[int, T], read: Mapping[int, T], most: int) -> None:
-    """Add to what is known what was read; what was known is forgotten where both are more than `most`."""
-    if len(known) + len(read) > most:
+def recalled(
+    known: dict[int, T], rows: Collection[int], most: int, read: Callable[[Sequence[int]], Iterable[T]]
+) -> list[T]:
+    """What is known of these rows, and of the others what is read of them, each once, which is known from then on.
+
+    most: rows that are remembered; where they would be more, what was known before is forgotten.
+    """
+    missing = list(dict.fromkeys([row for row in rows if row not in known]))
+    if not missing:
+        return [known[row] for row in rows]
+    found = dict(zip(missing, read(missing), strict=True))
+    values = [found[row] if row in found else known[row] for row in rows]
+    if len(known) + len(found) > most:
         known.clear()
-    if len(read) <= most:
-        known.update(read)
+    if len(found) <= most:
+        known.update(found)
+    return values
 
 
 _OWN = attrgetter(*(field.name for field in fields(Facts) if field.name != "identity"))

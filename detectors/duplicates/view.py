@@ -60,7 +60,7 @@ from detectors.duplicates.texts import (
     facts_from,
     join_texts,
     packed_facts,
-    remember,
+    recalled,
     split_texts,
 )
 from detectors.duplicates.words import respelled, title_words, word_buckets
@@ -366,15 +366,10 @@ class CatalogueView:
 
     def facts_of(self, rows: Collection[int]) -> list[Facts]:
         """As `facts_at`, of many rows."""
-        known = self._facts
-        missing = list(dict.fromkeys([row for row in rows if row not in known]))
-        if not missing:
-            return [known[row] for row in rows]
-        texts = zip(missing, self._texts.get(missing), strict=True)
-        read = {row: facts_from(self.identity_at(row), text) for row, text in texts}
-        facts = [read[row] if row in read else known[row] for row in rows]
-        remember(known, read, _REMEMBERED)
-        return facts
+        return recalled(self._facts, rows, _REMEMBERED, self._kept_facts)
+
+    def _kept_facts(self, rows: Sequence[int]) -> list[Facts]:
+        return [*map(facts_from, map(self.identity_at, rows), self._texts.get(rows))]
 
     def identity_at(self, row: int) -> str:
         """The identity of the product of a row of `Hits`."""

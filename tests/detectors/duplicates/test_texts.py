@@ -1,9 +1,10 @@
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import fields
 from typing import Any
 
-from detectors.duplicates.texts import Gathered, MemoryTexts, facts_from, packed_facts, remember
+from detectors.duplicates.texts import Gathered, MemoryTexts, facts_from, packed_facts, recalled
 from detectors.records import Facts
 
 
@@ -26,11 +27,17 @@ def test_what_waits_is_read_as_if_it_were_there_and_dropped_as_such() -> None:
     assert store.get([0, 1, 2, 3, 9]) == [b"zero", b"", b"", b"", b""]
 
 
-def test_memories_stay_bounded() -> None:
+def test_what_is_recalled_is_read_once_and_its_memory_stays_bounded() -> None:
+    asked: list[int] = []
+
+    def read(rows: Sequence[int]) -> list[str]:
+        asked.extend(rows)
+        return [f"row {row}" for row in rows]
+
     known = {1: "a", 2: "b"}
-    remember(known, {3: "c"}, 3)
-    assert known == {1: "a", 2: "b", 3: "c"}
-    remember(known, {4: "d"}, 3)
-    assert known == {4: "d"}
-    remember(known, {5: "e", 6: "f", 7: "g", 8: "h"}, 3)
+    assert recalled(known, [2, 3, 3, 1], 3, read) == ["b", "row 3", "row 3", "a"]
+    assert (known, asked) == ({1: "a", 2: "b", 3: "row 3"}, [3])
+    assert recalled(known, [3, 4], 3, read) == ["row 3", "row 4"]
+    assert (known, asked) == ({4: "row 4"}, [3, 4])
+    assert recalled(known, [5, 6, 4, 7, 8], 3, read) == ["row 5", "row 6", "row 4", "row 7", "row 8"]
     assert known == {}
