@@ -17,7 +17,7 @@ from detectors.category import CategoryDetector
 from detectors.contract.model import Column, ColumnType, Constraint, ConstraintKind, Contract, Kind
 from detectors.contract.rules import ContractRules
 from detectors.decode import Decoder
-from detectors.duplicates.rule import DUPLICATE_EXACT, DUPLICATE_NEAR, DUPLICATE_VARIANT
+from detectors.duplicates.score import DUPLICATE_EXACT, DUPLICATE_NEAR, DUPLICATE_VARIANT
 from detectors.price import PriceDetector
 from detectors.protocol import Detector
 from detectors.records import Dimension, Rule, Severity

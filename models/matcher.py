@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detectors.duplicates.matcher import COLUMNS, FILES, Matcher, MatcherError, Trees, rivalled
-from detectors.duplicates.rule import THRESHOLD
+from detectors.duplicates.score import THRESHOLD
 from models.errors import ArtefactError, TrainingError
 from models.folder import check_folder, written_folder
 

@@ -16,7 +16,7 @@ import orjson
 
 from detectors.duplicates.golden import GoldenChange
 from detectors.duplicates.links import LinkChange, LinkStatus
-from detectors.duplicates.rule import DUPLICATE_EXACT, DUPLICATE_NEAR
+from detectors.duplicates.score import DUPLICATE_EXACT, DUPLICATE_NEAR
 from detectors.records import Correction, Evidence, Facts, Finding, Record, Rule, Severity
 
 __all__ = [

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from detectors.duplicates.candidates import statements
 from detectors.duplicates.entry import Entry, decode_entries, quantise
-from detectors.duplicates.statement import statements
 from detectors.duplicates.view import CatalogueView
 from streams.errors import KafkaUnavailableError, TopicError
 from streams.kafka.clients import admin_client, kafka_python_options, silenced

@@ -30,7 +30,7 @@ from itertools import chain
 from typing import Any
 
 from detectors.duplicates.caution import caution_of
-from detectors.duplicates.rule import THRESHOLD, confidence
+from detectors.duplicates.score import THRESHOLD, confidence
 from detectors.duplicates.statement import SAME, Candidate, Statement
 from detectors.records import Version
 

@@ -21,7 +21,8 @@ from numpy.typing import NDArray
 
 from detectors.duplicates.details import DETAILS
 from detectors.duplicates.features import FEATURES, STEP, PairFeatures
-from detectors.duplicates.rule import THRESHOLD, rule_scores
+from detectors.duplicates.rule import rule_scores
+from detectors.duplicates.score import THRESHOLD
 
 __all__ = ["COLUMNS", "FILES", "Matcher", "MatcherError", "Trees", "columns_of", "rivalled"]
 

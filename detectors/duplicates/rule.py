@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Sequence
 from functools import lru_cache
@@ -13,41 +12,17 @@ from numpy.typing import NDArray
 from detectors.duplicates.evidence import Comparison, codes_of, measures_in_words, names_in
 from detectors.duplicates.features import FEATURES, PairFeatures
 from detectors.duplicates.words import GROUPS
-from detectors.records import Dimension, Facts, Rule, Severity, split_identity
+from detectors.records import Facts, split_identity
 from detectors.standardise.chinese import fold
 
 __all__ = [
-    "DUPLICATE_EXACT",
-    "DUPLICATE_NEAR",
-    "DUPLICATE_VARIANT",
-    "THRESHOLD",
-    "confidence",
     "doubts",
     "reason",
     "rule_scores",
 ]
 
-THRESHOLD = -3.0
 UNNAMED_PRICE = 0.34  # |ln price ratio| (1.4 times) from which Chinese titles without a code are of two products
 
-DUPLICATE_EXACT = Rule(
-    "duplicate.exact",
-    Dimension.UNIQUENESS,
-    Severity.WARNING,
-    "The product is listed already, with the same text and the same code.",
-)
-DUPLICATE_NEAR = Rule(
-    "duplicate.near",
-    Dimension.UNIQUENESS,
-    Severity.INFO,
-    "The product is very probably listed already, in other words.",
-)
-DUPLICATE_VARIANT = Rule(
-    "duplicate.variant",
-    Dimension.UNIQUENESS,
-    Severity.INFO,
-    "The product is no duplicate, but another colour, size, pack, version or licence of one that is listed.",
-)
 # Weights of what speaks for and against, multiples of 1/32 so that sums are exact.
 WEIGHTS = {
     "similarity": 1.0,
@@ -133,17 +108,6 @@ def points(features: PairFeatures, *, clean: bool) -> dict[str, NDArray[np.float
     if not clean:
         found["exchanged"] = _MARKETPLACE_EXCHANGED * features.of("exchanged") * ~features.named
     return found
-
-
-def confidence(score: float, *, certain: bool) -> float:
-    """Probability that a link with this score is right: one of two fixed logistic curves, rounded to three places.
-
-    Of certain pairs it rises from .54 at the threshold to .99. Of the others the score says little: .67 to .80, which
-    is about what was right among software offered by two shops (of electronics more was).
-    """
-    above = score - THRESHOLD
-    logit = 0.15 + 0.9 * above if certain else 0.725 + 0.15 * above
-    return round(1 / (1 + math.exp(-logit)), 3)
 
 
 def certain(c: Comparison) -> NDArray[np.bool_]:

@@ -4,31 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import orjson
-from numpy.typing import NDArray
 
-from detectors.duplicates.details import pair_details
-from detectors.duplicates.difference import CODE, differences, variant_reason
-from detectors.duplicates.entry import Entry
-from detectors.duplicates.evidence import Comparison
-from detectors.duplicates.features import PairFeatures, pair_features
-from detectors.duplicates.rule import (
-    DUPLICATE_EXACT,
-    DUPLICATE_NEAR,
-    THRESHOLD,
-    UNNAMED_PRICE,
-    certain,
-    doubts,
-    exact,
-    reason,
-    rule_scores,
-    variants,
-)
-from detectors.duplicates.view import CatalogueView, Hits
 from detectors.records import Version, split_identity
+
+if TYPE_CHECKING:
+    from detectors.duplicates.entry import Entry
 
 __all__ = [
     "SAME",
@@ -39,13 +22,11 @@ __all__ = [
     "decode_statement",
     "deletion",
     "encode_statement",
-    "statements",
     "update",
 ]
 
 
 SAME, VARIANT = "same", "variant"
-_VARIANTS = 3  # named of one product, at most
 
 
 class StatementError(ValueError):
@@ -95,138 +76,6 @@ class Statement:
     deleted: bool = False
     rebuild: int = 0
     coded: bool | None = None
-
-
-def statements(
-    view: CatalogueView, hits: Hits, *, clean: bool = False, threshold: float = THRESHOLD
-) -> list[Statement]:
-    """A statement for each product of a search that the view still holds, or holds as deleted.
-
-    clean: as the search was asked. threshold: score from which a candidate is named; another than the rule's own is
-    for measuring.
-    """
-    said: list[Statement] = []
-    accepted = _candidates(view, hits, clean, threshold) if len(hits.row) and len(view) else {}
-    coded = view.evidence.coded(np.maximum(hits.row, 0)).tolist() if len(view) else [False] * len(hits.row)
-    for i, identity in enumerate(hits.identities):
-        found = view.peek(identity)
-        if found is None:
-            continue
-        if found.deleted:
-            said.append(deletion(found.identity, found.topic, found.partition, found.version, clean=clean))
-            continue
-        said.append(
-            Statement(
-                identity,
-                found.topic,
-                found.partition,
-                found.version,
-                found.match_version,
-                int(hits.position[i]),
-                found.facts.first_seen,
-                split_identity(identity)[0],
-                clean,
-                tuple(sorted(accepted.get(i, ()), key=lambda c: (-c.score, c.identity))),
-                coded=coded[i] if hits.row[i] >= 0 else None,
-            )
-        )
-    return said
-
-
-def _candidates(view: CatalogueView, hits: Hits, clean: bool, threshold: float) -> dict[int, list[Candidate]]:
-    """By line of a search, those that may be the same, and variants."""
-    found: dict[int, list[Candidate]] = {}
-    row = np.maximum(hits.row, 0)
-    comparison = view.evidence.compare(row, hits.candidates)
-    features = features_of(view, hits, comparison)
-    if view.matcher is None:
-        scores, doubt = rule_scores(features, clean=clean), doubts(features, clean=clean)
-    else:  # which has learned how common duplicates are
-        doubt = np.zeros(hits.candidates.shape)
-        scores = view.matcher.scores(features, details_of(view, hits), sources_of(view, hits) if clean else None)
-    same, sure = exact(comparison), certain(comparison)
-    weights, epoch = view.weights_for(hits.former)
-    # Where a code or GTIN speaks, or the text is the same, other words do not matter.
-    named = comparison.code_in | (comparison.gtin > 0) | comparison.same_text
-    apart = (comparison.units > 0) | (comparison.price > UNNAMED_PRICE)
-    unlike = variants(features)
-    named_variants = [0] * len(row)
-    line, place = np.nonzero((scores >= threshold) | unlike)
-    mine, theirs = row[line], hits.candidates[line, place]
-    facts_of_mine, facts_of_theirs = view.facts_of(mine.tolist()), view.facts_of(theirs.tolist())
-    prices = zip(view.match_prices(mine), view.match_prices(theirs), strict=True)
-    for i, a, b, facts, other, both_prices, other_version, score, doubted, near, *is_ in zip(
-        line.tolist(),
-        mine.tolist(),
-        theirs.tolist(),
-        facts_of_mine,
-        facts_of_theirs,
-        prices,
-        view.match_versions(theirs),
-        scores[line, place].tolist(),
-        doubt[line, place].tolist(),
-        hits.similarity[line, place].tolist(),
-        *(what[line, place].tolist() for what in (scores < threshold, unlike, named, apart, same, sure)),
-        strict=True,
-    ):
-        is_below, is_unlike, is_named, is_apart, is_same, is_sure = is_
-        variant = is_below or (
-            not is_named and view.evidence.other_product(a, b, weights[epoch[i]], contradicted=is_apart)
-        )
-        if variant and (not is_unlike or named_variants[i] == _VARIANTS):
-            continue
-        told = differences(facts, other) if is_unlike and not is_sure else ()
-        # A code's ending may be the shop's own; whatever else is told says that two products are not the same. A
-        # matcher has learned how much it says.
-        variant = variant or (view.matcher is None and any(difference.what != CODE for difference in told))
-        if variant and (not told or named_variants[i] == _VARIANTS):
-            continue
-        similarity = min(1.0, round(near, 4))
-        if variant:
-            named_variants[i] += 1
-            why = variant_reason(facts, other, told, both_prices, similarity)
-        else:
-            why = reason(facts, other, both_prices, similarity)
-        linked = DUPLICATE_EXACT if is_same else DUPLICATE_NEAR
-        found.setdefault(i, []).append(
-            Candidate(
-                other.identity,
-                other_version,
-                score,
-                similarity,
-                is_sure and not variant,
-                VARIANT if variant else linked.name,
-                why,
-                VARIANT if variant else SAME,
-                0.0 if variant else doubted,
-            )
-        )
-    return found
-
-
-def features_of(view: CatalogueView, hits: Hits, comparison: Comparison) -> PairFeatures:
-    """What is compared of the products of a search and their candidates. comparison: of the same."""
-    row, asked, weights, epoch = _pairs(view, hits)
-    return pair_features(view.evidence, row, asked, hits.similarity, comparison, weights, epoch)
-
-
-def details_of(view: CatalogueView, hits: Hits) -> NDArray[np.float64]:
-    """What a matcher looks at beside the features, of the same pairs."""
-    row, asked, weights, epoch = _pairs(view, hits)
-    return pair_details(view.evidence, row, asked, view.dense_of(hits.row, asked), weights, epoch)
-
-
-def _pairs(
-    view: CatalogueView, hits: Hits
-) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.uint8], NDArray[np.intp]]:
-    """(b,) rows, (b, k) candidates, -1 also for those of a product that the view lacks; the weights of words."""
-    row = np.maximum(hits.row, 0)
-    return row, np.where((hits.row < 0)[:, None], -1, hits.candidates), *view.weights_for(hits.former)
-
-
-def sources_of(view: CatalogueView, hits: Hits) -> NDArray[np.intp]:
-    """(b, k) a number for the source of each candidate."""
-    return view.sources(np.maximum(hits.candidates, 0))
 
 
 def deletion(identity: str, topic: str, partition: int, version: Version, *, clean: bool) -> Statement:

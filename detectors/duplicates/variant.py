@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from detectors.duplicates.rule import DUPLICATE_VARIANT
+from detectors.duplicates.score import DUPLICATE_VARIANT
 from detectors.duplicates.statement import VARIANT, Statement
 from detectors.records import Evidence, Finding, Neighbour, Record
 

@@ -312,9 +312,15 @@ class CatalogueView:
         row = self._row(identity)
         return None if row < 0 else self.facts_at(row)
 
-    def topic_of(self, identity: str) -> str:
-        """The topic that brings a product that the view holds. Raises: KeyError."""
-        return self._topic_names[int(self._head["topic"][self.row_of(identity)])]
+    def packed(self, identities: Sequence[str]) -> list[tuple[str, bytes] | None]:
+        """The topic that brings each product and its facts as `facts_from` reads them; None for one that is deleted or
+        was never seen.
+        """
+        rows = np.array([self._row(identity) for identity in identities], np.intp)
+        held = rows[rows >= 0]
+        topics = map(self._topic_names.__getitem__, self._head["topic"][held].tolist())
+        found = zip(topics, self._texts.get(held.tolist()), strict=True)
+        return [next(found) if there else None for there in (rows >= 0).tolist()]
 
     def stale_entries(self) -> list[Entry]:
         """The entries that the owners of their partitions must publish again, or compaction would keep the old ones."""

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detectors.contract.model import Contract, Kind
+from detectors.duplicates.candidates import details_of, features_of, sources_of
 from detectors.duplicates.matcher import COLUMNS, Matcher, columns_of
-from detectors.duplicates.statement import details_of, features_of, sources_of
 from detectors.duplicates.view import CatalogueView, Hits
 from detectors.records import StoredRecord
 from models.matcher import LabelledPairs

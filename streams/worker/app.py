@@ -18,6 +18,7 @@ import orjson
 import structlog
 from aiokafka import ConsumerRecord, TopicPartition
 from faust.types import TP
+from threadpoolctl import threadpool_limits
 
 from detectors.anomalies import AnomalyScorer
 from detectors.contract.model import Kind
@@ -196,7 +197,9 @@ class Worker:
             message="reading the catalogue, which can take a while",
         )
         try:
-            return run_app(self.app)
+            # More threads for products of small matrices would mostly wait for one another, and for a core.
+            with threadpool_limits(1, user_api="blas"):
+                return run_app(self.app)
         finally:
             self._progress.say()
             self._server.stop()

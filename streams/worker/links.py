@@ -8,6 +8,8 @@ now. It fences back only where the group says that they are still its own, and s
 Every entry of the catalogue is followed by a statement, also where matching does not read what changed. The owner waits
 until its own view holds the entry, and then says the product anew: so the golden records are in the end those of the
 last entries, whoever said them and in whatever order.
+
+What follows is computed in a process of its own, see `ledger`, so that it takes no time from the stream.
 """
 
 from __future__ import annotations
@@ -15,28 +17,29 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-import orjson
 import structlog
 from aiokafka import AIOKafkaProducer, ConsumerRecord, TopicPartition
 from aiokafka.errors import ProducerFenced
 
 from detectors.contract.model import Contract, Feed
+from detectors.duplicates.candidates import statements
 from detectors.duplicates.epoch import EpochPolicy
-from detectors.duplicates.golden import DEFAULT_RULES, GoldenState, SurvivorRules, golden_record
-from detectors.duplicates.links import LinkChange, LinkOwner, LinkStatus
-from detectors.duplicates.statement import Statement, StatementError, decode_statement, statements
+from detectors.duplicates.golden import SurvivorRules
+from detectors.duplicates.statement import Statement
 from detectors.duplicates.view import CANDIDATES
 from detectors.records import Rejection, SourceRecord
 from sinks.partitioner import by_partition
 from sinks.publisher import BATCH_BYTES
-from sinks.wire import LINK_RULES, Versions, golden_message, link_message
+from sinks.wire import LINK_RULES, Versions
 from streams.errors import InfrastructureError
 from streams.kafka.clients import brief_consumer
+from streams.worker.ledger import Follows, Item, Ledger, Offer, Read
+from streams.worker.own_process import OwnProcess
 from streams.worker.patience import patiently
 
 if TYPE_CHECKING:
@@ -59,19 +62,7 @@ class LostPartitionError(Exception):
 _READ_SECONDS = 120.0
 _ANEW = 256  # statements made anew at once
 _AGAIN = 64  # the same, beside the stream: it waits for no more
-_RENEWED = 128  # golden records made at once
 _PROGRESS = 10_000  # products, after which the log says how far that has come
-
-_Item = tuple[bytes, bytes | None, list[tuple[str, bytes]]]  # key, value, headers
-
-
-@dataclass(frozen=True, slots=True)
-class _Follows:
-    """What follows from statements. outputs: by the names of our topics. renewed: golden records that may be others."""
-
-    changes: Sequence[LinkChange]
-    outputs: Mapping[str, Sequence[_Item]]
-    renewed: Sequence[str]
 
 
 class LinkWay:
@@ -121,44 +112,48 @@ class LinkWay:
         self._clock = clock
         self._epochs = EpochPolicy()
         self._producer: AIOKafkaProducer | None = None
-        self._owner: LinkOwner | None = None
-        self._golden = GoldenState()
+        self._ledger: OwnProcess[Ledger] | None = None
         self._generation: int | None = None
         self._deciding = asyncio.Lock()
         self._epoch_asked = 0
         self._drafting: asyncio.Task[None] | None = None
-        self._links = 0
 
     async def __call__(self, records: Sequence[SourceRecord], generation: int) -> Awaitable[None]:
         """Decide; the returned awaitable is done when findings, mapping and golden records are committed."""
         return patiently(lambda: self._decide(records, generation), self._gone_seconds, "links are decided")
 
     async def stop(self) -> None:
-        """Close the producer."""
+        """Close the producer, and end the ledger's process."""
         producer, self._producer = self._producer, None
-        self._owner = self._generation = None
+        ledger, self._ledger = self._ledger, None
+        self._generation = None
+        if ledger is not None:
+            await asyncio.to_thread(ledger.close)
         if producer is not None:
             await producer.stop()
 
     async def _decide(self, records: Sequence[SourceRecord], generation: int) -> None:
-        async with self._owning(generation) as owner:
-            statements, rejections = _decoded(records)
-            if rejections:
-                await self._outlet.bury(rejections)
-            await self._conclude(owner, statements)
+        async with self._owning(generation) as ledger:
+            read = await ledger.call(Ledger.read, [(record.key, record.value) for record in records])
+            if read.unreadable:
+                await self._outlet.bury(
+                    [Rejection(records[n], "links", "statement_unreadable", why) for n, why in read.unreadable]
+                )
+            await self._conclude(ledger, read)
         await self._make_epoch()
 
     @contextlib.asynccontextmanager
-    async def _owning(self, generation: int) -> AsyncIterator[LinkOwner]:
+    async def _owning(self, generation: int) -> AsyncIterator[OwnProcess[Ledger]]:
         """What this worker knows as the owner of links, to be changed by nobody else meanwhile."""
         async with self._deciding:
             if self._generation != generation:
                 self._still_ours(generation)
-            owner, self._generation, was = self._owner, None, self._generation
+            self._generation, was = None, self._generation
             # After a failure too: what was half said is taken back by reading the mapping as committed.
-            if owner is None or was != generation:
-                owner = self._owner = await self._take_over(generation)
-            yield owner
+            if self._ledger is None or was != generation:
+                await self._take_over(generation)
+            assert self._ledger is not None
+            yield self._ledger
             self._generation = generation
 
     async def look_again(self, rebuild: int, generation: int, said: Callable[[int, int], Awaitable[None]]) -> None:
@@ -171,9 +166,9 @@ class LinkWay:
         rebuild: its number. generation: of the consumer group. said: called now and then with how many products were
         looked up, of how many. Raises: LostPartitionError when the links belong to another worker.
         """
-        async with self._owning(generation) as owner:
-            waiting = await self._compute.run(self._not_rebuilt, owner, rebuild)
-            products = await self._compute.run(len, self._view)
+        async with self._owning(generation) as ledger:
+            feeds, products = await self._compute.run(lambda: (self._products_by_feed(held=True), len(self._view)))
+            waiting = {clean: await ledger.call(Ledger.not_rebuilt, those, rebuild) for clean, those in feeds.items()}
         left = sum(map(len, waiting.values()))
         for clean, identities in waiting.items():
             for i in range(0, len(identities), _AGAIN):
@@ -189,16 +184,9 @@ class LinkWay:
                 await asyncio.sleep(time.perf_counter() - began)  # the stream's half
 
     async def _decide_again(self, identities: Sequence[str], clean: bool, rebuild: int, generation: int) -> None:
-        async with self._owning(generation) as owner:
+        async with self._owning(generation) as ledger:
             found = await self._compute.run(_statements_after, self._view, identities, clean, rebuild)
-            await self._conclude(owner, found)
-
-    def _not_rebuilt(self, owner: LinkOwner, rebuild: int) -> dict[bool, list[str]]:
-        feeds = self._products_by_feed()
-        return {
-            clean: [p for p in identities if p in self._view and owner.rebuilt(p) < rebuild]
-            for clean, identities in feeds.items()
-        }
+            await self._conclude(ledger, await ledger.call(Ledger.take, found))
 
     async def renew_epoch(self) -> None:
         """Count and train anew while the vectors become another encoder's: what was trained on the old ones is of
@@ -206,30 +194,30 @@ class LinkWay:
         if self._drafting is None or self._drafting.done():
             self._draft(await self._compute.run(self._view.draft_epoch))
 
-    async def _conclude(self, owner: LinkOwner, statements: Sequence[Statement]) -> None:
-        """Take statements in, and write what follows from them in one transaction."""
-        await self._catalogue.known(1 + max((s.position for s in statements), default=-1))
-        follows = await self._compute.run(self._apply, owner, statements)
-        golden: list[_Item] = []
-        for i in range(0, len(follows.renewed), _RENEWED):  # by turns with the rest of the stream
-            golden += await self._compute.run(self._renewed, owner, follows.renewed[i : i + _RENEWED])
-        await self._write({**follows.outputs, "golden": golden})
-        for change in follows.changes:
-            retracted = change.status is LinkStatus.RETRACTED
-            self._links += -1 if retracted else 1
-            rule = LINK_RULES[change.link.rule]
-            self._metrics.links(
-                change.link.topic,
-                rule.name,
-                rule.dimension.value,
-                rule.severity.value,
-                retracted=retracted,
-            )
-        ended = sum(value is None for _, value, _ in golden)
-        self._metrics.golden(len(golden) - ended, ended)
-        self._metrics.owned(self._links, owner.clusters, len(self._golden), owner.caution)
+    async def _conclude(self, ledger: OwnProcess[Ledger], read: Read) -> None:
+        """Decide over statements, and write what follows from them in one transaction."""
+        await self._catalogue.known(1 + read.position)
+        told = await self._offers(read.identities)
+        follows = await self._followed(ledger, await ledger.call(Ledger.decide, told))
+        await self._write(follows.outputs)
+        for topic, name, retracted in follows.links:
+            rule = LINK_RULES[name]
+            self._metrics.links(topic, rule.name, rule.dimension.value, rule.severity.value, retracted=retracted)
+        owned = follows.owned
+        self._metrics.golden(len(follows.outputs["golden"]) - follows.ended, follows.ended)
+        self._metrics.owned(owned.links, owned.clusters, owned.golden, owned.caution)
 
-    async def _write(self, outputs: Mapping[str, Sequence[_Item]]) -> None:
+    async def _followed(self, ledger: OwnProcess[Ledger], follows: Follows) -> Follows:
+        """What follows, once the ledger was told what it lacks."""
+        while follows.lacking:
+            follows = await ledger.call(Ledger.go_on, await self._offers(follows.lacking))
+        return follows
+
+    async def _offers(self, identities: Sequence[str]) -> Mapping[str, Offer]:
+        """What the catalogue says of these products now."""
+        return dict(zip(identities, await self._compute.run(self._view.packed, identities), strict=True))
+
+    async def _write(self, outputs: Mapping[str, Sequence[Item]]) -> None:
         """Write items, by the names of our topics, in one transaction."""
         assert self._producer is not None
         try:
@@ -247,7 +235,7 @@ class LinkWay:
                 "Give every deployment an app_id of its own; if this is the only one, start the worker again.",
             ) from error
 
-    async def _batches(self, name: str, items: Sequence[_Item]) -> list[asyncio.Future[Any]]:
+    async def _batches(self, name: str, items: Sequence[Item]) -> list[asyncio.Future[Any]]:
         """Queue items for the partitions of their keys: in whole batches, which costs a tenth of one by one.
 
         An empty batch takes an item of any size; what the topic does not take fails when it is sent.
@@ -268,47 +256,7 @@ class LinkWay:
             sent.append(await producer.send_batch(builder, topic, partition=partition))
         return sent
 
-    # On the compute thread: the view is touched nowhere else.
-
-    def _apply(self, owner: LinkOwner, statements: Sequence[Statement]) -> _Follows:
-        applied, now = owner.apply(statements), self._now()
-        mapping: list[_Item] = [
-            (p.encode("utf-8"), orjson.dumps(owner.state_of(p)), []) for p in sorted(applied.touched)
-        ]
-        outputs = {
-            "findings": [self._finding(change, now) for change in applied.changes],
-            "mapping": mapping,
-        }
-        return _Follows(applied.changes, outputs, sorted(applied.renewed))
-
-    def _renewed(self, owner: LinkOwner, identities: Iterable[str]) -> list[_Item]:
-        """The golden records of these products that are others now."""
-        view, now, said = self._view, self._now(), []
-        for identity in identities:
-            offers = [facts for member in owner.members(identity) if (facts := view.facts(member)) is not None]
-            if offers:
-                rules = self._rules.get(view.topic_of(offers[0].identity), DEFAULT_RULES)
-                change = self._golden.renew(golden_record(identity, offers, rules))
-            else:
-                change = self._golden.end(identity)
-            if change is not None:
-                said.append(golden_message(change, now))
-        return said
-
-    def _amiss(self, owner: LinkOwner) -> list[str]:
-        """Products that have no golden record and should, and the other way round."""
-        missing = (p for p in owner.identities() if p not in self._golden and owner.members(p))
-        return sorted({*missing, *(p for p in self._golden.identities() if not owner.members(p))})
-
-    def _finding(self, change: LinkChange, now: int) -> _Item:
-        link = change.link
-        later, earlier = self._view.facts(link.later), self._view.facts(link.earlier)
-        return (*link_message(change, self._versions.get(link.topic), later, earlier, now), [])
-
-    def _now(self) -> int:
-        return int(self._clock() * 1000)
-
-    async def _take_over(self, generation: int) -> LinkOwner:
+    async def _take_over(self, generation: int) -> None:
         if self._taken_over_in == generation:
             # Something failed since. Perhaps others have taken us for dead: the group tells us so within a few
             # heartbeats, and then the owner is another, who must not be fenced back.
@@ -324,22 +272,20 @@ class LinkWay:
             linger_ms=2,
         )
         await self._producer.start()  # fences the owner before us
-        owner, self._golden = LinkOwner(), GoldenState()
-        await self._read("mapping", partial(_load_mapping, owner))
-        await self._read("golden", partial(_load_golden, self._golden))
-        self._links = len(
-            await self._compute.run(owner.links)
-        )  # decides over all that was read, which can take seconds
-        log.info("links.taken_over", products=len(owner), links=self._links, golden=len(self._golden))
+        ledger = self._ledger = OwnProcess("the ledger of links", Ledger, self._rules, self._versions)
+        await self._read("mapping", lambda read: ledger.call(Ledger.load_mapping, [(r.key, r.value) for r in read]))
+        await self._read("golden", lambda read: ledger.call(Ledger.load_golden, [(r.key, _headers(r)) for r in read]))
+        owned = await ledger.call(Ledger.owned)
+        log.info("links.taken_over", products=owned.products, links=owned.links, golden=owned.golden)
         if await self._missed_some():
-            await self._say_anew(owner, generation)
-        amiss = await self._compute.run(self._amiss, owner)
+            await self._say_anew(ledger, generation)
+        amiss = await ledger.call(Ledger.amiss)
         if amiss:
             log.info("golden.say_anew", products=len(amiss))
         for i in range(0, len(amiss), _ANEW):
             self._still_ours(generation)
-            await self._write({"golden": await self._compute.run(self._renewed, owner, amiss[i : i + _ANEW])})
-        return owner
+            follows = await self._followed(ledger, await ledger.call(Ledger.renew, amiss[i : i + _ANEW]))
+            await self._write(follows.outputs)
 
     async def _missed_some(self) -> bool:
         """Whether statements are gone that nobody decided over: by their age, or with a topic that was made anew."""
@@ -349,7 +295,7 @@ class LinkWay:
             end = (await consumer.end_offsets([partition]))[partition]
         return not first <= self._committed() <= end
 
-    async def _say_anew(self, owner: LinkOwner, generation: int) -> None:
+    async def _say_anew(self, ledger: OwnProcess[Ledger], generation: int) -> None:
         """Decide over all that the catalogue says: each product's lookup gives what it gave when it came.
 
         Of a product whose price changed since, compaction may have taken the offset at which it was looked up; that of
@@ -363,16 +309,19 @@ class LinkWay:
             for i in range(0, len(identities), _ANEW):
                 self._still_ours(generation)
                 part = identities[i : i + _ANEW]
-                await self._conclude(owner, await self._compute.run(_statements_of, self._view, part, clean))
+                found = await self._compute.run(_statements_of, self._view, part, clean)
+                await self._conclude(ledger, await ledger.call(Ledger.take, found))
                 said += len(part)
                 if said % _PROGRESS < len(part):
                     log.info("links.saying_anew", products=said, of=products)
-        log.info("links.all_said", products=products, links=self._links)
+        log.info("links.all_said", products=products)
 
-    def _products_by_feed(self) -> dict[bool, list[str]]:
-        """The products that the catalogue holds or knows to be deleted, by whether they are of a clean feed."""
+    def _products_by_feed(self, *, held: bool = False) -> dict[bool, list[str]]:
+        """The products that the catalogue holds, and those that it knows to be deleted unless `held`, by whether they
+        are of a clean feed.
+        """
         feeds: dict[bool, list[str]] = {False: [], True: []}
-        for identity in sorted({*self._view.identities(), *self._view.deleted()}):
+        for identity in sorted({*self._view.identities(), *(() if held else self._view.deleted())}):
             entry = self._view.peek(identity)
             if entry is not None:
                 feeds[self._clean.get(entry.topic, False)].append(identity)
@@ -382,8 +331,13 @@ class LinkWay:
         if self._current_generation() != generation:
             raise LostPartitionError(f"{self._topics.named('links')} belongs to another worker now")
 
-    async def _read(self, name: str, load: Callable[[str, ConsumerRecord], None]) -> None:
-        """Hand on everything that is in a topic of ours, as committed: of one key the newest comes last."""
+    async def _read(
+        self, name: str, load: Callable[[Sequence[ConsumerRecord]], Awaitable[Sequence[tuple[int, str]]]]
+    ) -> None:
+        """Hand on everything that is in a topic of ours, as committed: of one key the newest comes last.
+
+        load: takes records; the places of those that do not read, and what is wrong.
+        """
         partition = TopicPartition(self._topics.named(name), 0)
         async with brief_consumer(
             self._options, isolation_level="read_committed", max_partition_fetch_bytes=8 << 20
@@ -394,12 +348,9 @@ class LinkWay:
             deadline = self._clock() + _READ_SECONDS
             while await consumer.position(partition) < end:
                 fetched = (await consumer.getmany(timeout_ms=200)).get(partition, ())
-                for record in {record.key: record for record in fetched}.values():  # what is superseded says nothing
-                    try:
-                        load(record.key.decode("utf-8"), record)
-                    except (ValueError, KeyError, TypeError, AttributeError) as error:
-                        # The topic is compacted: this record stays, and no worker may end of it.
-                        log.error(f"{name}.unreadable", offset=record.offset, kind=type(error).__name__)
+                records = [*{record.key: record for record in fetched}.values()]  # what is superseded says nothing
+                for place, kind in await load(records) if records else ():
+                    log.error(f"{name}.unreadable", offset=records[place].offset, kind=kind)
                 if self._clock() > deadline:
                     raise InfrastructureError(
                         f"{partition.topic} could not be read within {_READ_SECONDS:g} s.",
@@ -437,27 +388,6 @@ def _statements_after(view: CatalogueView, identities: Sequence[str], clean: boo
     return [replace(s, rebuild=rebuild) for s in statements(view, hits, clean=clean) if not s.deleted]
 
 
-def _load_mapping(owner: LinkOwner, identity: str, record: ConsumerRecord) -> None:
-    if record.value is None:
-        owner.forget(identity)
-    else:
-        owner.load(identity, orjson.loads(record.value))
-
-
-def _load_golden(state: GoldenState, identity: str, record: ConsumerRecord) -> None:
-    if record.value is None:
-        state.forget(identity)
-    else:
-        headers = dict(record.headers)
-        state.load(identity, int(headers["version"]), headers["digest"].decode("ascii"))
-
-
-def _decoded(records: Sequence[SourceRecord]) -> tuple[list[Statement], list[Rejection]]:
-    statements: list[Statement] = []
-    rejections: list[Rejection] = []
-    for record in records:
-        try:
-            statements.append(decode_statement(record.key, record.value))
-        except StatementError as error:
-            rejections.append(Rejection(record, "links", "statement_unreadable", str(error)))
-    return statements, rejections
+def _headers(record: ConsumerRecord) -> Mapping[str, bytes] | None:
+    """Of a golden record, None of a tombstone."""
+    return None if record.value is None else dict(record.headers)

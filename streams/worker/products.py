@@ -16,10 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detectors.contract.model import Contract, Feed
+from detectors.duplicates.candidates import statements
 from detectors.duplicates.entry import Entry, quantise
 from detectors.duplicates.offer import facts_of, next_entry
 from detectors.duplicates.remembered import RememberedNeighbours
-from detectors.duplicates.statement import Statement, encode_statement, statements, update
+from detectors.duplicates.statement import Statement, encode_statement, update
 from detectors.duplicates.variant import variant_findings
 from detectors.intake import Intake, Taken
 from detectors.records import Facts, Neighbours, Record, Rejection, SourceRecord, Version

@@ -25,12 +25,12 @@ from pathlib import Path
 
 from detectors.contract.load import load_contract
 from detectors.contract.model import Contract, Feed
+from detectors.duplicates.candidates import statements
 from detectors.duplicates.entry import decode_entries, encode_entry, quantise
 from detectors.duplicates.epoch import EpochPolicy, epoch_chunks
 from detectors.duplicates.index import FLAT_ROWS
 from detectors.duplicates.links import LinkOwner
 from detectors.duplicates.offer import facts_of, next_entry
-from detectors.duplicates.statement import statements
 from detectors.duplicates.view import CatalogueView
 from detectors.intake import Intake
 from detectors.records import StoredRecord

@@ -50,10 +50,10 @@ from detectors.brand import BrandDetector
 from detectors.category import CategoryDetector
 from detectors.contract.load import sample_contract
 from detectors.contract.model import Feed, Kind
+from detectors.duplicates.candidates import statements
 from detectors.duplicates.entry import Entry, decode_entries
 from detectors.duplicates.links import Link, LinkOwner
-from detectors.duplicates.rule import DUPLICATE_VARIANT, THRESHOLD
-from detectors.duplicates.statement import statements
+from detectors.duplicates.score import DUPLICATE_VARIANT, THRESHOLD
 from detectors.duplicates.view import CatalogueView
 from detectors.price import PriceDetector
 from detectors.text import TextDetector

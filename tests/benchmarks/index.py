@@ -38,9 +38,9 @@ import numpy as np
 import psutil
 from numpy.typing import NDArray
 
+from detectors.duplicates.candidates import statements
 from detectors.duplicates.entry import Entry, decode_entries, encode_entry, quantise
 from detectors.duplicates.epoch import Epoch, EpochPolicy, epoch_chunks
-from detectors.duplicates.statement import statements
 from detectors.duplicates.view import CANDIDATES, CatalogueView
 from detectors.records import Facts, StoredRecord, Version
 from models.encoder import load_encoder

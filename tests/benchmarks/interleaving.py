@@ -16,11 +16,11 @@ from collections.abc import Sequence
 
 from detectors.contract.load import sample_contract
 from detectors.contract.model import Kind
+from detectors.duplicates.candidates import statements
 from detectors.duplicates.entry import Entry, decode_entries, encode_entry, quantise
 from detectors.duplicates.epoch import EpochPolicy, epoch_chunks
 from detectors.duplicates.links import LinkOwner
 from detectors.duplicates.offer import facts_of, next_entry
-from detectors.duplicates.statement import statements
 from detectors.duplicates.view import CatalogueView
 from detectors.intake import Intake
 from detectors.records import StoredRecord, Version

@@ -8,7 +8,7 @@ from dataclasses import astuple, dataclass, fields, replace
 from pathlib import Path
 
 from detectors.duplicates.links import LinkOwner
-from detectors.duplicates.rule import THRESHOLD
+from detectors.duplicates.score import THRESHOLD
 from detectors.duplicates.statement import Statement
 from streams.errors import InputError
 from streams.evaluate.duplicates.run import Run

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from detectors.duplicates.evidence import codes_of, measures_in_words, names_of
 from detectors.duplicates.links import Link
-from detectors.duplicates.rule import THRESHOLD
+from detectors.duplicates.score import THRESHOLD
 from detectors.duplicates.view import CANDIDATES
 from detectors.records import Facts, split_identity
 from detectors.standardise.chinese import fold

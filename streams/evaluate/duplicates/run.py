@@ -9,11 +9,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from detectors.contract.model import Contract, Feed
+from detectors.duplicates.candidates import statements
 from detectors.duplicates.entry import Entry, EntryError, decode_entries, encode_entry, quantise
 from detectors.duplicates.epoch import EpochPolicy, epoch_chunks
 from detectors.duplicates.links import LinkOwner
 from detectors.duplicates.offer import facts_of, next_entry
-from detectors.duplicates.statement import Statement, statements
+from detectors.duplicates.statement import Statement
 from detectors.duplicates.view import CatalogueView, Hits
 from detectors.intake import Intake, Taken
 from detectors.records import SourceRecord, StoredRecord, split_identity

@@ -8,9 +8,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from detectors.duplicates.candidates import features_of, statements
 from detectors.duplicates.evidence import codes_of, measures_in_words, names_of
-from detectors.duplicates.rule import THRESHOLD, points, rule_scores
-from detectors.duplicates.statement import SAME, features_of, statements
+from detectors.duplicates.rule import points, rule_scores
+from detectors.duplicates.score import THRESHOLD
+from detectors.duplicates.statement import SAME
 from detectors.duplicates.view import CatalogueView, Hits
 from detectors.records import Facts
 from detectors.standardise.chinese import fold

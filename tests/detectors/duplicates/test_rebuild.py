@@ -8,9 +8,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from detectors.duplicates.candidates import statements
 from detectors.duplicates.entry import Entry, EntryError, decode_entries, encode_entry, quantise
 from detectors.duplicates.links import LinkChange, LinkOwner
-from detectors.duplicates.statement import statements
 from detectors.duplicates.view import CatalogueView
 from detectors.records import Version
 from tests.detectors.duplicates.offers import DIM, ENCODER, apply, entry, log_of, new_view, random_entries

@@ -8,8 +8,9 @@ import numpy as np
 import orjson
 import pytest
 
+from detectors.duplicates.candidates import statements
 from detectors.duplicates.epoch import epoch_chunks
-from detectors.duplicates.statement import encode_statement, statements
+from detectors.duplicates.statement import encode_statement
 from detectors.duplicates.view import CatalogueView
 from detectors.records import StoredRecord
 from tests.detectors.duplicates.offers import apply, deleted, entry, log_of, new_view, random_entries

@@ -5,16 +5,9 @@ from dataclasses import replace
 
 import orjson
 
+from detectors.duplicates.candidates import statements
 from detectors.duplicates.links import LinkOwner
-from detectors.duplicates.statement import (
-    SAME,
-    VARIANT,
-    Candidate,
-    Statement,
-    decode_statement,
-    encode_statement,
-    statements,
-)
+from detectors.duplicates.statement import SAME, VARIANT, Candidate, Statement, decode_statement, encode_statement
 from detectors.duplicates.view import CatalogueView
 from detectors.records import Version
 from tests.detectors.duplicates.offers import apply, entry, log_of, new_view

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
-from detectors.duplicates.rule import DUPLICATE_VARIANT
-from detectors.duplicates.statement import statements
+from detectors.duplicates.candidates import statements
+from detectors.duplicates.score import DUPLICATE_VARIANT
 from detectors.duplicates.variant import variant_findings
 from detectors.records import Neighbour, Record, StoredRecord, Version
 from tests.detectors.duplicates.offers import apply, entry, log_of, new_view

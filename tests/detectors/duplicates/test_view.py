@@ -5,9 +5,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from detectors.duplicates.candidates import statements
 from detectors.duplicates.entry import Entry
 from detectors.duplicates.epoch import Epoch
-from detectors.duplicates.statement import Statement, decode_statement, encode_statement, statements
+from detectors.duplicates.statement import Statement, decode_statement, encode_statement
+from detectors.duplicates.texts import packed_facts
 from detectors.duplicates.view import CatalogueView
 from detectors.records import StoredRecord, Version
 from tests.detectors.duplicates.offers import apply, deleted, entry, log_of, new_view, random_entries
@@ -118,6 +120,18 @@ def test_a_revision_replaces_facts() -> None:
     assert facts is not None
     assert facts.price == 20.0
     assert len(view.stale_entries()) == 1
+
+
+def test_it_tells_the_topic_and_the_facts_of_products_in_the_order_asked() -> None:
+    one, other = entry("a/1", 1, "Sony TV", 10.0), replace(entry("b/1", 2, "索尼电视"), topic="offers")
+    view = apply(new_view(), log_of([one, other, entry("c/1", 3, "gone"), deleted("c/1", 4)]))
+    assert view.packed(["b/1", "c/1", "d/1", "a/1"]) == [
+        ("offers", packed_facts(other.facts)),
+        None,
+        None,
+        ("products", packed_facts(one.facts)),
+    ]
+    assert view.packed([]) == []
 
 
 def test_deleted_products_are_remembered_but_not_found() -> None:

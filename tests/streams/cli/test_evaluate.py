@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from detectors.duplicates.rule import THRESHOLD
+from detectors.duplicates.score import THRESHOLD
 from streams.cli.main import main
 from tests.streams.evaluate.duplicates.words import Words
 

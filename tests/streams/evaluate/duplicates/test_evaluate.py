@@ -10,7 +10,7 @@ import pytest
 
 from detectors.contract.load import load_contract
 from detectors.contract.model import Contract, Feed
-from detectors.duplicates.rule import THRESHOLD
+from detectors.duplicates.score import THRESHOLD
 from models.encoder import load_encoder
 from models.errors import EncoderError
 from streams.errors import InputError
