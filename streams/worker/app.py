@@ -197,8 +197,8 @@ class Worker:
             message="reading the catalogue, which can take a while",
         )
         try:
-            # More threads for products of small matrices would mostly wait for one another, and for a core.
-            with threadpool_limits(1, user_api="blas"):
+            # BLAS's threads wait for one another by turning round: not on the core that the ledger of links needs.
+            with threadpool_limits(max(1, (os.cpu_count() or 2) - 1), user_api="blas"):
                 return run_app(self.app)
         finally:
             self._progress.say()
@@ -309,6 +309,7 @@ class Worker:
     # -- start
 
     async def _begin(self) -> None:
+        self._links.start()
         await self._publisher.start()
         await self._catalogue.follower.wait_recovered()
         await self._mapping.follower.wait_recovered()

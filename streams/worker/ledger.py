@@ -1,14 +1,15 @@
 """The ledger of links: what the owner of links knows, and what follows from statements.
 
-It needs what the catalogue says of the offers that it writes of, which the view has: it remembers what it was told,
-asks for what it lacks, and is told anew with each statement about a product.
+It knows nothing of the catalogue: after each decision it says of which offers it is about to write, and is told what
+the catalogue says of them now.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any
 
 import orjson
@@ -26,19 +27,17 @@ Item = tuple[bytes, bytes | None, list[tuple[str, bytes]]]
 """Key, value, headers."""
 Offer = tuple[str, bytes] | None
 """The topic of a product and its packed facts; None for one that the catalogue does not hold."""
-
-_REMEMBERED = 32_768  # offers
+_Told = tuple[str, Facts] | None
 
 
 @dataclass(frozen=True, slots=True)
 class Read:
     """Statements that were read. unreadable: the places of those that do not read, and why. position: the catalogue
-    offset of the last entry that one of them follows, -1 for none. identities: the products that they are about.
+    offset of the last entry that one of them follows, -1 for none.
     """
 
     unreadable: Sequence[tuple[int, str]]
     position: int
-    identities: Sequence[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,14 +53,12 @@ class Owned:
 
 @dataclass(frozen=True, slots=True)
 class Follows:
-    """What follows from statements.
+    """What follows from a decision.
 
-    lacking: products of which the ledger must be told first; nothing else is said then. links: of each one that was
-    made or retracted the topic, the rule's name, and whether it was retracted. outputs: by the names of our topics.
-    ended: golden records that are no more, among those outputs.
+    links: of each one that was made or retracted the topic, the rule's name, and whether it was retracted. outputs: by
+    the names of our topics. ended: golden records that are no more, among those outputs.
     """
 
-    lacking: Sequence[str]
     links: Sequence[tuple[str, str, bool]]
     outputs: Mapping[str, Sequence[Item]]
     ended: int
@@ -70,11 +67,11 @@ class Follows:
 
 @dataclass(frozen=True, slots=True)
 class _Pending:
-    """What was decided and not yet said. renewed: products whose golden records may be others."""
+    """What was decided and not yet said. renewed: products whose golden records may be others, with their members."""
 
     changes: Sequence[LinkChange] = ()
     touched: Sequence[str] = ()
-    renewed: Sequence[str] = ()
+    renewed: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
 
 class Ledger:
@@ -92,9 +89,12 @@ class Ledger:
         self._rules = rules
         self._versions = versions
         self._clock = clock
+        self.begin()
+
+    def begin(self) -> None:
+        """Forget everything: what is known is loaded again."""
         self._owner = LinkOwner()
         self._golden = GoldenState()
-        self._offers: dict[str, tuple[str, Facts] | None] = {}
         self._links: int | None = None
         self._said: Sequence[Statement] = ()
         self._pending = _Pending()
@@ -157,60 +157,49 @@ class Ledger:
 
     def _read(self, statements: Sequence[Statement], unreadable: Sequence[tuple[int, str]]) -> Read:
         self._said = statements
-        position = max((s.position for s in statements), default=-1)
-        return Read(unreadable, position, list(dict.fromkeys(s.identity for s in statements)))
+        return Read(unreadable, max((s.position for s in statements), default=-1))
 
-    def decide(self, offers: Mapping[str, Offer]) -> Follows:
-        """What follows from what was read. offers: of the products that it is about, as the catalogue has them now."""
-        self._tell(offers)
+    def decide(self) -> list[str]:
+        """Decide over what was read. The products of which `follow` is to be told."""
         said, self._said = self._said, ()
-        self.owned()
+        links = self.owned().links
         applied = self._owner.apply(said)
         retracted = sum(change.status is LinkStatus.RETRACTED for change in applied.changes)
-        assert self._links is not None
-        self._links += len(applied.changes) - 2 * retracted
-        self._pending = _Pending(applied.changes, sorted(applied.touched), sorted(applied.renewed))
-        return self._follow()
+        self._links = links + len(applied.changes) - 2 * retracted
+        return self._pend(applied.changes, sorted(applied.touched), sorted(applied.renewed))
 
-    def renew(self, identities: Sequence[str]) -> Follows:
-        """What follows where the golden records of these products may be others."""
-        self._pending = _Pending(renewed=identities)
-        return self._follow()
+    def renew(self, identities: Sequence[str]) -> list[str]:
+        """As `decide`, where nothing was said, but the golden records of these products may be others."""
+        return self._pend((), (), identities)
 
-    def go_on(self, offers: Mapping[str, Offer]) -> Follows:
-        """Go on where `Follows.lacking` asked for these offers."""
-        self._tell(offers)
-        return self._follow()
+    def _pend(self, changes: Sequence[LinkChange], touched: Sequence[str], renewed: Sequence[str]) -> list[str]:
+        members = {p: self._owner.members(p) for p in renewed}
+        self._pending = _Pending(changes, touched, members)
+        ends = (p for change in changes for p in (change.link.later, change.link.earlier))
+        return list(dict.fromkeys([*ends, *chain.from_iterable(members.values())]))
 
-    def _tell(self, offers: Mapping[str, Offer]) -> None:
-        for identity, offer in offers.items():
-            self._offers[identity] = None if offer is None else (offer[0], facts_from(identity, offer[1]))
-
-    def _follow(self) -> Follows:
-        pending, owner, offers = self._pending, self._owner, self._offers
-        together = {p: owner.members(p) for p in pending.renewed}
-        needed = {link for change in pending.changes for link in (change.link.later, change.link.earlier)}
-        needed.update(*together.values())
-        if len(offers) > _REMEMBERED:
-            offers = self._offers = {p: offers[p] for p in needed if p in offers}
-        if lacking := [p for p in sorted(needed) if p not in offers]:
-            return Follows(lacking, (), {}, 0, self.owned())
-        self._pending = _Pending()
-        now = int(self._clock() * 1000)
-        golden = [item for p, members in together.items() if (item := self._renewed(p, members, now)) is not None]
+    def follow(self, offers: Mapping[str, Offer]) -> Follows:
+        """What follows from the last decision. offers: what the catalogue says now of the products that it named."""
+        pending, self._pending, now = self._pending, _Pending(), int(self._clock() * 1000)
+        told = {p: None if offer is None else (offer[0], facts_from(p, offer[1])) for p, offer in offers.items()}
+        golden = [
+            item
+            for canonical, members in pending.renewed.items()
+            if (item := self._renewed(canonical, [told[member] for member in members], now)) is not None
+        ]
         outputs: dict[str, Sequence[Item]] = {
-            "findings": [self._finding(change, now) for change in pending.changes],
-            "mapping": [(p.encode("utf-8"), orjson.dumps(owner.state_of(p)), []) for p in pending.touched],
+            "findings": [self._finding(change, told, now) for change in pending.changes],
+            "mapping": [(p.encode("utf-8"), orjson.dumps(self._owner.state_of(p)), []) for p in pending.touched],
             "golden": golden,
         }
         links = [
             (change.link.topic, change.link.rule, change.status is LinkStatus.RETRACTED) for change in pending.changes
         ]
-        return Follows((), links, outputs, sum(value is None for _, value, _ in golden), self.owned())
+        return Follows(links, outputs, sum(value is None for _, value, _ in golden), self.owned())
 
-    def _renewed(self, canonical: str, members: Sequence[str], now: int) -> Item | None:
+    def _renewed(self, canonical: str, members: Sequence[_Told], now: int) -> Item | None:
         """The golden record of a product, if it is another now."""
-        known = [offer for member in members if (offer := self._offers[member]) is not None]
+        known = [member for member in members if member is not None]
         if known:
             rules = self._rules.get(known[0][0], DEFAULT_RULES)
             change = self._golden.renew(golden_record(canonical, [facts for _, facts in known], rules))
@@ -218,11 +207,10 @@ class Ledger:
             change = self._golden.end(canonical)
         return None if change is None else golden_message(change, now)
 
-    def _finding(self, change: LinkChange, now: int) -> Item:
+    def _finding(self, change: LinkChange, told: Mapping[str, _Told], now: int) -> Item:
         link = change.link
-        later, earlier = self._offers[link.later], self._offers[link.earlier]
-        told = (None if later is None else later[1], None if earlier is None else earlier[1])
-        return (*link_message(change, self._versions.get(link.topic), *told, now), [])
+        later, earlier = (None if (one := told[p]) is None else one[1] for p in (link.later, link.earlier))
+        return (*link_message(change, self._versions.get(link.topic), later, earlier, now), [])
 
 
 def _loaded(records: Sequence[tuple[bytes, Any]], load: Callable[[str, Any], None]) -> list[tuple[int, str]]:

@@ -38,7 +38,7 @@ from sinks.publisher import BATCH_BYTES
 from sinks.wire import LINK_RULES, Versions
 from streams.errors import InfrastructureError
 from streams.kafka.clients import brief_consumer
-from streams.worker.ledger import Follows, Item, Ledger, Offer, Read
+from streams.worker.ledger import Follows, Item, Ledger, Read
 from streams.worker.own_process import OwnProcess
 from streams.worker.patience import patiently
 
@@ -62,6 +62,7 @@ class LostPartitionError(Exception):
 _READ_SECONDS = 120.0
 _ANEW = 256  # statements made anew at once
 _AGAIN = 64  # the same, beside the stream: it waits for no more
+_ASKED = 10_000  # products about which the ledger is asked at once: to send them all would hold up the stream
 _PROGRESS = 10_000  # products, after which the log says how far that has come
 
 
@@ -88,7 +89,6 @@ class LinkWay:
         current_generation: Callable[[], int],
         committed: Callable[[], int],
         membership_seconds: float,
-        clock: Callable[[], float] = time.time,
     ) -> None:
         self._options = dict(options)
         self._transactional_id = transactional_id
@@ -109,7 +109,6 @@ class LinkWay:
         self._membership_seconds = membership_seconds
         self._taken_over_in: int | None = None  # the generation in which the owner before us was fenced
         self._fenced_in: int | None = None  # the generation in which we were
-        self._clock = clock
         self._epochs = EpochPolicy()
         self._producer: AIOKafkaProducer | None = None
         self._ledger: OwnProcess[Ledger] | None = None
@@ -122,13 +121,22 @@ class LinkWay:
         """Decide; the returned awaitable is done when findings, mapping and golden records are committed."""
         return patiently(lambda: self._decide(records, generation), self._gone_seconds, "links are decided")
 
+    def start(self) -> None:
+        """Start the ledger's process. Raises: InfrastructureError where none can be had."""
+        self._ledger = OwnProcess("the ledger of links", Ledger, self._rules, self._versions)
+
     async def stop(self) -> None:
         """Close the producer, and end the ledger's process."""
-        producer, self._producer = self._producer, None
         ledger, self._ledger = self._ledger, None
+        try:
+            await self._let_go()
+        finally:
+            if ledger is not None:
+                await asyncio.to_thread(ledger.close)
+
+    async def _let_go(self) -> None:
+        producer, self._producer = self._producer, None
         self._generation = None
-        if ledger is not None:
-            await asyncio.to_thread(ledger.close)
         if producer is not None:
             await producer.stop()
 
@@ -149,10 +157,10 @@ class LinkWay:
             if self._generation != generation:
                 self._still_ours(generation)
             self._generation, was = None, self._generation
-            # After a failure too: what was half said is taken back by reading the mapping as committed.
-            if self._ledger is None or was != generation:
-                await self._take_over(generation)
             assert self._ledger is not None
+            # After a failure too: what was half said is taken back by reading the mapping as committed.
+            if was != generation:
+                await self._take_over(self._ledger, generation)
             yield self._ledger
             self._generation = generation
 
@@ -168,7 +176,14 @@ class LinkWay:
         """
         async with self._owning(generation) as ledger:
             feeds, products = await self._compute.run(lambda: (self._products_by_feed(held=True), len(self._view)))
-            waiting = {clean: await ledger.call(Ledger.not_rebuilt, those, rebuild) for clean, those in feeds.items()}
+            waiting = {
+                clean: [
+                    identity
+                    for i in range(0, len(those), _ASKED)
+                    for identity in await ledger.call(Ledger.not_rebuilt, those[i : i + _ASKED], rebuild)
+                ]
+                for clean, those in feeds.items()
+            }
         left = sum(map(len, waiting.values()))
         for clean, identities in waiting.items():
             for i in range(0, len(identities), _AGAIN):
@@ -197,8 +212,7 @@ class LinkWay:
     async def _conclude(self, ledger: OwnProcess[Ledger], read: Read) -> None:
         """Decide over statements, and write what follows from them in one transaction."""
         await self._catalogue.known(1 + read.position)
-        told = await self._offers(read.identities)
-        follows = await self._followed(ledger, await ledger.call(Ledger.decide, told))
+        follows = await self._followed(ledger, await ledger.call(Ledger.decide))
         await self._write(follows.outputs)
         for topic, name, retracted in follows.links:
             rule = LINK_RULES[name]
@@ -207,15 +221,10 @@ class LinkWay:
         self._metrics.golden(len(follows.outputs["golden"]) - follows.ended, follows.ended)
         self._metrics.owned(owned.links, owned.clusters, owned.golden, owned.caution)
 
-    async def _followed(self, ledger: OwnProcess[Ledger], follows: Follows) -> Follows:
-        """What follows, once the ledger was told what it lacks."""
-        while follows.lacking:
-            follows = await ledger.call(Ledger.go_on, await self._offers(follows.lacking))
-        return follows
-
-    async def _offers(self, identities: Sequence[str]) -> Mapping[str, Offer]:
-        """What the catalogue says of these products now."""
-        return dict(zip(identities, await self._compute.run(self._view.packed, identities), strict=True))
+    async def _followed(self, ledger: OwnProcess[Ledger], identities: Sequence[str]) -> Follows:
+        """What follows from the ledger's last decision. identities: the products of which it is to be told."""
+        offers = await self._compute.run(self._view.packed, identities)
+        return await ledger.call(Ledger.follow, dict(zip(identities, offers, strict=True)))
 
     async def _write(self, outputs: Mapping[str, Sequence[Item]]) -> None:
         """Write items, by the names of our topics, in one transaction."""
@@ -256,13 +265,13 @@ class LinkWay:
             sent.append(await producer.send_batch(builder, topic, partition=partition))
         return sent
 
-    async def _take_over(self, generation: int) -> None:
+    async def _take_over(self, ledger: OwnProcess[Ledger], generation: int) -> None:
         if self._taken_over_in == generation:
             # Something failed since. Perhaps others have taken us for dead: the group tells us so within a few
             # heartbeats, and then the owner is another, who must not be fenced back.
             await asyncio.sleep(self._membership_seconds)
         self._still_ours(generation)
-        await self.stop()
+        await self._let_go()
         self._taken_over_in = generation
         self._producer = AIOKafkaProducer(
             **self._options,
@@ -272,7 +281,7 @@ class LinkWay:
             linger_ms=2,
         )
         await self._producer.start()  # fences the owner before us
-        ledger = self._ledger = OwnProcess("the ledger of links", Ledger, self._rules, self._versions)
+        await ledger.call(Ledger.begin)
         await self._read("mapping", lambda read: ledger.call(Ledger.load_mapping, [(r.key, r.value) for r in read]))
         await self._read("golden", lambda read: ledger.call(Ledger.load_golden, [(r.key, _headers(r)) for r in read]))
         owned = await ledger.call(Ledger.owned)
@@ -345,13 +354,13 @@ class LinkWay:
             consumer.assign([partition])
             await consumer.seek_to_beginning(partition)
             end = (await consumer.end_offsets([partition]))[partition]
-            deadline = self._clock() + _READ_SECONDS
+            deadline = time.monotonic() + _READ_SECONDS
             while await consumer.position(partition) < end:
                 fetched = (await consumer.getmany(timeout_ms=200)).get(partition, ())
                 records = [*{record.key: record for record in fetched}.values()]  # what is superseded says nothing
                 for place, kind in await load(records) if records else ():
                     log.error(f"{name}.unreadable", offset=records[place].offset, kind=kind)
-                if self._clock() > deadline:
+                if time.monotonic() > deadline:
                     raise InfrastructureError(
                         f"{partition.topic} could not be read within {_READ_SECONDS:g} s.",
                         "See whether its partition has a leader: streamgauge doctor.",

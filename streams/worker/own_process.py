@@ -30,23 +30,35 @@ _SERVE = "import sys; from streams.worker.own_process import serve; serve(int(sy
 class OwnProcess(Generic[T]):
     """Makes an object in a new process and calls its methods there, one call after another.
 
-    The process ends when this one does, however that ends. make: a class, or a function of a module; with its
-    arguments it goes to the other process, as do the arguments of calls and what they return or raise: by pickle.
-    what: the object in words, as in "the ledger of links".
+    The process ends when this one has ended, however that was, after the call that it is at. It begins with what Python
+    finds then, so it is to begin with the program: later the program's files may be those of another release.
+
+    make: a class, or a function of a module; with its arguments it goes to the other process, as do the arguments of
+    calls and what they return or raise: by pickle. what: the object in words, as in "the ledger of links".
+
+    Raises: InfrastructureError where no process can be had.
     """
 
     def __init__(self, what: str, make: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> None:
         self._what = what
         self._thread = ThreadPoolExecutor(1, "own-process")  # a call that is given up still gets its answer
         self._calls, theirs = Pipe()
-        self._process = subprocess.Popen(
-            [sys.executable, "-P", "-c", _SERVE, str(theirs.fileno())],
-            stdin=subprocess.DEVNULL,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
-            pass_fds=(theirs.fileno(),),
-            start_new_session=True,  # Ctrl-C is for us to act on
-        )
-        theirs.close()
+        try:
+            self._process = subprocess.Popen(
+                [sys.executable, "-P", "-c", _SERVE, str(theirs.fileno())],
+                stdin=subprocess.DEVNULL,
+                env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+                pass_fds=(theirs.fileno(),),
+                start_new_session=True,  # Ctrl-C is for us to act on
+            )
+        except OSError as error:
+            self._calls.close()
+            raise InfrastructureError(
+                f"No process can be started for {what}: {error.strerror or error}.",
+                "See how many processes and how much memory this machine allows.",
+            ) from error
+        finally:
+            theirs.close()
         with contextlib.suppress(OSError):  # then the first call says that it ended
             self._calls.send((make, args, kwargs))
 
@@ -56,7 +68,10 @@ class OwnProcess(Generic[T]):
         return self._process.pid
 
     async def call(self, method: Callable[Concatenate[T, P], R], *args: P.args, **kwargs: P.kwargs) -> R:
-        """What a method of the object returns or raises. Raises: InfrastructureError where the process has ended."""
+        """What a method of the object returns or raises.
+
+        Raises: InfrastructureError where the process has ended; RuntimeError after `close`.
+        """
         loop = asyncio.get_running_loop()
         answer: R = await loop.run_in_executor(self._thread, self._ask, method.__name__, args, kwargs)
         return answer
@@ -65,7 +80,7 @@ class OwnProcess(Generic[T]):
         """End the process, whatever it does: all that it knows it was told."""
         self._process.kill()
         self._process.wait()
-        self._thread.shutdown(cancel_futures=True)
+        self._thread.shutdown()  # calls that waited find that it has ended
         self._calls.close()
 
     def _ask(self, method: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -89,10 +104,10 @@ def serve(file: int) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):  # a supervisor may send them to all; we end with our parent
         signal.signal(number, signal.SIG_IGN)
     calls: Connection[Any, Any] = Connection(file)
-    with contextlib.suppress(EOFError, OSError):
-        make, args, kwargs = calls.recv()
-        thing = make(*args, **kwargs)
-        collect_seldom()
+    make, args, kwargs = calls.recv()
+    thing = make(*args, **kwargs)
+    collect_seldom()
+    with contextlib.suppress(EOFError, OSError):  # our parent has ended
         while True:
             method, args, kwargs = calls.recv()
             calls.send_bytes(_answer(thing, method, args, kwargs))

@@ -2,6 +2,7 @@
 
 One product in five is a second offer of the one before it.
 
+    process_mb                  resident memory of the process that keeps them, before it knows anything
     links_bytes, golden_bytes   growth of resident memory per product: what is known of links; of what was said
     statement_us, golden_us     CPU time per product: taking a statement in; choosing and comparing a golden record
 
@@ -11,16 +12,21 @@ One product in five is a second offer of the one before it.
 from __future__ import annotations
 
 import argparse
+import asyncio
 import gc
 import json
 import sys
 import time
 from pathlib import Path
 
+import psutil
+
 from detectors.duplicates.golden import DEFAULT_RULES, GoldenState, golden_record
 from detectors.duplicates.links import LinkOwner
 from detectors.duplicates.statement import Candidate, Statement, decode_statement, encode_statement
 from detectors.records import Facts, Version
+from streams.worker.ledger import Ledger
+from streams.worker.own_process import OwnProcess
 
 
 def resident() -> int:
@@ -62,6 +68,16 @@ def facts(p: str) -> Facts:
     )
 
 
+async def process_bytes() -> int:
+    """Resident memory of an empty ledger's process."""
+    ledger = OwnProcess("the ledger of links", Ledger, {}, {})
+    try:
+        await ledger.call(Ledger.begin)
+        return int(psutil.Process(ledger.pid).memory_info().rss)
+    finally:
+        ledger.close()
+
+
 def main() -> int:
     """Run and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -84,6 +100,7 @@ def main() -> int:
     figures = {
         "products": n,
         "clusters": owner.clusters,
+        "process_mb": round(asyncio.run(process_bytes()) / 1e6),
         "links_bytes": round((linked - empty) / n),
         "golden_bytes": round((full - linked) / n),
         "statement_us": round(seconds / n * 1e6, 1),

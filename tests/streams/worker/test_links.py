@@ -7,6 +7,7 @@ from types import SimpleNamespace
 from typing import Any, cast
 from unittest.mock import MagicMock
 
+import psutil
 import pytest
 from aiokafka import AIOKafkaProducer
 
@@ -50,6 +51,7 @@ class Owner:
             lambda: 0,
             MEMBERSHIP_SECONDS,
         )
+        self.way.start()
 
     async def decide(self, generation: int = 1) -> None:
         """Decide over one more statement, of a product that is gone."""
@@ -102,3 +104,18 @@ async def test_an_owner_that_the_group_still_names_takes_over_again_and_stops_wh
     for producer in (zombie, other):
         await producer.stop()
     await owner.way.stop()
+
+
+async def test_a_ledger_that_was_killed_stops_the_worker_and_another_goes_on(kafka_servers: str) -> None:
+    owner = Owner(kafka_servers)
+    await owner.decide()
+    assert owner.way._ledger is not None
+    psutil.Process(owner.way._ledger.pid).kill()
+    with pytest.raises(InfrastructureError, match="ledger of links has ended by signal 9"):
+        await owner.decide()
+    await owner.way.stop()
+    assert owner.mapping() == ["a/1"]
+    owner.way.start()
+    await owner.decide()
+    await owner.way.stop()
+    assert owner.mapping() == ["a/1", "a/3"]

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -103,11 +104,37 @@ async def test_a_process_that_ended_is_a_failure_of_the_infrastructure(tally: Ow
             await tally.call(Tally.add, 1)
 
 
+def refuse() -> Tally:
+    raise OSError("no")
+
+
 async def test_an_object_that_cannot_be_made_is_one_too() -> None:
-    own = OwnProcess("a tally", Tally, 1, 2)  # type: ignore[call-arg]
+    own = OwnProcess("a tally", refuse)
     try:
         with pytest.raises(InfrastructureError, match="ended with code 1"):
             await own.call(Tally.add, 1)
+    finally:
+        own.close()
+
+
+def test_so_is_a_process_that_cannot_be_had(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "executable", "/nowhere/python")
+    with pytest.raises(InfrastructureError, match="No process can be started for a tally: No such file or directory"):
+        OwnProcess("a tally", Tally)
+
+
+async def test_it_finds_the_program_wherever_it_is_started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "elsewhere.py").write_text("class Thing:\n    def say(self):\n        return 'said'\n", "utf-8")
+    trap = tmp_path / "trap"
+    (trap / "streams").mkdir(parents=True)
+    (trap / "streams" / "__init__.py").write_text("raise SystemExit(9)\n", "utf-8")
+    monkeypatch.setattr(sys, "path", [folder or str(Path.cwd()) for folder in sys.path])
+    monkeypatch.chdir(trap)
+    thing = import_module("elsewhere").Thing
+    own = OwnProcess("a thing", thing)
+    try:
+        assert await own.call(thing.say) == "said"
     finally:
         own.close()
 
@@ -117,6 +144,7 @@ async def test_signals_that_a_supervisor_sends_to_all_are_left_to_us(tally: OwnP
     for number in (signal.SIGINT, signal.SIGTERM):
         psutil.Process(tally.pid).send_signal(number)
     assert await tally.call(Tally.add, 1) == 42
+    assert os.getsid(tally.pid) == tally.pid, "Ctrl-C does not reach it before it can say so"
 
 
 async def test_close_ends_it_whatever_it_does() -> None:
@@ -130,6 +158,8 @@ async def test_close_ends_it_whatever_it_does() -> None:
     assert not psutil.pid_exists(own.pid)
     with pytest.raises(InfrastructureError):
         await busy
+    with pytest.raises(RuntimeError, match="after shutdown"):
+        await own.call(Tally.add, 1)
 
 
 def test_it_ends_with_us_when_we_are_killed() -> None:
