@@ -126,6 +126,26 @@ def test_a_wrong_check_digit_does_not_win() -> None:
     assert (golden.attributes[Role.GTIN].value, golden.attributes[Role.GTIN].agree) == ("4006381333931", 1)
 
 
+def test_of_values_that_equally_many_have_the_first_wins() -> None:
+    offers = (offer("a/1", 1, brand="Zeta"), offer("b/1", 2, brand="Acme"), offer("c/1", 3, brand="Acme"))
+    assert merged(*offers).attributes[Role.BRAND].value == "Acme"
+    brand = merged(*offers, offer("d/1", 4, brand="ZETA")).attributes[Role.BRAND]
+    assert (brand.value, brand.offer, brand.agree) == ("Zeta", "a/1", 2)
+
+
+def test_zeros_before_a_gtin_say_nothing() -> None:
+    gtin = merged(offer("a/1", 1, gtin="04006381333931"), offer("b/1", 2, gtin="4006381333931")).attributes[Role.GTIN]
+    assert (gtin.value, gtin.agree, gtin.known) == ("04006381333931", 2, 2)
+
+
+@pytest.mark.parametrize("role", [Role.URL, Role.IMAGE])
+def test_addresses_that_differ_in_case_are_others(role: Role) -> None:
+    said = [{role.value: f"https://shop.example/{name}"} for name in ("A", "a", "a")]
+    offers = (offer(f"{shop}/1", n, **facts) for n, (shop, facts) in enumerate(zip("abc", said, strict=True)))
+    found = merged(*offers, by=rules(**{role.value: "majority"})).attributes[role]
+    assert (found.value, found.offer, found.agree) == ("https://shop.example/a", "b/1", 2)
+
+
 def test_chinese_forms_agree() -> None:
     golden = merged(offer("a/1", 1, brand="蘭蔻"), offer("b/1", 2, brand="兰蔻"), offer("c/1", 3, brand="Lancome"))
     assert (golden.attributes[Role.BRAND].agree, golden.attributes[Role.BRAND].known) == (2, 3)

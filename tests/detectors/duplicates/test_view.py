@@ -38,6 +38,9 @@ def test_a_new_price_neither_hides_nor_shows() -> None:
     assert _said(view, ["a/1"]) == before
     assert view.facts("a/0") == cheaper.facts
     assert [c.identity for c in _said(view, ["a/0"])[0].candidates] == ["a/1"]
+    apply(view, log_of([entry("b/1", 9, "Sony Camera DSC-W120", 100.0)], start=3))
+    named = {c.identity: c.match_version for c in _said(view, ["b/1"])[0].candidates}
+    assert named == {"a/0": Version(0, 0), "a/1": Version(0, 1)}, "of what was compared, not of the new price"
 
 
 def test_what_was_said_can_be_said_anew_after_a_new_price() -> None:
