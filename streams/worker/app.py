@@ -197,7 +197,7 @@ class Worker:
             message="reading the catalogue, which can take a while",
         )
         try:
-            # BLAS's threads wait for one another by turning round: not on the core that the ledger of links needs.
+            # BLAS's threads spin while they wait for one another: not on the core that the ledger of links needs.
             with threadpool_limits(max(1, (os.cpu_count() or 2) - 1), user_api="blas"):
                 return run_app(self.app)
         finally:
