@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, Final
 
 from detectors.contract.model import Role
@@ -65,7 +64,7 @@ class CategoryDetector:
         if column is None or batch.neighbours is None or not len(batch):
             return []
         values = batch.column(Role.CATEGORY)
-        vocabulary: Mapping[str, set[str]] | None = None  # made once somebody votes, which few do
+        vocabulary: set[tuple[str, str]] | None = None  # made once somebody votes, which few do
         findings = []
         for row, (value, facts) in enumerate(zip(values, batch.neighbours.facts, strict=True)):
             empty = value is None or value == ""
@@ -78,14 +77,13 @@ class CategoryDetector:
             scores = batch.neighbours.scores[row].tolist()
             if vocabulary is None:
                 vocabulary = _vocabulary(batch, values)
-            used = vocabulary[source]
             vote = tally(
                 (score, fold(other.category), place)
                 for place, (other, score) in enumerate(zip(facts, scores, strict=False))
                 if score >= self.min_score
                 and isinstance(other.category, str)
                 and other.category
-                and (source_of(other.identity) == source or other.category in used)
+                and ((source, other.category) in vocabulary or source_of(other.identity) == source)
             )
             level = None if vote is None else self._reliability.level(vote)
             if vote is None or level is None:
@@ -102,17 +100,13 @@ class CategoryDetector:
         return findings
 
 
-def _vocabulary(batch: Batch, values: Sequence[Any]) -> Mapping[str, set[str]]:
-    """The categories that each source uses, as far as this batch shows."""
+def _vocabulary(batch: Batch, values: Sequence[Any]) -> set[tuple[str, str]]:
+    """Sources with each category that they use, as far as this batch shows."""
     assert batch.neighbours is not None
-    found: dict[str, set[str]] = defaultdict(set)
-    for record, value in zip(batch.records, values, strict=True):
-        if isinstance(value, str):
-            found[source_of(record.identity)].add(value)
+    own = zip((record.identity for record in batch.records), values, strict=True)
+    found = {(source_of(identity), value) for identity, value in own if isinstance(value, str)}
     facts, _ = batch.neighbours.distinct
-    for other in facts:
-        if other.category is not None:
-            found[source_of(other.identity)].add(other.category)
+    found.update((source_of(other.identity), other.category) for other in facts if other.category is not None)
     return found
 
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable, Sequence
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from detectors.contract.model import Role
 from detectors.duplicates.entry import TITLE_CHARS
 from detectors.duplicates.evidence import codes_of
-from detectors.records import Facts, Neighbour
+from detectors.records import Batch, Facts, Neighbour
 from detectors.standardise.chinese import fold
 from detectors.standardise.memoised import memoised
 
@@ -30,16 +32,39 @@ def codes(title: str) -> frozenset[str]:
     return frozenset(codes_of(fold(title)))
 
 
-def same_product(title_codes: frozenset[str], gtin: Any, mpn: Any, score: float, other: Facts) -> bool:
-    """Whether a neighbour is surely another offer of the same product: the same GTIN, maker's number or model number.
+def same_product(batch: Batch, asked: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Which neighbours are surely other offers of the same product: the same GTIN, maker's number or model number.
 
     Model numbers count only for close titles (score above `CLOSE`) where neither names a number that the other lacks.
+    asked: (n, k), the neighbours in question. Returns (n, k).
     """
-    if gtin and gtin == other.gtin:
-        return True
-    if mpn and mpn == other.mpn and score > 0.6:
-        return True
-    return bool(score > CLOSE and title_codes and title_codes == codes(other.title))
+    assert batch.neighbours is not None
+    facts, places = batch.neighbours.distinct
+    scores = batch.neighbours.scores.astype(np.float64)
+    found = _shared(batch.column(Role.GTIN), [other.gtin for other in facts], places)
+    found |= _shared(batch.column(Role.MPN), [other.mpn for other in facts], places) & (scores > 0.6)
+    close = asked & ~found & (scores > CLOSE)
+    in_question = set(np.flatnonzero(close.any(axis=1)).tolist())
+    titles = enumerate(batch.column(Role.TITLE))
+    ours = [codes(text(title)) if row in in_question else None for row, title in titles]
+    theirs: list[frozenset[str] | None] = [None] * len(facts)
+    for place in np.unique(places[close]).tolist():
+        theirs[place] = codes(facts[place].title)
+    return asked & (found | (close & _shared(ours, theirs, places)))
+
+
+def _shared(ours: Sequence[Any], theirs: Sequence[Hashable], places: NDArray[np.intp]) -> NDArray[np.bool_]:
+    """(n, k) where a record's value is its neighbour's. ours: (n,); what is empty or no text or set is nobody's.
+
+    theirs: of the distinct products. places: of (n, k) neighbours among them, -1 for none.
+    """
+    number: dict[Hashable, int] = {}
+    usable = (value if isinstance(value, str | frozenset) else None for value in ours)
+    mine = np.array([number.setdefault(value, len(number) + 1) if value else 0 for value in usable], np.intp)
+    if not number:
+        return np.zeros(places.shape, np.bool_)
+    yours = np.array([number.get(value, 0) for value in theirs] + [0], np.intp)[places]
+    return np.asarray((mine[:, None] == yours) & (yours > 0))
 
 
 def softmax_weights(scores: NDArray[np.float32], usable: NDArray[np.bool_]) -> NDArray[np.float64]:

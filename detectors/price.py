@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from detectors.contract.model import Role
 from detectors.money import RATES, number, rescale, show
-from detectors.neighbourhood import CLOSE, codes, named, same_product, softmax_weights, source_of, text
+from detectors.neighbourhood import named, same_product, softmax_weights, source_of
 from detectors.records import (
     Batch,
     Dimension,
@@ -305,21 +305,8 @@ def price_table(batch: Batch, labels: Sequence[str | None], logs: NDArray[np.flo
     alike = labelled == np.array([label is not None for label in labels], np.bool_)[:, None]
     prices = np.where(alike & ~np.isnan(logs)[:, None], priced, math.nan)
     there = ~np.isnan(prices)
-    asked = there & (neighbours.scores.astype(np.float64) > CLOSE)  # whether they are the same product
-    gtins, mpns = batch.column(Role.GTIN), batch.column(Role.MPN)
-    for row in np.flatnonzero(there.any(axis=1)).tolist():
-        gtin, mpn = gtins[row], mpns[row]
-        if gtin or mpn:
-            for j, other in enumerate(neighbours.facts[row][: asked.shape[1]]):
-                if (gtin and gtin == other.gtin) or (mpn and mpn == other.mpn):
-                    asked[row, j] = there[row, j]
-    titles, same = batch.column(Role.TITLE), np.zeros(prices.shape, np.bool_)
-    own = {row: codes(text(titles[row])) for row in np.flatnonzero(asked.any(axis=1)).tolist()}
-    for row, j in zip(*(x.tolist() for x in np.nonzero(asked)), strict=True):
-        score, other = float(neighbours.scores[row, j]), facts[places[row, j]]
-        same[row, j] = same_product(own[row], gtins[row], mpns[row], score, other)
+    same = there & same_product(batch, there)
     usable = there & ((neighbours.scores >= min_score) | same)
-    same &= usable
     similarity = np.clip(neighbours.scores.astype(np.float64), 0, 1)
     weights = softmax_weights(neighbours.scores, usable) * np.where(same, _OFFERS_WEIGHT, 1.0)
     total = weights.sum(axis=1, keepdims=True)

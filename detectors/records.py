@@ -164,19 +164,12 @@ class Neighbours:
         """What is shown of each of these products once, for one is a neighbour of many; and (n, k) its place there, -1
         for none. Of a product that changed between two lookups both are shown.
         """
-        number: dict[int, int] = {}
-        facts: list[Facts] = []
         n, width = self.scores.shape
+        shown = [other for line in self.facts for other in line[:width]]
+        _, first, number = np.unique(np.fromiter(map(id, shown), np.int64), return_index=True, return_inverse=True)
         places = np.full((n, width), -1, np.intp)
-        for row, line in enumerate(self.facts):
-            found: list[int] = []
-            for other in line[:width]:
-                place = number.setdefault(id(other), len(facts))
-                if place == len(facts):
-                    facts.append(other)
-                found.append(place)
-            places[row, : len(found)] = found
-        return facts, places
+        places[np.arange(width) < np.array([len(line) for line in self.facts], np.intp)[:, None]] = number
+        return [shown[i] for i in first.tolist()], places
 
 
 @dataclass(frozen=True, slots=True)

@@ -68,8 +68,10 @@ class TextDetector:
         titles, descriptions = batch.column(Role.TITLE), batch.column(Role.DESCRIPTION)
         findings = []
         for row, (raw_title, raw_description) in enumerate(zip(titles, descriptions, strict=True)):
+            if len(text(raw_description)) < 3 * self.min_words:
+                continue
             title = words(text(raw_title))
-            if len(title) < 3 or len(text(raw_description)) < 3 * self.min_words:
+            if len(title) < 3:
                 continue
             description = words(text(raw_description)[:_CHARACTERS])
             if len(description) < self.min_words:

@@ -15,8 +15,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,6 +33,7 @@ from detectors.records import Batch
 from models.corruption import FAULTS, corrupt, possible_faults
 from models.errors import ArtefactError, TrainingError
 from models.folder import check_folder, written_folder
+from models.threads import one_thread
 
 __all__ = ["AnomalyModel", "TrainingReport", "train_anomalies"]
 
@@ -222,7 +222,7 @@ def train_anomalies(
     center, spread = sound.mean(dim=0), sound.std(dim=0).clamp(min=0.05)
     x = _standardised(examples.features, center, spread)
     fold = rng.permutation(records)[examples.record] % _FOLDS
-    with _one_thread(), torch.random.fork_rng(devices=[]):
+    with one_thread(), torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         network = _Ensemble(len(FEATURES))
         unseen = torch.zeros_like(examples.targets)  # logits by the network that has not seen the record
@@ -289,17 +289,6 @@ def _fit(network: nn.Module, x: Tensor, targets: Tensor) -> None:
             if schedule.last_epoch < schedule.total_steps - 1:
                 schedule.step()
     network.eval()
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """Steps this small are slower on several threads, and much slower where those compete with others."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
 
 
 def _standardised(features: Tensor, center: Tensor, spread: Tensor) -> Tensor:

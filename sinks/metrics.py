@@ -16,7 +16,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 from prometheus_client.core import HistogramMetricFamily
 from prometheus_client.registry import Collector
 
-from detectors.records import Correction, Finding
+from detectors.records import Correction, Finding, Rule
 
 __all__ = ["Metrics", "TopicProgress"]
 
@@ -167,12 +167,12 @@ class Metrics:
             rule = finding.rule
             self._findings.labels(topic, rule.name, rule.dimension.value, rule.severity.value).inc()
 
-    def links(self, topic: str, rule: str, dimension: str, severity: str, *, retracted: bool) -> None:
-        """Count a duplicate finding, made or retracted."""
+    def links(self, topic: str, rule: Rule, count: int, *, retracted: bool) -> None:
+        """Count duplicate findings, made or retracted."""
         if retracted:
-            self._retracted.labels(rule).inc()
+            self._retracted.labels(rule.name).inc(count)
         else:
-            self._findings.labels(topic, rule, dimension, severity).inc()
+            self._findings.labels(topic, rule.name, rule.dimension.value, rule.severity.value).inc(count)
 
     def corrections(self, topic: str, corrections: Iterable[Correction], kind: str) -> None:
         """Count changes. kind: `standardised`, `repaired`."""

@@ -30,9 +30,11 @@ __all__ = [
     "POINTS",
     "Cells",
     "Part",
+    "Products",
     "RowIndex",
     "best",
     "centroids_of",
+    "float_products",
     "grown",
     "lists_for",
     "probes_for",
@@ -52,6 +54,9 @@ _LINES = 16  # lines of candidates turned into float32 at once
 _JUMP, _FAR = 1 << 13, 1 << 22  # rows from which an array is given room for the latter
 _NONE = np.float32(-1e9)
 
+Products = Callable[[NDArray[np.int8], NDArray[np.int8]], NDArray[np.float32]]
+"""Whole numbers (b, dim) and (n, dim) -> (b, n), exact below 2**24."""
+
 # FAISS compares with its centroids by BLAS from so many queries times dimensions on, in the whole process. By default
 # that is more than a batch of a hundred has, for which its own loops are much slower. The last bits of what it compares
 # depend on which of the two did it: it only proposes what is scored then.
@@ -70,6 +75,12 @@ def grown(array: NDArray[Any], rows: int) -> NDArray[Any]:
     wider = np.zeros((room, *array.shape[1:]), array.dtype)
     wider[: len(array)] = array
     return wider
+
+
+def float_products(queries: NDArray[np.int8], rows: NDArray[np.int8]) -> NDArray[np.float32]:
+    """(b, n) products of whole numbers (b, dim) and (n, dim)."""
+    product: NDArray[np.float32] = queries.astype(np.float32) @ rows.astype(np.float32).T
+    return product
 
 
 class Part:
@@ -113,13 +124,13 @@ class Part:
         return x
 
     def add_products(
-        self, queries: NDArray[np.float32], weights: NDArray[np.float32], out: NDArray[np.float32]
+        self, queries: NDArray[np.int8], weights: NDArray[np.float32], out: NDArray[np.float32], products: Products
     ) -> None:
         """Add to out (b, n) the scores of whole-number queries (b, dim) with the first n rows."""
         n = min(out.shape[1], len(self.values))
         for i in range(0, n, _BLOCK):
             j = min(n, i + _BLOCK)
-            product = queries @ self.values[i:j].astype(np.float32).T
+            product = products(queries, self.values[i:j])
             product *= weights[:, None] * self.weights[i:j]
             out[:, i:j] += product
 
@@ -289,11 +300,13 @@ class Cells:
 class RowIndex:
     """Rows by number. A row that was never put or was dropped is all zeros; callers hide it.
 
-    dense, sketch: the two parts. cells: None while every search is exact.
+    dense, sketch: the two parts. cells: None while every search is exact. products: for processors that have a faster
+    way than float32; it must be exact.
     """
 
-    def __init__(self, dense: Part, sketch: Part) -> None:
+    def __init__(self, dense: Part, sketch: Part, products: Products | None = None) -> None:
         self.dense, self.sketch = dense, sketch
+        self._products = products or float_products
         self.cells: Cells | None = None
         self._n = 0
 
@@ -331,7 +344,7 @@ class RowIndex:
         sketch = self.sketch if before is None else before
         out = np.zeros((len(rows), self._n), np.float32)
         for part in (self.dense, sketch):
-            part.add_products(part.values[rows].astype(np.float32), part.weights[rows], out)
+            part.add_products(part.values[rows], part.weights[rows], out, self._products)
         return out
 
     def propose(
@@ -377,9 +390,10 @@ def best(
         chosen, kth, tied = _top(scores, k)
     else:
         whole = n // block * block
-        maxima = scores[:, :whole].reshape(b, -1, block).max(axis=2)
+        # The columns of a block do not stand together, so that blocks are compared column by column, many at once.
+        maxima = scores[:, :whole].reshape(b, block, -1).max(axis=1)
         blocks, _, _ = _top(maxima, k)
-        columns = (blocks[:, :, None] * block + np.arange(block)).reshape(b, -1)
+        columns = (blocks[:, :, None] + np.arange(0, whole, whole // block)).reshape(b, -1)
         columns = np.hstack((columns, np.broadcast_to(np.arange(whole, n), (b, n - whole))))
         within, kth, tied = _top(np.take_along_axis(scores, columns, axis=1), k)
         chosen = np.take_along_axis(columns, within, axis=1)

@@ -10,12 +10,13 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 from numpy.typing import NDArray
 
 from detectors.duplicates.view import CatalogueView, Hits
-from detectors.records import Facts, Neighbours
+from detectors.records import Neighbours
 
 __all__ = ["RememberedNeighbours"]
 
@@ -86,22 +87,22 @@ class RememberedNeighbours:
 
     def _assembled(self, found: Sequence[_Found]) -> Neighbours:
         view = self._view
-        facts: list[list[Facts]] = []
         scores = np.full((len(found), self._k), -1, np.float32)
         dense = np.full((len(found), self._k), -1, np.float32)
         if not found:
-            return Neighbours(facts, scores, dense)
+            return Neighbours([], scores, dense)
         # All at once: of most products nobody is gone.
         rows = np.concatenate([one.rows for one in found])
         still = view.still_at(rows, np.concatenate([one.marks for one in found]))
+        facts = iter(view.facts_of(rows[still].tolist()))
         ends = np.cumsum([len(one.rows) for one in found])
+        counts: list[int] = []
         for row, (one, end) in enumerate(zip(found, ends.tolist(), strict=True)):
             there = still[end - len(one.rows) : end]
-            if there.all():
-                scores[row], dense[row], mine = one.scores, one.dense, one.rows
+            n = int(there.sum())
+            counts.append(n)
+            if n == len(there):
+                scores[row], dense[row] = one.scores, one.dense
             else:  # some were deleted since
-                n = int(there.sum())
                 scores[row, :n], dense[row, :n] = one.scores[: len(there)][there], one.dense[: len(there)][there]
-                mine = one.rows[there]
-            facts.append(view.facts_of(mine.tolist()))
-        return Neighbours(facts, scores, dense)
+        return Neighbours([[*islice(facts, n)] for n in counts], scores, dense)

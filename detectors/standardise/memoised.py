@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import lru_cache, wraps
-from typing import Concatenate, ParamSpec, TypeVar
+from inspect import signature
+from typing import Concatenate, ParamSpec, TypeVar, cast
 
 __all__ = ["memoised"]
 
@@ -21,7 +22,7 @@ def memoised(
     """
 
     def decorate(function: Callable[Concatenate[str, P], R]) -> Callable[Concatenate[str, P], R]:
-        remembered = lru_cache(maxsize=entries)(function)
+        remembered = cast(Callable[Concatenate[str, P], R], lru_cache(maxsize=entries)(function))
 
         @wraps(function)
         def call(text: str, /, *args: P.args, **kwargs: P.kwargs) -> R:
@@ -29,10 +30,21 @@ def memoised(
                 text = text[:cut]
                 if len(text) > longest:
                     return function(text, *args, **kwargs)
-            if not args and not kwargs:
-                return remembered(text)
-            return remembered(text, *args, **kwargs)  # type: ignore[arg-type]  # every argument here is hashable
+            return remembered(text, *args, **kwargs)
 
-        return call
+        if len(signature(function).parameters) > 1:
+            return call
+        of_text, remembered_text = cast(Callable[[str], R], function), cast(Callable[[str], R], remembered)
+
+        # Collecting and handing on arguments that are never given costs more than looking up what is known.
+        @wraps(function)
+        def call_of_text(text: str, /) -> R:
+            if len(text) > longest:
+                text = text[:cut]
+                if len(text) > longest:
+                    return of_text(text)
+            return remembered_text(text)
+
+        return cast(Callable[Concatenate[str, P], R], call_of_text)
 
     return decorate

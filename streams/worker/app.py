@@ -32,6 +32,7 @@ from detectors.repair import RepairPolicy
 from detectors.suite import behavior_detectors, product_detectors
 from models.encoder import CachedEncoder
 from models.protocol import Encoder
+from models.whole_numbers import exact_products
 from sinks.http import MetricsServer
 from sinks.metrics import Metrics, TopicProgress
 from sinks.publisher import Publisher
@@ -119,7 +120,9 @@ class Worker:
         self._publisher = Publisher(self._client, confirm_seconds=confirm)
         self._outlet = Outlet(self._publisher, names.named("dead_letters"))
         self._texts = [TextFile(settings.state_dir), TextFile(settings.state_dir)]
-        self._view = CatalogueView(encoder.name, encoder.dim, texts=self._texts[0], evidence=self._texts[1])
+        self._view = CatalogueView(
+            encoder.name, encoder.dim, texts=self._texts[0], evidence=self._texts[1], products=exact_products()
+        )
         self._view.matcher = matcher
         self._mapping = Mapping(names.named("mapping"), self._client)
         self._catalogue = Catalogue(

@@ -17,6 +17,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -214,9 +215,8 @@ class LinkWay:
         await self._catalogue.known(1 + read.position)
         follows = await self._followed(ledger, await ledger.call(Ledger.decide))
         await self._write(follows.outputs)
-        for topic, name, retracted in follows.links:
-            rule = LINK_RULES[name]
-            self._metrics.links(topic, rule.name, rule.dimension.value, rule.severity.value, retracted=retracted)
+        for (topic, name, retracted), count in Counter(follows.links).items():
+            self._metrics.links(topic, LINK_RULES[name], count, retracted=retracted)
         owned = follows.owned
         self._metrics.golden(len(follows.outputs["golden"]) - follows.ended, follows.ended)
         self._metrics.owned(owned.links, owned.clusters, owned.golden, owned.caution)

@@ -12,6 +12,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from ruamel.yaml import YAML
 
+from detectors.duplicates.score import DUPLICATE_NEAR
 from detectors.records import Correction, Dimension, Evidence, Finding, Rule, Severity
 from sinks.metrics import Metrics, TopicProgress
 
@@ -47,7 +48,7 @@ def exposed() -> dict[str, set[str]]:
     metrics = Metrics("1.0", "static")
     metrics.records("products", "corrected", 1)
     metrics.findings("products", [finding])
-    metrics.links("products", "duplicate.near", "uniqueness", "warning", retracted=True)
+    metrics.links("products", DUPLICATE_NEAR, 1, retracted=True)
     metrics.corrections("products", [Correction(0, "t", "a", "b", 1.0, "text.space", "r")], "standardised")
     metrics.batch("products", 1, {"encode": 0.1})
     metrics.end_to_end("products", [0.1])

@@ -8,6 +8,7 @@ import urllib.request
 import orjson
 import pytest
 
+from detectors.duplicates.score import DUPLICATE_NEAR
 from detectors.records import Correction, Dimension, Evidence, Finding, Rule, Severity
 from sinks.http import MetricsServer
 from sinks.metrics import Metrics, TopicProgress
@@ -21,7 +22,7 @@ def metrics() -> Metrics:
     metrics = Metrics("0.1.0", "static-test")
     metrics.records("products", "corrected", 3)
     metrics.findings("products", [Finding(0, RULE, "price", 1, 0.9, Evidence("because"))])
-    metrics.links("products", "duplicate.near", "uniqueness", "warning", retracted=True)
+    metrics.links("products", DUPLICATE_NEAR, 1, retracted=True)
     metrics.corrections("products", [Correction(0, "t", "a", "b", 1.0, "text.space", "r")] * 2, "standardised")
     metrics.suggestions("products", [Finding(0, RULE, "price", 1, 0.5, Evidence("because"))])
     metrics.batch("products", 3, {"decode": 0.002})

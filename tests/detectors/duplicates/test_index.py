@@ -152,3 +152,12 @@ def test_sketches_of_before_are_given_no_room_beyond_the_rows() -> None:
 def test_lists_grow_with_the_catalogue_up_to_what_an_epoch_may_bring() -> None:
     assert [lists_for(rows) for rows in (16, 16_384, 262_144, 1_048_576)] == [32, 1024, 4096, 8192]
     assert lists_for(100_000_000) == 32_768
+
+
+def test_products_of_another_kind_give_the_same_scores() -> None:
+    x, y = _crowd(8)
+    index = _index(x, y)
+    other = RowIndex(index.dense, index.sketch, lambda a, b: np.asarray(a.astype(int) @ b.astype(int).T, np.float32))
+    other.resize(len(x))
+    rows = np.arange(0, 2000, 100)
+    np.testing.assert_array_equal(other.products(rows), index.products(rows))
