@@ -116,7 +116,8 @@ class Worker:
         self.app = make_app(settings)
         confirm = settings.broker_gone_seconds
         names = settings.topics
-        self._compute = Compute()
+        self._compute = Compute("compute")
+        self._encoding = Compute("encode")
         self._publisher = Publisher(self._client, confirm_seconds=confirm)
         self._outlet = Outlet(self._publisher, names.named("dead_letters"))
         self._texts = [TextFile(settings.state_dir), TextFile(settings.state_dir)]
@@ -169,6 +170,7 @@ class Worker:
             encoder,
             self._links,
             self._compute,
+            self._encoding,
             self._may_write,
             self._links_generation,
             FLAT_ROWS,
@@ -207,6 +209,7 @@ class Worker:
             self._progress.say()
             self._server.stop()
             self._compute.close()
+            self._encoding.close()
             for texts in self._texts:
                 texts.close()
             self._state_file.unlink(missing_ok=True)
@@ -252,6 +255,7 @@ class Worker:
                 self._mapping,
                 self._outlet,
                 self._compute,
+                self._encoding,
                 self.metrics,
                 names,
                 settings.neighbours,
@@ -305,7 +309,7 @@ class Worker:
         return agent
 
     async def _self_test(self) -> None:
-        vectors = await self._compute.run(self._encoder.encode, _SELF_TEST)
+        vectors = await self._encoding.run(self._encoder.encode, _SELF_TEST)
         if vectors.shape != (len(_SELF_TEST), self._encoder.dim):
             raise InfrastructureError(f"The encoder gives vectors of shape {vectors.shape}.")
 

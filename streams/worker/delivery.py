@@ -593,11 +593,11 @@ class LagWatch:
 class Compute:
     """One thread for work that would block the event loop: torch, FAISS, anything that takes milliseconds.
 
-    One, because what runs here shares state (the view, the encoder's cache) and because torch and FAISS use the cores
-    by themselves. Heartbeats and timers go on meanwhile.
+    One for what shares state, because it is in nobody else's hands: the view and the detectors have one, the encoder
+    with its cache another. Heartbeats and timers go on meanwhile.
     """
 
-    def __init__(self, name: str = "compute") -> None:
+    def __init__(self, name: str) -> None:
         self._pool = ThreadPoolExecutor(1, name)
 
     async def run(self, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:

@@ -49,6 +49,9 @@ LOOKUP_BATCH = 256
 """Products that are looked up at once."""
 
 
+_Vectors = dict[str, NDArray[np.int8]]  # by title
+
+
 @dataclass(frozen=True, slots=True)
 class _Prepared:
     """A batch decoded and encoded: what must stand in the catalogue before it can be looked up.
@@ -101,6 +104,7 @@ class ProductWay:
         mapping: Mapping,
         outlet: Outlet,
         compute: Compute,
+        encoding: Compute,
         metrics: Metrics,
         topics: TopicNames,
         neighbours: int,
@@ -118,6 +122,7 @@ class ProductWay:
         self._mapping = mapping
         self._outlet = outlet
         self._compute = compute
+        self._encoding = encoding
         self._metrics = metrics
         self._topics = topics
         self._neighbours = RememberedNeighbours(view, neighbours)
@@ -130,11 +135,11 @@ class ProductWay:
         started = time.perf_counter()
         topic = carrier_of(records[0]).topic
         known = self._catalogue.generation(topic)
-        prepared = await self._compute.run(self._prepare, records)
+        prepared = await self._prepared(records)
         if prepared.misrouted:
             await self._look_again()  # the topic may have grown just now, so that its products moved
             if self._catalogue.generation(topic) != known:
-                prepared = await self._compute.run(self._prepare, records)
+                prepared = await self._prepared(records)
         self._refuse_topic(records[0].topic, prepared.misrouted, len(prepared.taken.batch))
         encoded = time.perf_counter()
 
@@ -168,6 +173,19 @@ class ProductWay:
 
         return confirmed()
 
+    async def _prepared(self, records: Sequence[SourceRecord]) -> _Prepared:
+        vectors: _Vectors = {}
+        encoded = 0
+        taken, prepared = await self._compute.run(self._begin, records)
+        while not isinstance(prepared, _Prepared):  # titles without a vector; the view may have moved on meanwhile
+            found, new = await self._encoding.run(self._encode, prepared)
+            vectors |= found
+            encoded += new
+            prepared = await self._compute.run(self._prepare, taken, vectors)
+        texts = len(prepared.vectors)
+        self._metrics.encoder(texts, max(0, texts - encoded))
+        return prepared
+
     async def _look_up(self, prepared: _Prepared) -> _Found:
         """Search a few products at a time, so that what else the compute thread has to do gets its turn."""
         taken = prepared.taken
@@ -195,8 +213,15 @@ class ProductWay:
 
     # On the compute thread: the view is touched nowhere else.
 
-    def _prepare(self, records: Sequence[SourceRecord]) -> _Prepared:
+    def _begin(self, records: Sequence[SourceRecord]) -> tuple[Taken, _Prepared | list[str]]:
         taken = self._versioned(self._intake.take(records))
+        return taken, self._prepare(taken, {})
+
+    def _prepare(self, taken: Taken, fresh: _Vectors) -> _Prepared | list[str]:
+        """What goes into the catalogue; or the titles that must be encoded first.
+
+        fresh: vectors by title, of those that the catalogue does not hold.
+        """
         view, encoder = self._view, self._encoder.name
         self._unread = {i: e for i, e in self._unread.items() if (view.version_of(i) or _NEVER) < e.version}
         kept: list[int] = []
@@ -216,7 +241,9 @@ class ProductWay:
             entry is not None and not entry.deleted and entry.encoder == encoder and entry.facts.title == fact.title
             for entry, fact in zip(known, facts, strict=True)
         ]
-        vectors = self._encode(facts, known, same)
+        vectors, missing = self._vectors(facts, known, same, fresh)
+        if missing:
+            return missing
 
         entries: list[Entry] = []
         repeated: set[str] = set()
@@ -224,8 +251,8 @@ class ProductWay:
         latest: dict[str, Entry] = {}
         carriers = [(carrier_of(record.source), row) for row, record in enumerate(batch.records)]
         carriers += [(carrier_of(tombstone.source), -1 - i) for i, tombstone in enumerate(taken.tombstones)]
-        todo = [(carrier.partition, carrier.offset, row) for carrier, row in carriers]
-        for partition, _, row in sorted(todo):
+        todo = [(carrier.partition, carrier.offset, row, carrier.topic) for carrier, row in carriers]
+        for partition, _, row, source_topic in sorted(todo):
             if row < 0:
                 tombstone = taken.tombstones[-1 - row]
                 identity, version = tombstone.identity, self._version(tombstone.source)
@@ -237,7 +264,6 @@ class ProductWay:
                 if (held := view.peek(identity)) is not None and version <= held.match_version:
                     matched.add(identity)
                 continue
-            source_topic = carrier_of(records[0]).topic
             if row < 0:
                 entry = Entry(identity, source_topic, partition, version, match_version=version, deleted=True)
             else:
@@ -279,21 +305,36 @@ class ProductWay:
             f'Let us re-key it: rekey = ["{topic}"] in the settings, or STREAMGAUGE_REKEY={topic}.',
         )
 
-    def _encode(self, facts: Sequence[Facts], known: Sequence[Entry | None], same: Sequence[bool]) -> NDArray[np.int8]:
-        """(n, d) int8: the vector of each record's title. A title that the catalogue holds is not encoded again."""
-        titles = list(dict.fromkeys(fact.title for fact, is_known in zip(facts, same, strict=True) if not is_known))
-        before = self._encoder.misses
-        fresh = quantise(self._encoder.encode(titles)) if titles else None
-        self._metrics.encoder(len(facts), len(facts) - (self._encoder.misses - before))
+    def _vectors(
+        self,
+        facts: Sequence[Facts],
+        known: Sequence[Entry | None],
+        same: Sequence[bool],
+        fresh: _Vectors,
+    ) -> tuple[NDArray[np.int8], list[str]]:
+        """(n, d) int8: the vector of each record's title, and the titles of which there is none.
+
+        A title that the catalogue holds is not encoded again.
+        """
         out = np.zeros((len(facts), self._encoder.dim), np.int8)
-        place = {title: i for i, title in enumerate(titles)}
+        missing: dict[str, None] = {}
         for row, (fact, entry, is_known) in enumerate(zip(facts, known, same, strict=True)):
             vector = self._view.vector(entry.identity) if is_known and entry is not None else None
-            if vector is not None:
+            if vector is None:
+                vector = fresh.get(fact.title)
+            if vector is None:
+                missing[fact.title] = None
+            else:
                 out[row] = vector
-            elif fresh is not None:
-                out[row] = fresh[place[fact.title]]
-        return out
+        return out, list(missing)
+
+    # On the thread of the encoder, which leaves Python alone for much of the time: other batches go on meanwhile.
+
+    def _encode(self, titles: Sequence[str]) -> tuple[_Vectors, int]:
+        """Vectors by title, and how many of them the encoder had not made before."""
+        before = self._encoder.misses
+        vectors = quantise(self._encoder.encode(titles))
+        return dict(zip(titles, vectors, strict=True)), self._encoder.misses - before
 
     def _look_up_some(self, identities: Sequence[str], speaking: Collection[str]) -> tuple[Neighbours, list[Statement]]:
         found, hits = self._neighbours.lookup(identities, speaking, clean=self._clean)

@@ -61,6 +61,7 @@ class Rebuilder:
         encoder: Encoder,
         links: LinkWay,
         compute: Compute,
+        encoding: Compute,
         may_write: Callable[[str, int], bool],
         links_generation: Callable[[], int | None],
         flat: int,
@@ -70,6 +71,7 @@ class Rebuilder:
         self._encoder = encoder
         self._links = links
         self._compute = compute
+        self._encoding = encoding
         self._may_write = may_write
         self._links_generation = links_generation
         self._flat = flat
@@ -93,7 +95,9 @@ class Rebuilder:
         while waiting:
             began = time.perf_counter()
             try:
-                entries = await self._compute.run(self._embed, waiting)
+                entries = await self._compute.run(self._next_of_ours, waiting)
+                if entries:
+                    entries = await self._encoding.run(self._embed, entries)
             except Exception as error:
                 # Whether a worker can go on without its encoder is for the stream to decide, which needs it, too.
                 log.error("rebuild.failed", kind=type(error).__name__)
@@ -109,8 +113,8 @@ class Rebuilder:
             await asyncio.sleep(rest)
         return some
 
-    def _embed(self, waiting: list[int]) -> Sequence[Entry]:
-        """Revisions of the next few that are ours, with their new vectors."""
+    def _next_of_ours(self, waiting: list[int]) -> list[Entry]:
+        """The next few that this worker may write. waiting: rows; those that were looked at are taken away."""
         view = self._view
         entries: list[Entry] = []
         while waiting and len(entries) < self._size:
@@ -120,8 +124,10 @@ class Rebuilder:
             entry = view.entry(view.identity_at(row))
             if entry is not None and self._may_write(entry.topic, entry.partition):
                 entries.append(entry)
-        if not entries:
-            return entries
+        return entries
+
+    def _embed(self, entries: Sequence[Entry]) -> list[Entry]:
+        """Revisions of these with their new vectors."""
         began = time.perf_counter()
         vectors = quantise(self._encode([entry.facts.title for entry in entries]))
         took = time.perf_counter() - began

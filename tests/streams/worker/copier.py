@@ -48,7 +48,7 @@ def main() -> int:
     app = make_app(settings)
     client = {"bootstrap_servers": settings.kafka.bootstrap_servers}
     watch = LagWatch(app, client, gone_seconds=settings.broker_gone_seconds, every_seconds=0.5)
-    compute = Compute()
+    compute = Compute("compute")
     publishers: list[Publisher] = []
     calls = {"first": 0, "second": 0}
 

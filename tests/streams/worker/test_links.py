@@ -35,7 +35,7 @@ class Owner:
         for name in ("links", "mapping", "golden", "findings"):
             make_topic(servers, self.names.named(name), 1)
         self.servers, self.generation, self.said = servers, 1, 0
-        self.compute = Compute()
+        self.compute = Compute("compute")
         self.way = LinkWay(
             {"bootstrap_servers": servers},
             f"{self.names.prefix}links",

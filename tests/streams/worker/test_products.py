@@ -67,7 +67,8 @@ def _way() -> tuple[ProductWay, _Outlet]:
         _Log(view),  # type: ignore[arg-type]  # as far as it is asked
         SimpleNamespace(canonical=lambda identity: identity),  # type: ignore[arg-type]
         outlet,  # type: ignore[arg-type]
-        Compute(),
+        Compute("compute"),
+        Compute("encode"),
         Metrics("1", encoder.name),
         TopicNames(),
         8,
