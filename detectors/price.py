@@ -305,7 +305,7 @@ def price_table(batch: Batch, labels: Sequence[str | None], logs: NDArray[np.flo
     alike = labelled == np.array([label is not None for label in labels], np.bool_)[:, None]
     prices = np.where(alike & ~np.isnan(logs)[:, None], priced, math.nan)
     there = ~np.isnan(prices)
-    same = there & same_product(batch, there)
+    same = same_product(batch, there)
     usable = there & ((neighbours.scores >= min_score) | same)
     similarity = np.clip(neighbours.scores.astype(np.float64), 0, 1)
     weights = softmax_weights(neighbours.scores, usable) * np.where(same, _OFFERS_WEIGHT, 1.0)

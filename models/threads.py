@@ -12,7 +12,9 @@ __all__ = ["one_thread"]
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Steps this small are slower on several threads, and much slower where those compete with others."""
+    """One thread for what this thread asks of torch: small steps are slower on several, and much slower where those
+    compete with others. A thread that asks torch for the first time meanwhile begins with one, and keeps it.
+    """
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:

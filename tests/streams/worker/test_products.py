@@ -1,10 +1,14 @@
 from __future__ import annotations
 
+import asyncio
+import threading
 from collections.abc import Mapping, Sequence
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import orjson
+from numpy.typing import NDArray
 
 from detectors.contract.load import load_contract
 from detectors.duplicates.entry import Entry, decode_entries, encode_entry
@@ -55,8 +59,24 @@ class _Outlet:
         return 0
 
 
-def _way() -> tuple[ProductWay, _Outlet]:
-    contract, encoder, outlet = load_contract(SAMPLES / "products.yaml"), CachedEncoder(HashingEncoder()), _Outlet()
+class _Patient(HashingEncoder):
+    """Waits until it is told to go on."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked: list[list[str]] = []
+        self.begun, self.go_on = threading.Event(), threading.Event()
+
+    def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        self.asked.append([*texts])
+        self.begun.set()
+        assert self.go_on.wait(20)
+        return super().encode(texts)
+
+
+def _way(inner: HashingEncoder | None = None, compute: Compute | None = None) -> tuple[ProductWay, _Outlet]:
+    contract, encoder = load_contract(SAMPLES / "products.yaml"), CachedEncoder(inner or HashingEncoder())
+    outlet = _Outlet()
     view = CatalogueView(encoder.name, encoder.dim)
     way = ProductWay(
         contract,
@@ -67,7 +87,7 @@ def _way() -> tuple[ProductWay, _Outlet]:
         _Log(view),  # type: ignore[arg-type]  # as far as it is asked
         SimpleNamespace(canonical=lambda identity: identity),  # type: ignore[arg-type]
         outlet,  # type: ignore[arg-type]
-        Compute("compute"),
+        compute or Compute("compute"),
         Compute("encode"),
         Metrics("1", encoder.name),
         TopicNames(),
@@ -101,3 +121,17 @@ async def test_what_is_handled_again_says_what_it_said() -> None:
     assert await handled(price) == said[2]
     again = await handled(second)
     assert (again.candidates, again.position) == (said[1].candidates, said[1].position)
+
+
+async def test_other_work_goes_on_while_the_encoder_works_and_a_known_title_is_not_encoded_again() -> None:
+    encoder, compute = _Patient(), Compute("compute")
+    way, outlet = _way(encoder, compute)
+    handling = asyncio.ensure_future(way([_record(0, "east", 20)], 0))
+    await asyncio.get_running_loop().run_in_executor(None, encoder.begun.wait, 20)
+    assert await compute.run(lambda: "done") == "done"
+    assert not handling.done()
+    encoder.go_on.set()
+    await (await handling)
+    await (await way([_record(1, "east", 21)], 0))
+    assert encoder.asked == [["Canon PowerShot SX620 HS black"]]
+    assert [s.identity for s in outlet.said] == ["east/1", "east/1"]
