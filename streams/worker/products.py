@@ -328,14 +328,6 @@ class ProductWay:
                 out[row] = vector
         return out, list(missing)
 
-    # On the thread of the encoder, which leaves Python alone for much of the time: other batches go on meanwhile.
-
-    def _encode(self, titles: Sequence[str]) -> tuple[_Vectors, int]:
-        """Vectors by title, and how many of them the encoder had not made before."""
-        before = self._encoder.misses
-        vectors = quantise(self._encoder.encode(titles))
-        return dict(zip(titles, vectors, strict=True)), self._encoder.misses - before
-
     def _look_up_some(self, identities: Sequence[str], speaking: Collection[str]) -> tuple[Neighbours, list[Statement]]:
         found, hits = self._neighbours.lookup(identities, speaking, clean=self._clean)
         return found, statements(self._view, hits, clean=self._clean) if speaking else []
@@ -423,6 +415,14 @@ class ProductWay:
         metrics.view(len(self._view), self._catalogue.follower.position)
         stamps = np.fromiter((record.timestamp for record in records), np.float64, len(records))
         metrics.end_to_end(topic, time.time() - stamps / 1e3)
+
+    # On the thread of the encoder, which leaves Python alone for much of the time: other batches go on meanwhile.
+
+    def _encode(self, titles: Sequence[str]) -> tuple[_Vectors, int]:
+        """Vectors by title, and how many of them the encoder had not made before."""
+        before = self._encoder.misses
+        vectors = quantise(self._encoder.encode(titles))
+        return dict(zip(titles, vectors, strict=True)), self._encoder.misses - before
 
 
 def _seen(task: asyncio.Future[int]) -> None:
