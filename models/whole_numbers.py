@@ -8,7 +8,6 @@ does not fit in 16 bits. So it is tried before it is used, and whoever asks has 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -16,14 +15,12 @@ import structlog
 import torch
 from numpy.typing import NDArray
 
+from detectors.duplicates.index import Products, float_products
 from models.threads import one_thread
 
-__all__ = ["Products", "exact_products"]
+__all__ = ["exact_products"]
 
 log = structlog.get_logger(__name__)
-
-Products = Callable[[NDArray[np.int8], NDArray[np.int8]], NDArray[np.float32]]
-"""Whole numbers (b, dim) and (n, dim) -> (b, n), exact as long as it stays below 2**24."""
 
 _ROWS, _QUERIES, _DIM = 4096, 64, 256
 _ROUNDS = 3
@@ -55,13 +52,9 @@ def _refused(products: Products) -> str:
     # Numbers as large as they can be, of one sign and of both: there sums are cut off first.
     queries[0], queries[1], queries[2, ::2] = 127, -127, 127
     rows[0], rows[1], rows[2, 1::2] = 127, -127, -127
-    there, here = _seconds(_float_products, queries, rows), _seconds(products, queries, rows)
+    there, here = _seconds(float_products, queries, rows), _seconds(products, queries, rows)
     exact = np.array_equal(products(queries, rows), queries.astype(np.int64) @ rows.astype(np.int64).T)
     return "not exact" if not exact else "not faster" if here >= there else ""
-
-
-def _float_products(queries: NDArray[np.int8], rows: NDArray[np.int8]) -> NDArray[np.float32]:
-    return queries.astype(np.float32) @ rows.astype(np.float32).T
 
 
 def _seconds(products: Products, queries: NDArray[np.int8], rows: NDArray[np.int8]) -> float:

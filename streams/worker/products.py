@@ -174,6 +174,7 @@ class ProductWay:
         return confirmed()
 
     async def _prepared(self, records: Sequence[SourceRecord]) -> _Prepared:
+        """The batch decoded and encoded, each on the thread that is for it."""
         vectors: _Vectors = {}
         encoded = 0
         taken, prepared = await self._compute.run(self._begin, records)
