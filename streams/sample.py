@@ -16,7 +16,7 @@ from detectors.duplicates.view import CatalogueView
 from detectors.intake import Intake
 from detectors.records import Batch, SourceRecord, StoredRecord
 from models.protocol import Encoder
-from models.whole_numbers import exact_products
+from models.whole_numbers import exact_inner_products
 from streams.errors import InputError
 from streams.files import read_rows
 
@@ -61,7 +61,7 @@ def with_neighbours(
     time each product sees the whole sample, as it will see the whole catalogue later.
     """
     intake = Intake(contract)
-    view = CatalogueView(encoder.name, encoder.dim, products=exact_products())
+    view = CatalogueView(encoder.name, encoder.dim, inner_products=exact_inner_products())
     batches: list[Batch] = []
     position = 0
     for start in range(0, len(records), _BATCH):

@@ -29,12 +29,12 @@ __all__ = [
     "FLAT_ROWS",
     "POINTS",
     "Cells",
+    "InnerProducts",
     "Part",
-    "Products",
     "RowIndex",
     "best",
     "centroids_of",
-    "float_products",
+    "float_inner_products",
     "grown",
     "lists_for",
     "probes_for",
@@ -54,7 +54,7 @@ _LINES = 16  # lines of candidates turned into float32 at once
 _JUMP, _FAR = 1 << 13, 1 << 22  # rows from which an array is given room for the latter
 _NONE = np.float32(-1e9)
 
-Products = Callable[[NDArray[np.int8], NDArray[np.int8]], NDArray[np.float32]]
+InnerProducts = Callable[[NDArray[np.int8], NDArray[np.int8]], NDArray[np.float32]]
 """Whole numbers (b, dim) and (n, dim) -> (b, n), exact below 2**24."""
 
 # FAISS compares with its centroids by BLAS from so many queries times dimensions on, in the whole process. By default
@@ -77,8 +77,8 @@ def grown(array: NDArray[Any], rows: int) -> NDArray[Any]:
     return wider
 
 
-def float_products(queries: NDArray[np.int8], rows: NDArray[np.int8]) -> NDArray[np.float32]:
-    """(b, n) products of whole numbers (b, dim) and (n, dim)."""
+def float_inner_products(queries: NDArray[np.int8], rows: NDArray[np.int8]) -> NDArray[np.float32]:
+    """(b, n) inner products of whole numbers (b, dim) and (n, dim)."""
     product: NDArray[np.float32] = queries.astype(np.float32) @ rows.astype(np.float32).T
     return product
 
@@ -124,13 +124,17 @@ class Part:
         return x
 
     def add_products(
-        self, queries: NDArray[np.int8], weights: NDArray[np.float32], out: NDArray[np.float32], products: Products
+        self,
+        queries: NDArray[np.int8],
+        weights: NDArray[np.float32],
+        out: NDArray[np.float32],
+        inner_products: InnerProducts,
     ) -> None:
         """Add to out (b, n) the scores of whole-number queries (b, dim) with the first n rows."""
         n = min(out.shape[1], len(self.values))
         for i in range(0, n, _BLOCK):
             j = min(n, i + _BLOCK)
-            product = products(queries, self.values[i:j])
+            product = inner_products(queries, self.values[i:j])
             product *= weights[:, None] * self.weights[i:j]
             out[:, i:j] += product
 
@@ -300,13 +304,13 @@ class Cells:
 class RowIndex:
     """Rows by number. A row that was never put or was dropped is all zeros; callers hide it.
 
-    dense, sketch: the two parts. cells: None while every search is exact. products: for processors that have a faster
-    way than float32; it must be exact.
+    dense, sketch: the two parts. cells: None while every search is exact. inner_products: for processors that have a
+    faster way than float32; it must be exact.
     """
 
-    def __init__(self, dense: Part, sketch: Part, products: Products | None = None) -> None:
+    def __init__(self, dense: Part, sketch: Part, inner_products: InnerProducts | None = None) -> None:
         self.dense, self.sketch = dense, sketch
-        self._products = products or float_products
+        self._inner_products = inner_products or float_inner_products
         self.cells: Cells | None = None
         self._n = 0
 
@@ -344,7 +348,7 @@ class RowIndex:
         sketch = self.sketch if before is None else before
         out = np.zeros((len(rows), self._n), np.float32)
         for part in (self.dense, sketch):
-            part.add_products(part.values[rows], part.weights[rows], out, self._products)
+            part.add_products(part.values[rows], part.weights[rows], out, self._inner_products)
         return out
 
     def propose(

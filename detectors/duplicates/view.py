@@ -34,8 +34,8 @@ from detectors.duplicates.index import (
     FLAT_ROWS,
     POINTS,
     Cells,
+    InnerProducts,
     Part,
-    Products,
     RowIndex,
     best,
     centroids_of,
@@ -190,7 +190,7 @@ class CatalogueView:
     encoder: the name of the encoder whose vectors are compared; entries of another are known but never found.
     dense_dim: its dimension. flat_rows: products up to which epochs bring no centroids.
     texts, evidence: where facts, and what evidence has of texts, are kept; in memory unless said.
-    products: as of a `RowIndex`.
+    inner_products: as of a `RowIndex`.
     matcher: decides in the place of the rule, where there is one. The same one in all workers.
     stale: the products whose newest entry in the log is an old version, written by a worker that had lost its
     partition, or does not read; see `stale_entries`.
@@ -204,7 +204,7 @@ class CatalogueView:
         flat_rows: int = FLAT_ROWS,
         texts: Texts | None = None,
         evidence: Texts | None = None,
-        products: Products | None = None,
+        inner_products: InnerProducts | None = None,
     ) -> None:
         self.encoder, self.dense_dim = encoder, dense_dim
         self.position = 0
@@ -215,7 +215,7 @@ class CatalogueView:
         self._flat_rows = flat_rows
         self._facts: dict[int, Facts] = {}
         self._texts = Gathered(MemoryTexts() if texts is None else texts)
-        self._index = RowIndex(Part(dense_dim, DENSE_SHARE), Part(SKETCH_DIM, 1 - DENSE_SHARE), products)
+        self._index = RowIndex(Part(dense_dim, DENSE_SHARE), Part(SKETCH_DIM, 1 - DENSE_SHARE), inner_products)
         self._before: list[_Before] = []  # the newest switch first
         self._evidence_mark = evidence_mark()  # now: later the program's files may be those of another release
         self._next: _Next | None = None

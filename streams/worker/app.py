@@ -32,7 +32,7 @@ from detectors.repair import RepairPolicy
 from detectors.suite import behavior_detectors, product_detectors
 from models.encoder import CachedEncoder
 from models.protocol import Encoder
-from models.whole_numbers import exact_products
+from models.whole_numbers import exact_inner_products
 from sinks.http import MetricsServer
 from sinks.metrics import Metrics, TopicProgress
 from sinks.publisher import Publisher
@@ -122,7 +122,11 @@ class Worker:
         self._outlet = Outlet(self._publisher, names.named("dead_letters"))
         self._texts = [TextFile(settings.state_dir), TextFile(settings.state_dir)]
         self._view = CatalogueView(
-            encoder.name, encoder.dim, texts=self._texts[0], evidence=self._texts[1], products=exact_products()
+            encoder.name,
+            encoder.dim,
+            texts=self._texts[0],
+            evidence=self._texts[1],
+            inner_products=exact_inner_products(),
         )
         self._view.matcher = matcher
         self._mapping = Mapping(names.named("mapping"), self._client)

@@ -6,7 +6,7 @@ import torch
 from numpy.typing import NDArray
 
 from models import whole_numbers
-from models.whole_numbers import exact_products
+from models.whole_numbers import exact_inner_products
 
 
 def _numbers(seed: int, *shape: int) -> NDArray[np.int8]:
@@ -15,7 +15,7 @@ def _numbers(seed: int, *shape: int) -> NDArray[np.int8]:
 
 @pytest.mark.parametrize(("b", "n", "dim"), [(1, 1, 8), (3, 17, 256), (100, 4096, 256), (0, 5, 48), (4, 0, 48)])
 def test_products_are_exact_or_refused(b: int, n: int, dim: int) -> None:
-    products = exact_products()
+    products = exact_inner_products()
     if products is None:
         pytest.skip("this processor has no faster way than float32")
     queries, rows = _numbers(1, b, dim), _numbers(2, n, dim)
@@ -34,21 +34,23 @@ def test_what_cuts_off_large_sums_is_refused(monkeypatch: pytest.MonkeyPatch) ->
     assert cut_off(queries, rows)[0, 0] == 4 * (2**15 - 600) != 8 * 127 * 127
     monkeypatch.setattr(whole_numbers, "_QUERIES", 3)
     monkeypatch.setattr(whole_numbers, "_ROWS", 3)
-    monkeypatch.setattr(whole_numbers, "_int_products", cut_off)
-    assert exact_products() is None
+    monkeypatch.setattr(whole_numbers, "_int_inner_products", cut_off)
+    assert exact_inner_products() is None
 
 
 def test_what_is_slower_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(whole_numbers, "_seconds", lambda products, *_: float(products is whole_numbers._int_products))
-    assert exact_products() is None
+    monkeypatch.setattr(
+        whole_numbers, "_seconds", lambda products, *_: float(products is whole_numbers._int_inner_products)
+    )
+    assert exact_inner_products() is None
 
 
 def test_a_torch_without_the_operation_is_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr(torch, "_int_mm")
-    assert exact_products() is None
+    assert exact_inner_products() is None
 
 
 def test_the_number_of_threads_is_as_before() -> None:
     before = torch.get_num_threads()
-    exact_products()
+    exact_inner_products()
     assert torch.get_num_threads() == before

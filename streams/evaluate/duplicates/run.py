@@ -19,7 +19,7 @@ from detectors.duplicates.view import CatalogueView, Hits
 from detectors.intake import Intake, Taken
 from detectors.records import SourceRecord, StoredRecord, split_identity
 from models.protocol import Encoder
-from models.whole_numbers import exact_products
+from models.whole_numbers import exact_inner_products
 
 __all__ = ["STAGES", "Looked", "Run"]
 
@@ -54,7 +54,7 @@ class Run:
         observe: Callable[[CatalogueView, Hits], None] | None = None,
     ) -> None:
         self.clean = contract.feed is Feed.CLEAN
-        self.view = CatalogueView(encoder.name, encoder.dim, products=exact_products())
+        self.view = CatalogueView(encoder.name, encoder.dim, inner_products=exact_inner_products())
         self.owner = LinkOwner()
         self.identity: dict[tuple[int, str], str] = {}
         self.order: dict[str, int] = {}
