@@ -7,8 +7,9 @@ known by (topic, offset, identity) is joined to them only when they are written 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import cached_property
+from operator import attrgetter
 from typing import Any, NamedTuple, Protocol
 from urllib.parse import quote, unquote
 
@@ -145,6 +146,13 @@ class Facts:
     url: str | None = None
     image: str | None = None
     updated_at: int = 0
+
+    def __reduce__(self) -> tuple[type[Facts], tuple[Any, ...]]:
+        """To pickle it by its fields in order: a fraction of the time that a frozen dataclass takes by itself."""
+        return Facts, _fields_of_facts(self)
+
+
+_fields_of_facts = attrgetter(*(each.name for each in fields(Facts)))
 
 
 @dataclass(frozen=True)  # without slots, for what is computed once

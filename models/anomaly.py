@@ -15,7 +15,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,7 @@ import structlog
 import torch
 from numpy.typing import NDArray
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load, load_file, save, save_file
 from torch import Tensor, nn
 
 from detectors.anomalies import FEATURES, KINDS, AnomalyFeatures, AnomalyKind
@@ -85,7 +85,7 @@ class AnomalyModel:
 
     def score(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
         """(n, f) features -> (n, kinds): the probability, 0-1, that a finding of this kind would be right."""
-        with torch.inference_mode():
+        with one_thread(), torch.inference_mode():
             x = _standardised(torch.from_numpy(np.ascontiguousarray(features)), self.center, self.spread)
             logits = self.network(x) * self.platt[0] + self.platt[1]
             scores: NDArray[np.float32] = torch.sigmoid(logits).numpy()
@@ -124,17 +124,25 @@ class AnomalyModel:
             made_for = (facts["format"], facts["features"], facts["kinds"])
             if made_for != (_FORMAT, [feature.name for feature in FEATURES], list(KINDS)):
                 raise ArtefactError(f"The anomaly model in {folder} was made by another version.", again)
-            network = _Ensemble(len(FEATURES))
-            network.load_state_dict(
-                {name.removeprefix("network."): t for name, t in tensors.items() if name.startswith("network.")}
-            )
-            center, spread, platt = (tensors[name] for name in ("center", "spread", "platt"))
-            thresholds, typical = (tensors[name].numpy() for name in ("thresholds", "typical"))
-            return cls(network, center, spread, platt, thresholds, typical, TrainingReport(**facts["report"]))
+            return cls._of(tensors, TrainingReport(**facts["report"]))
         except FileNotFoundError as error:
             raise ArtefactError(f"There is no anomaly model in {folder}.", again) from error
         except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
             raise ArtefactError(f"The anomaly model in {folder} cannot be read ({error}).", again) from error
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """To pickle it as bytes: torch's own way lends the other process memory of this one."""
+        return _unpacked, (save(self._tensors()), self.report)
+
+    @classmethod
+    def _of(cls, tensors: Mapping[str, Tensor], report: TrainingReport) -> AnomalyModel:
+        network = _Ensemble(len(FEATURES))
+        network.load_state_dict(
+            {name.removeprefix("network."): t for name, t in tensors.items() if name.startswith("network.")}
+        )
+        center, spread, platt = (tensors[name] for name in ("center", "spread", "platt"))
+        thresholds, typical = (tensors[name].numpy() for name in ("thresholds", "typical"))
+        return cls(network, center, spread, platt, thresholds, typical, report)
 
     def _tensors(self) -> dict[str, Tensor]:
         return {
@@ -145,6 +153,10 @@ class AnomalyModel:
             "thresholds": torch.from_numpy(self.thresholds),
             "typical": torch.from_numpy(self.typical),
         }
+
+
+def _unpacked(weights: bytes, report: TrainingReport) -> AnomalyModel:
+    return AnomalyModel._of(load(weights), report)
 
 
 @dataclass(frozen=True, slots=True)

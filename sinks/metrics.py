@@ -6,7 +6,6 @@ Labels are bounded: topic, outcome, rule, dimension, severity, kind, stage. Neve
 from __future__ import annotations
 
 import platform
-from collections import Counter as Tally
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
@@ -16,7 +15,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 from prometheus_client.core import HistogramMetricFamily
 from prometheus_client.registry import Collector
 
-from detectors.records import Correction, Finding, Rule
+from detectors.records import Rule
 
 __all__ = ["Metrics", "TopicProgress"]
 
@@ -161,11 +160,10 @@ class Metrics:
         if count:
             self._records.labels(topic, outcome).inc(count)
 
-    def findings(self, topic: str, findings: Iterable[Finding]) -> None:
-        """Count findings."""
-        for finding in findings:
-            rule = finding.rule
-            self._findings.labels(topic, rule.name, rule.dimension.value, rule.severity.value).inc()
+    def findings(self, topic: str, found: Mapping[Rule, int]) -> None:
+        """Count findings, given by rule."""
+        for rule, count in found.items():
+            self._findings.labels(topic, rule.name, rule.dimension.value, rule.severity.value).inc(count)
 
     def links(self, topic: str, rule: Rule, count: int, *, retracted: bool) -> None:
         """Count duplicate findings, made or retracted."""
@@ -174,15 +172,12 @@ class Metrics:
         else:
             self._findings.labels(topic, rule.name, rule.dimension.value, rule.severity.value).inc(count)
 
-    def corrections(self, topic: str, corrections: Iterable[Correction], kind: str) -> None:
-        """Count changes. kind: `standardised`, `repaired`."""
-        for rule, count in Tally(correction.rule for correction in corrections).items():
+    def corrections(self, topic: str, made: Mapping[str, int], kind: str) -> None:
+        """Count changes, given by the name of the rule. kind: `standardised`, `repaired`, or `suggested`, which are
+        left to people.
+        """
+        for rule, count in made.items():
             self._corrections.labels(topic, rule, kind).inc(count)
-
-    def suggestions(self, topic: str, findings: Iterable[Finding]) -> None:
-        """Count repairs left to people."""
-        for finding in findings:
-            self._corrections.labels(topic, finding.rule.name, "suggested").inc()
 
     def batch(self, topic: str, size: int, stages: Mapping[str, float]) -> None:
         """A micro-batch of `size` records and the seconds it spent in each stage."""

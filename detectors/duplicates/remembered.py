@@ -10,24 +10,34 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from itertools import islice
 
 import numpy as np
 from numpy.typing import NDArray
 
 from detectors.duplicates.view import CatalogueView, Hits
-from detectors.records import Neighbours
 
-__all__ = ["RememberedNeighbours"]
+__all__ = ["NeighbourRows", "RememberedNeighbours"]
 
 _GROWTH = 1.1  # of the catalogue, after which a product is looked up again
 
 
 @dataclass(frozen=True, slots=True)
-class _Found:
-    """What a search found, with the catalogue's size and epoch then. marks: of the products in these rows."""
+class NeighbourRows:
+    """The nearest products of n others, best first, by their rows in the view: (n, k) each, -1 where there is none.
+
+    scores, dense: as in `Neighbours`.
+    """
 
     rows: NDArray[np.intp]
+    scores: NDArray[np.float32]
+    dense: NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """What a search found, (k,) each, with the catalogue's size and epoch then. marks: of the products in the rows."""
+
+    rows: NDArray[np.int32]
     marks: NDArray[np.int64]
     scores: NDArray[np.float32]
     dense: NDArray[np.float32]
@@ -50,7 +60,7 @@ class RememberedNeighbours:
     def __len__(self) -> int:
         return len(self._found)
 
-    def lookup(self, identities: Sequence[str], renewed: Collection[str], *, clean: bool) -> tuple[Neighbours, Hits]:
+    def lookup(self, identities: Sequence[str], renewed: Collection[str], *, clean: bool) -> tuple[NeighbourRows, Hits]:
         """The neighbours of each product, and the search's own hits for those of them that are `renewed`.
 
         renewed: products whose text is new, or that must be searched for another reason. clean: see the view.
@@ -69,11 +79,13 @@ class RememberedNeighbours:
         # A record that is handled once more after a crash must say what it said before, whatever came since.
         hits = view.search(asked, self._k, clean=clean, as_matched=True)
         for one in (hits, view.search(again, self._k, deciding=False)):
-            for row, (identity, line) in enumerate(zip(one.identities, one.neighbours, strict=True)):
-                there = line[line >= 0]
+            there = one.neighbours >= 0
+            marks = np.zeros(there.shape, np.int64)
+            marks[there] = view.marks_at(one.neighbours[there])
+            for row, identity in enumerate(one.identities):
                 self._found[identity] = _Found(
-                    there.astype(np.int32),
-                    view.marks_at(there),
+                    one.neighbours[row].astype(np.int32),
+                    marks[row].copy(),
                     one.scores[row].copy(),
                     one.dense[row].copy(),
                     size,
@@ -85,24 +97,18 @@ class RememberedNeighbours:
             self._found.popitem(last=False)
         return self._assembled(found), hits
 
-    def _assembled(self, found: Sequence[_Found]) -> Neighbours:
-        view = self._view
-        scores = np.full((len(found), self._k), -1, np.float32)
-        dense = np.full((len(found), self._k), -1, np.float32)
+    def _assembled(self, found: Sequence[_Found]) -> NeighbourRows:
         if not found:
-            return Neighbours([], scores, dense)
-        # All at once: of most products nobody is gone.
-        rows = np.concatenate([one.rows for one in found])
-        still = view.still_at(rows, np.concatenate([one.marks for one in found]))
-        facts = iter(view.facts_of(rows[still].tolist()))
-        ends = np.cumsum([len(one.rows) for one in found])
-        counts: list[int] = []
-        for row, (one, end) in enumerate(zip(found, ends.tolist(), strict=True)):
-            there = still[end - len(one.rows) : end]
-            n = int(there.sum())
-            counts.append(n)
-            if n == len(there):
-                scores[row], dense[row] = one.scores, one.dense
-            else:  # some were deleted since
-                scores[row, :n], dense[row, :n] = one.scores[: len(there)][there], one.dense[: len(there)][there]
-        return Neighbours([[*islice(facts, n)] for n in counts], scores, dense)
+            none = np.full((0, self._k), -1)
+            return NeighbourRows(none, none.astype(np.float32), none.astype(np.float32))
+        rows = np.stack([one.rows for one in found]).astype(np.intp)
+        scores, dense = np.stack([one.scores for one in found]), np.stack([one.dense for one in found])
+        there = rows >= 0
+        gone = np.zeros(there.shape, np.bool_)
+        gone[there] = ~self._view.still_at(rows[there], np.stack([one.marks for one in found])[there])
+        if gone.any():  # deleted since
+            rows[gone] = scores[gone] = dense[gone] = -1
+            left = np.argsort(gone, axis=1, kind="stable")
+            rows = np.take_along_axis(rows, left, axis=1)
+            scores, dense = np.take_along_axis(scores, left, axis=1), np.take_along_axis(dense, left, axis=1)
+        return NeighbourRows(rows, scores, dense)

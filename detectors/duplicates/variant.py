@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from detectors.duplicates.score import DUPLICATE_VARIANT
 from detectors.duplicates.statement import VARIANT, Statement
-from detectors.records import Evidence, Finding, Neighbour, Record
+from detectors.records import Evidence, Finding, Neighbour, Version
 
 if TYPE_CHECKING:
     from detectors.duplicates.view import CatalogueView
@@ -17,20 +17,22 @@ __all__ = ["variant_findings"]
 _CONFIDENCE = 0.85  # about what was right among pairs of three catalogues that were read by hand
 
 
-def variant_findings(records: Sequence[Record], said: Iterable[Statement], view: CatalogueView) -> list[Finding]:
+def variant_findings(
+    brought: Sequence[tuple[str, Version]], said: Iterable[Statement], view: CatalogueView
+) -> list[Finding]:
     """A finding for each variant that a statement names, at the record that brought the text.
 
-    Where that record is not among `records`, it was told with an earlier batch. view: which the statements were made
-    from.
+    brought: the identity and version of each row's product. Where the record is not among them, it was told with an
+    earlier batch. view: which the statements were made from.
     """
-    rows: dict[tuple[str, tuple[int, int]], int] | None = None
+    rows: dict[tuple[str, Version], int] | None = None
     found: list[Finding] = []
     for statement in said:
         named = [candidate for candidate in statement.candidates if candidate.relation == VARIANT]
         if not named:
             continue
         if rows is None:
-            rows = {(record.identity, record.version): row for row, record in enumerate(records)}
+            rows = {product: row for row, product in enumerate(brought)}
         row = rows.get((statement.identity, statement.match_version))
         if row is None:
             continue

@@ -417,6 +417,14 @@ class CatalogueView:
         """The catalogue offset of the newest entry of a row of `Hits`."""
         return int(self._at[row])
 
+    def offsets_at(self, rows: NDArray[np.intp]) -> NDArray[np.int64]:
+        """The same of many rows."""
+        return self._at[rows]
+
+    def packed_at(self, rows: Sequence[int]) -> list[bytes]:
+        """What is known of the products of these rows, as `facts_from` reads it."""
+        return self._texts.get(rows)
+
     def _row(self, identity: str) -> int:
         row = self._asked.get(identity, -1)
         if row < 0 and (row := self._row_named(identity)) >= 0:

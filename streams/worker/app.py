@@ -29,7 +29,7 @@ from detectors.duplicates.view import CatalogueView
 from detectors.intake import Intake
 from detectors.records import Rejection, SourceRecord
 from detectors.repair import RepairPolicy
-from detectors.suite import behavior_detectors, product_detectors
+from detectors.suite import behavior_detectors
 from models.encoder import CachedEncoder
 from models.protocol import Encoder
 from models.whole_numbers import exact_inner_products
@@ -43,6 +43,7 @@ from streams.kafka.topics import existing
 from streams.progress import LoadLog, ProgressLog
 from streams.rule_settings import check_auto_apply
 from streams.settings import Settings
+from streams.worker.assessing import Assessing
 from streams.worker.behaviors import BehaviorWay
 from streams.worker.catalogue import Catalogue
 from streams.worker.delivery import BatchAgent, Compute, DeliveryOptions, Handler, LagWatch, batch_agent
@@ -161,7 +162,17 @@ class Worker:
             lambda: self.app.commits.offsets[TP(names.named("links"), 0)],
             3 * settings.session_timeout_seconds / 5,  # three heartbeats
         )
-        self._agents = self._make_agents(scorer)
+        self._assessing = Assessing(
+            {topic: contract for topic, contract in self._contracts.items() if contract.kind is Kind.PRODUCTS},
+            Limits(settings.max_record_bytes, settings.max_nesting),
+            settings.auto_apply,
+            names,
+            self._view,
+            scorer,
+            settings.neighbours,
+            DeliveryOptions.of(settings),
+        )
+        self._agents = self._make_agents()
         self._handled = {names.rekeyed(t) if t in settings.rekey else t for t in settings.products}
         self._read = {
             carrier
@@ -181,7 +192,7 @@ class Worker:
         )
         self._lag = LagWatch(self.app, self._client, gone_seconds=confirm)
         self.app.sensors.add(_Rebalances(self.metrics))
-        self.app.closers += [self._links.stop, self._publisher.stop, self._catalogue.stop]
+        self.app.closers += [self._links.stop, self._assessing.stop, self._publisher.stop, self._catalogue.stop]
         for task in (self._begin, self._watch, self._rebuild):
             self.app.task(task)
         for follow in (self._catalogue.follow, self._mapping.follower.run):
@@ -220,15 +231,15 @@ class Worker:
 
     # -- agents
 
-    def _make_agents(self, scorer: AnomalyScorer | None) -> list[BatchAgent]:
+    def _make_agents(self) -> list[BatchAgent]:
         settings, names = self._settings, self._settings.topics
         limits = Limits(settings.max_record_bytes, settings.max_nesting)
         policy = _policy(settings.auto_apply)
         encoder = CachedEncoder(self._encoder)
         agents: list[BatchAgent] = []
         for topic, contract in self._contracts.items():
-            intake = Intake(contract, limits, settings.auto_apply)
             if contract.kind is Kind.BEHAVIORS:
+                intake = Intake(contract, limits, settings.auto_apply)
                 judge = Judge(contract, behavior_detectors(contract), policy, names, topic)
                 behaviors = BehaviorWay(
                     contract,
@@ -248,12 +259,11 @@ class Worker:
                 handled, source = names.rekeyed(topic), restored
                 passing = RekeyWay(contract, limits, handled, self._publisher, self._compute)
                 agents.append(self._agent(topic, passing))
-            judge = Judge(contract, product_detectors(contract, scorer), policy, names, topic, self._encoder.name)
             products = ProductWay(
+                topic,
                 contract,
-                intake,
+                self._assessing,
                 encoder,
-                judge,
                 self._view,
                 self._catalogue,
                 self._mapping,
@@ -321,6 +331,7 @@ class Worker:
 
     async def _begin(self) -> None:
         self._links.start()
+        self._assessing.start()
         await self._publisher.start()
         await self._catalogue.follower.wait_recovered()
         await self._mapping.follower.wait_recovered()

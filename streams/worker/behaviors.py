@@ -61,9 +61,11 @@ class BehaviorWay:
         judged = time.perf_counter()
 
         async def confirmed() -> None:
-            refused = await self._outlet.send(judgement.outputs, taken.rejections, judgement.sources)
+            ours = taken.batch.records
+            sources = {topic: [ours[row].source for row in rows] for topic, rows in judgement.rows.items()}
+            refused = await self._outlet.send(judgement.outputs, taken.rejections, sources)
             topic, now = records[0].topic, time.perf_counter()
-            judgement.count(self._metrics, topic, refused)
+            judgement.told.count(self._metrics, topic, refused)
             self._metrics.records(topic, "dead_letter", len(taken.rejections))
             self._metrics.batch(topic, len(records), {"judge": judged - started, "publish": now - judged})
             stamps = np.fromiter((record.timestamp for record in records), np.float64, len(records))

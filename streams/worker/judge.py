@@ -3,53 +3,67 @@
 from __future__ import annotations
 
 import time
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from detectors.anomalies import AnomalyDetector
 from detectors.contract.model import Contract
 from detectors.intake import Intake, Taken
 from detectors.protocol import Detector
-from detectors.records import Batch, Correction, Finding, SourceRecord
+from detectors.records import Batch, Correction, Finding, Rule, SourceRecord
 from detectors.repair import RepairPolicy
-from sinks.metrics import Metrics
-from sinks.publisher import Item
 from sinks.wire import Versions, corrected_record, finding_id, finding_message
 from streams.settings import TopicNames
 from streams.worker.rekey import carrier_of
 
-__all__ = ["Judge", "Judgement"]
+if TYPE_CHECKING:
+    from sinks.metrics import Metrics
+    from sinks.publisher import Item
+
+__all__ = ["Judge", "Judgement", "Told"]
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """How much was said of a batch's records.
+
+    findings: by rule. standardised, repaired, suggested: changes that were made, or left to people, by the rule's name.
+    """
+
+    records: int
+    findings: Mapping[Rule, int]
+    standardised: Mapping[str, int]
+    repaired: Mapping[str, int]
+    suggested: Mapping[str, int]
+
+    def count(self, metrics: Metrics, topic: str, refused: int) -> None:
+        """Add this to the metrics; called once it is confirmed.
+
+        refused: records whose outputs a topic did not take, so that they are dead letters.
+        """
+        metrics.records(topic, "corrected", self.records - refused)
+        metrics.records(topic, "dead_letter", refused)
+        metrics.findings(topic, self.findings)
+        metrics.corrections(topic, self.standardised, "standardised")
+        metrics.corrections(topic, self.repaired, "repaired")
+        metrics.corrections(topic, self.suggested, "suggested")
 
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
     """What a batch causes.
 
-    outputs: per topic. sources: per topic, the source record behind each of the first items.
+    outputs: per topic. rows: per topic, the row of the batch behind each of the items.
     batch: with the repaired values. repaired: rows of which a repair changed a field.
     """
 
     outputs: dict[str, list[Item]]
-    sources: dict[str, list[SourceRecord]]
+    rows: dict[str, list[int]]
     batch: Batch
     repaired: frozenset[int]
-    findings: Sequence[Finding]
-    reviews: Sequence[Finding]
-    standardised: Sequence[Correction]
-    repairs: Sequence[Correction]
-
-    def count(self, metrics: Metrics, topic: str, refused: int) -> None:
-        """Add this judgement to the metrics; called once its outputs are confirmed.
-
-        refused: records whose outputs a topic did not take, so that they are dead letters.
-        """
-        metrics.records(topic, "corrected", len(self.batch) - refused)
-        metrics.records(topic, "dead_letter", refused)
-        metrics.findings(topic, self.findings)
-        metrics.corrections(topic, self.standardised, "standardised")
-        metrics.corrections(topic, self.repairs, "repaired")
-        metrics.suggestions(topic, self.reviews)
+    told: Told
 
 
 def _now() -> int:
@@ -111,9 +125,9 @@ class Judge:
             corrections[correction.row].append(correction)
         now = self._clock()
         outputs: dict[str, list[Item]] = {}
-        sources: dict[str, list[SourceRecord]] = {}
+        rows: dict[str, list[int]] = {}
         if batch.records:
-            sources[self._corrected] = [record.source for record in batch.records]
+            rows[self._corrected] = [*range(len(batch))]
             outputs[self._corrected] = [
                 (
                     _key(carrier_of(record.source).key, record.identity),
@@ -134,7 +148,7 @@ class Judge:
         ids = {id(finding): identifier for rows in named.values() for identifier, finding in rows}
         for name, told in (("findings", findings), ("review", done.reviews)):
             if told:
-                sources[self._topics.named(name)] = [batch.records[f.row].source for f in told]
+                rows[self._topics.named(name)] = [f.row for f in told]
                 outputs[self._topics.named(name)] = [
                     (
                         batch.records[f.row].identity.encode("utf-8", "replace"),
@@ -145,13 +159,16 @@ class Judge:
                 ]
         return Judgement(
             outputs=outputs,
-            sources=sources,
+            rows=rows,
             batch=done.batch,
             repaired=frozenset(correction.row for correction in done.corrections),
-            findings=findings,
-            reviews=done.reviews,
-            standardised=taken.corrections,
-            repairs=done.corrections,
+            told=Told(
+                records=len(batch),
+                findings=Counter(finding.rule for finding in findings),
+                standardised=Counter(correction.rule for correction in taken.corrections),
+                repaired=Counter(correction.rule for correction in done.corrections),
+                suggested=Counter(finding.rule.name for finding in done.reviews),
+            ),
         )
 
     def rehearse(self, intake: Intake, record: SourceRecord) -> None:

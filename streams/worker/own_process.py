@@ -10,7 +10,7 @@ import subprocess
 import sys
 import traceback
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from multiprocessing.connection import Connection, Pipe
 from multiprocessing.reduction import ForkingPickler
 from typing import Any, Concatenate, Generic, ParamSpec, TypeVar
@@ -72,9 +72,11 @@ class OwnProcess(Generic[T]):
 
         Raises: InfrastructureError where the process has ended; RuntimeError after `close`.
         """
-        loop = asyncio.get_running_loop()
-        answer: R = await loop.run_in_executor(self._thread, self._ask, method.__name__, args, kwargs)
-        return answer
+        return await asyncio.wrap_future(self.begin(method, *args, **kwargs))
+
+    def begin(self, method: Callable[Concatenate[T, P], R], *args: P.args, **kwargs: P.kwargs) -> Future[R]:
+        """As `call`, from any thread: what it will return or raise, after every call that was begun before."""
+        return self._thread.submit(self._ask, method.__name__, args, kwargs)
 
     def close(self) -> None:
         """End the process, whatever it does: all that it knows it was told."""

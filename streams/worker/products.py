@@ -1,7 +1,8 @@
 """The way of a product event: decode, standardise, encode, publish, read back, look up, judge, correct.
 
 Only what was read back from the catalogue is looked up: of two offers of one product, whoever handles them, the later
-one's lookup then always finds the earlier.
+one's lookup then always finds the earlier. Decoding, standardising and judging are the assessor's; what goes out goes
+out in the order of the source.
 """
 
 from __future__ import annotations
@@ -18,21 +19,24 @@ from numpy.typing import NDArray
 from detectors.contract.model import Contract, Feed
 from detectors.duplicates.candidates import statements
 from detectors.duplicates.entry import Entry, quantise
-from detectors.duplicates.offer import facts_of, next_entry
-from detectors.duplicates.remembered import RememberedNeighbours
+from detectors.duplicates.offer import next_entry
+from detectors.duplicates.remembered import NeighbourRows, RememberedNeighbours
 from detectors.duplicates.statement import Statement, encode_statement, update
 from detectors.duplicates.variant import variant_findings
-from detectors.intake import Intake, Taken
-from detectors.records import Facts, Neighbours, Record, Rejection, SourceRecord, Version
+from detectors.records import Facts, Rejection, SourceRecord, Version
 from streams.errors import InfrastructureError
-from streams.worker.judge import Judge, Judgement
-from streams.worker.rekey import PassedOn, carrier_of
+from streams.worker.assessor import Question, Verdict
+from streams.worker.rekey import carrier_of
 
 if TYPE_CHECKING:
+    from concurrent.futures import Future
+
     from detectors.duplicates.view import CatalogueView
     from models.encoder import CachedEncoder
     from sinks.metrics import Metrics
+    from sinks.publisher import Item
     from streams.settings import TopicNames
+    from streams.worker.assessing import Assessing
     from streams.worker.catalogue import Catalogue
     from streams.worker.delivery import Compute
     from streams.worker.mapping import Mapping
@@ -53,16 +57,42 @@ _Vectors = dict[str, NDArray[np.int8]]  # by title
 
 
 @dataclass(frozen=True, slots=True)
+class _Row:
+    """A record that the assessor took in, and what the catalogue keeps of it."""
+
+    source: SourceRecord
+    version: Version
+    facts: Facts
+
+    @property
+    def identity(self) -> str:
+        return self.facts.identity
+
+
+@dataclass(frozen=True, slots=True)
+class _Taken:
+    """A batch as the assessor took it in, under a number. tombstones: with the product that each deletes."""
+
+    number: int
+    rows: Sequence[_Row]
+    rejections: Sequence[Rejection]
+    tombstones: Sequence[tuple[SourceRecord, str]]
+
+
+@dataclass(frozen=True, slots=True)
 class _Prepared:
     """A batch decoded and encoded: what must stand in the catalogue before it can be looked up.
 
+    kept: the rows that were taken and are no misrouted ones. rows: these.
     entries: to be published, in the order of the source.
     repeated: products whose record the catalogue holds already: it was handled before, perhaps not to its end.
     matched: those of them whose record is not newer than what matching read last; the others brought a new price.
     misrouted: records of products that live in another partition or topic, with the topic. vectors: (n, d).
     """
 
-    taken: Taken
+    taken: _Taken
+    kept: Sequence[int]
+    rows: Sequence[_Row]
     entries: Sequence[Entry]
     repeated: frozenset[str]
     matched: frozenset[str]
@@ -74,31 +104,45 @@ class _Prepared:
 class _Found:
     """What a batch's products have beside them in the catalogue.
 
-    rows: the place of each product below. facts: of its neighbours. scores, dense: (products, k), as in `Neighbours`.
-    said: what is to be said of links. speaking: of which products.
+    rows: the place of each product below. offsets: (products, k), of its neighbours, as in `Question`. scores, dense:
+    (products, k), as in `Neighbours`. said: what is to be said of links. speaking: of which products.
     """
 
     rows: dict[str, int]
-    facts: Sequence[Sequence[Facts]]
+    offsets: NDArray[np.int64]
     scores: NDArray[np.float32]
     dense: NDArray[np.float32]
     said: Sequence[Statement]
     speaking: Collection[str]
 
 
+@dataclass(frozen=True, slots=True)
+class _Judged:
+    """What follows from a batch. said: the items of links. revised: entries that a repair changed.
+
+    read_back, judged: seconds that it waited for the catalogue, and that lookups and judging took.
+    """
+
+    verdict: Verdict
+    said: list[Item]
+    revised: Sequence[Entry]
+    read_back: float
+    judged: float
+
+
 class ProductWay:
     """Handles micro-batches of one product topic.
 
-    carriers: the topics that carry or carried these records, as they are and re-keyed. look_again: sees whether a
-    source topic was made anew or got more partitions, and lets the catalogue know.
+    topic: the source topic. carriers: the topics that carry or carried its records, as they are and re-keyed.
+    look_again: sees whether a source topic was made anew or got more partitions, and lets the catalogue know.
     """
 
     def __init__(
         self,
+        topic: str,
         contract: Contract,
-        intake: Intake,
+        assessing: Assessing,
         encoder: CachedEncoder,
-        judge: Judge,
         view: CatalogueView,
         catalogue: Catalogue,
         mapping: Mapping,
@@ -113,10 +157,10 @@ class ProductWay:
     ) -> None:
         self._carriers = carriers
         self._look_again = look_again
+        self._topic = topic
         self._clean = contract.feed is Feed.CLEAN
-        self._intake = intake
+        self._assessing = assessing
         self._encoder = encoder
-        self._judge = judge
         self._view = view
         self._catalogue = catalogue
         self._mapping = mapping
@@ -125,6 +169,7 @@ class ProductWay:
         self._encoding = encoding
         self._metrics = metrics
         self._topics = topics
+        self._corrected = topics.corrected(topic)
         self._neighbours = RememberedNeighbours(view, neighbours)
         self._misrouted = 0
         self._routed = 0
@@ -140,44 +185,70 @@ class ProductWay:
             await self._look_again()  # the topic may have grown just now, so that its products moved
             if self._catalogue.generation(topic) != known:
                 prepared = await self._prepared(records)
-        self._refuse_topic(records[0].topic, prepared.misrouted, len(prepared.taken.batch))
+        self._refuse_topic(records[0].topic, prepared.misrouted, len(prepared.rows))
         encoded = time.perf_counter()
 
-        # Published at once, while batches before this one are still on their way out; the rest happens in turn.
-        publishing = asyncio.ensure_future(self._catalogue.publish(prepared.entries)) if prepared.entries else None
-        if publishing is not None:
-            publishing.add_done_callback(_seen)  # of a batch that is dropped nobody asks how it ended
+        # Begun at once, while batches before this one are still on their way out; what is sent is sent in turn.
+        judging = asyncio.ensure_future(self._judged(prepared))
+        judging.add_done_callback(_seen)  # of a batch that is dropped nobody asks how it ended
 
         async def confirmed() -> None:
+            judged = await judging
             begun = time.perf_counter()
-            if publishing is not None:
-                await self._catalogue.reached(await publishing)
-            read_back = time.perf_counter()
-            found = await self._look_up(prepared)
-            judgement, revised = await self._compute.run(self._judge_batch, prepared, found)
-            judged = time.perf_counter()
+            verdict, rows, tombstones = judged.verdict, prepared.rows, prepared.taken.tombstones
+            outputs = {**verdict.outputs}
+            if judged.said:
+                outputs[self._topics.named("links")] = judged.said
+            if tombstones:
+                ends: list[Item] = [
+                    (carrier_of(source).key, None, [("version", b"%d:%d" % self._version(source))])
+                    for source, _ in tombstones
+                ]
+                outputs[self._corrected] = [*outputs.get(self._corrected, ()), *ends]
             rejections = [*prepared.taken.rejections, *(rejection for rejection, _ in prepared.misrouted)]
-            refused = await self._outlet.send(judgement.outputs, rejections, judgement.sources)
-            if revised:
-                end = await self._catalogue.publish(revised)
-                said = [(*encode_statement(update(entry, end - 1, clean=self._clean)), ()) for entry in revised]
+            sources = {name: [rows[row].source for row in behind] for name, behind in verdict.rows.items()}
+            refused = await self._outlet.send(outputs, rejections, sources)
+            if judged.revised:
+                end = await self._catalogue.publish(judged.revised)
+                said = [(*encode_statement(update(entry, end - 1, clean=self._clean)), ()) for entry in judged.revised]
                 await self._outlet.send({self._topics.named("links"): said})
-            now = time.perf_counter()
             stages = {
                 "encode": encoded - started,
-                "read_back": read_back - begun,
-                "judge": judged - read_back,
-                "publish": now - judged,
+                "read_back": judged.read_back,
+                "judge": judged.judged,
+                "publish": time.perf_counter() - begun,
             }
-            self._count(records, prepared, judgement, stages, refused)
+            self._count(records, prepared, verdict, stages, refused)
 
         return confirmed()
 
+    async def _judged(self, prepared: _Prepared) -> _Judged:
+        """Everything that follows from a batch, whose entries are published and read back first."""
+        begun = time.perf_counter()
+        if prepared.entries:
+            await self._catalogue.reached(await self._catalogue.publish(prepared.entries))
+        read_back = time.perf_counter()
+        found = await self._look_up(prepared)
+        asked, said = await self._compute.run(self._ask, prepared, found)
+        verdict = await asyncio.wrap_future(asked)
+        revised = await self._compute.run(self._revised, prepared.rows, verdict.repaired) if verdict.repaired else []
+        return _Judged(verdict, said, revised, read_back - begun, time.perf_counter() - read_back)
+
     async def _prepared(self, records: Sequence[SourceRecord]) -> _Prepared:
-        """The batch decoded and encoded, each on the thread that is for it."""
+        """The batch decoded and encoded, each where it is done."""
         vectors: _Vectors = {}
         encoded = 0
-        taken, prepared = await self._compute.run(self._begin, records)
+        number, accepted = await self._assessing.take(self._topic, records)
+        taken = _Taken(
+            number,
+            [
+                _Row(records[place], self._version(records[place]), facts)
+                for place, facts in zip(accepted.places, accepted.facts, strict=True)
+            ],
+            [Rejection(records[place], *why) for place, *why in accepted.rejections],
+            [(records[place], identity) for place, identity in accepted.tombstones],
+        )
+        prepared = await self._compute.run(self._prepare, taken, vectors)
         while not isinstance(prepared, _Prepared):  # titles without a vector; the view may have moved on meanwhile
             found, new = await self._encoding.run(self._encode, prepared)
             vectors |= found
@@ -189,8 +260,7 @@ class ProductWay:
 
     async def _look_up(self, prepared: _Prepared) -> _Found:
         """Search a few products at a time, so that what else the compute thread has to do gets its turn."""
-        taken = prepared.taken
-        named = (*(r.identity for r in taken.batch.records), *(t.identity for t in taken.tombstones))
+        named = (*(row.identity for row in prepared.rows), *(identity for _, identity in prepared.taken.tombstones))
         identities = list(dict.fromkeys(named))
         # A new price says nothing new about links. A record that was handled before says it again, for whatever
         # version the catalogue holds now: its statement may have been lost with the worker that was about to make it.
@@ -201,24 +271,20 @@ class ProductWay:
         parts = [await self._compute.run(self._look_up_some, turn, speaking) for turn in turns]
         return _Found(
             {identity: row for row, identity in enumerate(identities)},
-            [facts for part, _ in parts for facts in part.facts],
-            np.concatenate([part.scores for part, _ in parts]),
-            np.concatenate([part.dense for part, _ in parts]),
-            [statement for _, said in parts for statement in said],
+            np.concatenate([offsets for _, offsets, _ in parts]),
+            np.concatenate([part.scores for part, _, _ in parts]),
+            np.concatenate([part.dense for part, _, _ in parts]),
+            [statement for _, _, said in parts for statement in said],
             speaking,
         )
 
     async def rehearse(self, record: SourceRecord) -> None:
         """Judge a record without any consequence: raises where a record that went well before does not any more."""
-        await self._compute.run(self._judge.rehearse, self._intake, record)
+        await self._assessing.rehearse(self._topic, record)
 
     # On the compute thread: the view is touched nowhere else.
 
-    def _begin(self, records: Sequence[SourceRecord]) -> tuple[Taken, _Prepared | list[str]]:
-        taken = self._versioned(self._intake.take(records))
-        return taken, self._prepare(taken, {})
-
-    def _prepare(self, taken: Taken, fresh: _Vectors) -> _Prepared | list[str]:
+    def _prepare(self, taken: _Taken, fresh: _Vectors) -> _Prepared | list[str]:
         """What goes into the catalogue; or the titles that must be encoded first.
 
         fresh: vectors by title, of those that the catalogue does not hold.
@@ -227,17 +293,16 @@ class ProductWay:
         self._unread = {i: e for i, e in self._unread.items() if (view.version_of(i) or _NEVER) < e.version}
         kept: list[int] = []
         misrouted: list[tuple[Rejection, str]] = []
-        for row, record in enumerate(taken.batch.records):
+        known: list[Entry | None] = []
+        for row, record in enumerate(taken.rows):
             lives = view.peek(record.identity)
             if lives is not None and self._elsewhere(lives, record):
                 misrouted.append((_misrouted(record, lives), lives.topic))
             else:
                 kept.append(row)
-        if misrouted:
-            taken = _without(taken, kept)
-        batch = taken.batch
-        known = [view.peek(record.identity) for record in batch.records]
-        facts = facts_of(batch)
+                known.append(lives)
+        rows = [taken.rows[row] for row in kept]
+        facts = [record.facts for record in rows]
         same = [
             entry is not None and not entry.deleted and entry.encoder == encoder and entry.facts.title == fact.title
             for entry, fact in zip(known, facts, strict=True)
@@ -250,15 +315,15 @@ class ProductWay:
         repeated: set[str] = set()
         matched: set[str] = set()
         latest: dict[str, Entry] = {}
-        carriers = [(carrier_of(record.source), row) for row, record in enumerate(batch.records)]
-        carriers += [(carrier_of(tombstone.source), -1 - i) for i, tombstone in enumerate(taken.tombstones)]
+        carriers = [(carrier_of(record.source), row) for row, record in enumerate(rows)]
+        carriers += [(carrier_of(source), -1 - i) for i, (source, _) in enumerate(taken.tombstones)]
         todo = [(carrier.partition, carrier.offset, row, carrier.topic) for carrier, row in carriers]
         for partition, _, row, source_topic in sorted(todo):
             if row < 0:
-                tombstone = taken.tombstones[-1 - row]
-                identity, version = tombstone.identity, self._version(tombstone.source)
+                source, identity = taken.tombstones[-1 - row]
+                version = self._version(source)
             else:
-                identity, version = batch.records[row].identity, batch.records[row].version
+                identity, version = rows[row].identity, rows[row].version
             before = view.version_of(identity)
             if before is not None and before >= version:
                 repeated.add(identity)
@@ -273,14 +338,14 @@ class ProductWay:
             latest[identity] = entry
             entries.append(entry)
         self._unread |= latest
-        return _Prepared(taken, entries, frozenset(repeated), frozenset(matched), misrouted, vectors)
+        return _Prepared(taken, kept, rows, entries, frozenset(repeated), frozenset(matched), misrouted, vectors)
 
     def _published(self, identity: str, version: Version) -> Entry | None:
         """The entry before this version, where it is on its way to the view."""
         entry = self._unread.get(identity)
         return entry if entry is not None and entry.version < version else None
 
-    def _elsewhere(self, known: Entry, record: Record) -> bool:
+    def _elsewhere(self, known: Entry, record: _Row) -> bool:
         """Whether this product lives in another partition or topic, so that its versions could not be ordered."""
         if known.version.generation != record.version.generation:
             return known.topic not in self._carriers
@@ -329,28 +394,32 @@ class ProductWay:
                 out[row] = vector
         return out, list(missing)
 
-    def _look_up_some(self, identities: Sequence[str], speaking: Collection[str]) -> tuple[Neighbours, list[Statement]]:
+    def _look_up_some(
+        self, identities: Sequence[str], speaking: Collection[str]
+    ) -> tuple[NeighbourRows, NDArray[np.int64], list[Statement]]:
         found, hits = self._neighbours.lookup(identities, speaking, clean=self._clean)
-        return found, statements(self._view, hits, clean=self._clean) if speaking else []
+        offsets = self._assessing.shown(found.rows)
+        return found, offsets, statements(self._view, hits, clean=self._clean) if speaking else []
 
-    def _judge_batch(self, prepared: _Prepared, found: _Found) -> tuple[Judgement, list[Entry]]:
-        view, batch, tombstones = self._view, prepared.taken.batch, prepared.taken.tombstones
-        order = [found.rows[record.identity] for record in batch.records]
-        neighbours = Neighbours([found.facts[i] for i in order], found.scores[order], found.dense[order])
-        whole = replace(batch, vectors=_unit(prepared.vectors), neighbours=neighbours, catalogue_size=len(view))
-        canonical = [self._mapping.canonical(record.identity) for record in batch.records]
-        said = [*found.said]
-        judgement = self._judge.judge(prepared.taken, whole, canonical, variant_findings(batch.records, said, view))
-        outputs = judgement.outputs
+    def _ask(self, prepared: _Prepared, found: _Found) -> tuple[Future[Verdict], list[Item]]:
+        """The assessor is asked to judge the batch; and what is to be said of links meanwhile."""
+        view = self._view
+        order = [found.rows[row.identity] for row in prepared.rows]
+        question = Question(
+            kept=prepared.kept,
+            versions=[(*row.version,) for row in prepared.rows],
+            offsets=found.offsets[order],
+            scores=found.scores[order],
+            dense=found.dense[order],
+            canonical=[self._mapping.canonical(row.identity) for row in prepared.rows],
+            beside=variant_findings([(row.identity, row.version) for row in prepared.rows], found.said, view),
+            catalogue_size=len(view),
+        )
+        asked = self._assessing.judge(self._topic, prepared.taken.number, question)
         handled = (*(e.identity for e in prepared.entries), *sorted(prepared.repeated))
+        said = [*found.said]
         said += self._updates(dict.fromkeys(identity for identity in handled if identity not in found.speaking))
-        if said:
-            outputs[self._topics.named("links")] = [(*encode_statement(statement), ()) for statement in said]
-        if tombstones:
-            outputs.setdefault(self._judge.corrected, []).extend(
-                (carrier_of(t.source).key, None, [("version", b"%d:%d" % self._version(t.source))]) for t in tombstones
-            )
-        return judgement, self._revised(judgement)
+        return asked, [(*encode_statement(statement), ()) for statement in said]
 
     def _updates(self, identities: Iterable[str]) -> list[Statement]:
         """What says that a price changed: it changes no link, but the golden record."""
@@ -361,23 +430,19 @@ class ProductWay:
                 said.append(update(entry, view.offset_at(view.row_of(identity)), clean=self._clean))
         return said
 
-    def _revised(self, judgement: Judgement) -> list[Entry]:
-        """The entries of products whose facts a repair changed: neighbours are to see the repaired value."""
-        if not judgement.repaired:
-            return []
-        facts = facts_of(judgement.batch)
+    def _revised(self, rows: Sequence[_Row], repaired: dict[int, Facts]) -> list[Entry]:
+        """The entries of products whose facts a repair changed: neighbours are to see the repaired value.
+
+        repaired: by row, the facts with their repaired values.
+        """
         revised: dict[str, Entry] = {}
-        for row in sorted(judgement.repaired):
-            record = judgement.batch.records[row]
+        for row, facts in repaired.items():
+            record = rows[row]
             entry = self._view.entry(record.identity)
             if entry is None or entry.deleted or entry.version != record.version:
                 continue
             now = replace(
-                entry.facts,
-                brand=facts[row].brand,
-                category=facts[row].category,
-                price=facts[row].price,
-                currency=facts[row].currency,
+                entry.facts, brand=facts.brand, category=facts.category, price=facts.price, currency=facts.currency
             )
             if now != entry.facts:
                 revised[record.identity] = entry.repaired(now)
@@ -389,27 +454,16 @@ class ProductWay:
         number = 0 if generation is None else generation.of(carrier.partition, carrier.offset, carrier.key)
         return Version(number, carrier.offset)
 
-    def _versioned(self, taken: Taken) -> Taken:
-        if not taken.batch.records:
-            return taken
-        source = taken.batch.records[0].source
-        generation = self._catalogue.generation(source.topic)
-        first = generation is None or (generation.number == 0 and not generation.starts)
-        if first and not any(isinstance(record.source, PassedOn) for record in taken.batch.records):
-            return taken
-        records = [replace(record, version=self._version(record.source)) for record in taken.batch.records]
-        return replace(taken, batch=replace(taken.batch, records=records))
-
     def _count(
         self,
         records: Sequence[SourceRecord],
         prepared: _Prepared,
-        judgement: Judgement,
+        verdict: Verdict,
         stages: dict[str, float],
         refused: int,
     ) -> None:
         topic, metrics, taken = records[0].topic, self._metrics, prepared.taken
-        judgement.count(metrics, topic, refused)
+        verdict.told.count(metrics, topic, refused)
         metrics.records(topic, "dead_letter", len(taken.rejections) + len(prepared.misrouted))
         metrics.records(topic, "deleted", len(taken.tombstones))
         metrics.batch(topic, len(records), stages)
@@ -426,36 +480,15 @@ class ProductWay:
         return dict(zip(titles, vectors, strict=True)), self._encoder.misses - before
 
 
-def _seen(task: asyncio.Future[int]) -> None:
+def _seen(task: asyncio.Future[_Judged]) -> None:
     if not task.cancelled():
         task.exception()
 
 
-def _unit(vectors: NDArray[np.int8]) -> NDArray[np.float32]:
-    """(n, d) int8 -> (n, d) float32 of unit length."""
-    x = vectors.astype(np.float32)
-    norm: NDArray[np.float32] = np.sqrt(np.einsum("ij,ij->i", x, x))[:, None]
-    norm[norm == 0] = 1
-    unit: NDArray[np.float32] = x / norm
-    return unit
-
-
-def _misrouted(record: Record, known: Entry) -> Rejection:
+def _misrouted(record: _Row, known: Entry) -> Rejection:
     return Rejection(
         record.source,
         "process",
         "misrouted",
         f"This product came in {known.topic}, partition {known.partition}, before: a topic must be keyed by product.",
-    )
-
-
-def _without(taken: Taken, kept: Sequence[int]) -> Taken:
-    """What was taken, without some of its rows."""
-    place = {row: i for i, row in enumerate(kept)}
-    return replace(
-        taken,
-        batch=replace(taken.batch, records=[taken.batch.records[row] for row in kept]),
-        findings=[replace(f, row=place[f.row]) for f in taken.findings if f.row in place],
-        corrections=[replace(c, row=place[c.row]) for c in taken.corrections if c.row in place],
-        keep_original=frozenset(place[row] for row in taken.keep_original if row in place),
     )

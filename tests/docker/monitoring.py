@@ -13,7 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from ruamel.yaml import YAML
 
 from detectors.duplicates.score import DUPLICATE_NEAR
-from detectors.records import Correction, Dimension, Evidence, Finding, Rule, Severity
+from detectors.records import Dimension, Rule, Severity
 from sinks.metrics import Metrics, TopicProgress
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -44,12 +44,11 @@ def tool(name: str, *arguments: str | Path) -> str:
 def exposed() -> dict[str, set[str]]:
     """The labels of every sample that a worker exposes, by the sample's name."""
     rule = Rule("a.rule", Dimension.ACCURACY, Severity.ERROR, "a rule")
-    finding = Finding(0, rule, "price", 1, 0.9, Evidence("because"))
     metrics = Metrics("1.0", "static")
     metrics.records("products", "corrected", 1)
-    metrics.findings("products", [finding])
+    metrics.findings("products", {rule: 1})
     metrics.links("products", DUPLICATE_NEAR, 1, retracted=True)
-    metrics.corrections("products", [Correction(0, "t", "a", "b", 1.0, "text.space", "r")], "standardised")
+    metrics.corrections("products", {"text.space": 1}, "standardised")
     metrics.batch("products", 1, {"encode": 0.1})
     metrics.end_to_end("products", [0.1])
     metrics.progress([TopicProgress("products", 1, 1.0)])

@@ -9,7 +9,7 @@ import orjson
 import pytest
 
 from detectors.duplicates.score import DUPLICATE_NEAR
-from detectors.records import Correction, Dimension, Evidence, Finding, Rule, Severity
+from detectors.records import Dimension, Rule, Severity
 from sinks.http import MetricsServer
 from sinks.metrics import Metrics, TopicProgress
 
@@ -21,10 +21,10 @@ def metrics() -> Metrics:
     """Every metric with a value."""
     metrics = Metrics("0.1.0", "static-test")
     metrics.records("products", "corrected", 3)
-    metrics.findings("products", [Finding(0, RULE, "price", 1, 0.9, Evidence("because"))])
+    metrics.findings("products", {RULE: 1})
     metrics.links("products", DUPLICATE_NEAR, 1, retracted=True)
-    metrics.corrections("products", [Correction(0, "t", "a", "b", 1.0, "text.space", "r")] * 2, "standardised")
-    metrics.suggestions("products", [Finding(0, RULE, "price", 1, 0.5, Evidence("because"))])
+    metrics.corrections("products", {"text.space": 2}, "standardised")
+    metrics.corrections("products", {RULE.name: 1}, "suggested")
     metrics.batch("products", 3, {"decode": 0.002})
     metrics.end_to_end("products", [0.25, 0.3, 70.0])
     metrics.progress([TopicProgress("products", 7, 1.5)])

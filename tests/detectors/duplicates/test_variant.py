@@ -3,21 +3,21 @@ from __future__ import annotations
 from detectors.duplicates.candidates import statements
 from detectors.duplicates.score import DUPLICATE_VARIANT
 from detectors.duplicates.variant import variant_findings
-from detectors.records import Neighbour, Record, StoredRecord, Version
+from detectors.records import Neighbour, Version
 from tests.detectors.duplicates.offers import apply, entry, log_of, new_view
 
 RED = entry("a/1", 0, "Sanus Euro Foundations Speaker Stand red", 40.0)
 BLUE = entry("b/1", 1, "Sanus Euro Foundations Speaker Stand blue", 42.0)
 
 
-def record(identity: str, offset: int) -> Record:
-    return Record(StoredRecord("products", 0, offset, 0, None, None), identity, {}, {}, 0, Version(0, offset))
+def brought(identity: str, offset: int) -> tuple[str, Version]:
+    return identity, Version(0, offset)
 
 
 def test_a_variant_is_told_at_the_record_that_brought_the_text() -> None:
     view = apply(new_view(), log_of([RED, BLUE]))
     said = statements(view, view.search(["b/1"]))
-    (found,) = variant_findings([record("a/9", 5), record("b/1", 1)], said, view)
+    (found,) = variant_findings([brought("a/9", 5), brought("b/1", 1)], said, view)
     assert (found.row, found.rule, found.column, found.other) == (1, DUPLICATE_VARIANT, None, "a/1")
     assert (found.observed, found.confidence, found.suggestion) == (BLUE.facts.title, 0.85, None)
     assert found.evidence.reason.startswith(f"another colour of “{RED.facts.title}”: blue here, red there; titles ")
@@ -31,8 +31,8 @@ def test_a_new_price_of_it_tells_nothing_again() -> None:
     view = apply(new_view(), log_of([RED, BLUE, cheaper]))
     said = statements(view, view.search(["b/1"], as_matched=True))
     assert [c.identity for c in said[0].candidates] == ["a/1"]
-    assert variant_findings([record("b/1", 2)], said, view) == []
-    assert [f.row for f in variant_findings([record("b/1", 1), record("b/1", 2)], said, view)] == [0]
+    assert variant_findings([brought("b/1", 2)], said, view) == []
+    assert [f.row for f in variant_findings([brought("b/1", 1), brought("b/1", 2)], said, view)] == [0]
 
 
 def test_at_most_three_are_told_and_what_is_the_same_is_none() -> None:
@@ -40,7 +40,7 @@ def test_at_most_three_are_told_and_what_is_the_same_is_none() -> None:
     others = [entry(f"a/{i}", i, f"Sanus Euro Foundations Speaker Stand {c}", 40.0) for i, c in enumerate(colours)]
     view = apply(new_view(), log_of([*others, entry("b/1", 9, BLUE.facts.title, 42.0)]))
     said = statements(view, view.search(["b/1"]))
-    found = variant_findings([record("b/1", 9)], said, view)
+    found = variant_findings([brought("b/1", 9)], said, view)
     assert len(found) == 3
     assert {f.other for f in found} < {"a/0", "a/1", "a/2", "a/3"}
 

@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from types import SimpleNamespace
 from typing import Any
 
@@ -11,17 +12,16 @@ import orjson
 from numpy.typing import NDArray
 
 from detectors.contract.load import load_contract
+from detectors.decode import Limits
 from detectors.duplicates.entry import Entry, decode_entries, encode_entry
 from detectors.duplicates.statement import Statement, decode_statement
 from detectors.duplicates.view import CatalogueView
-from detectors.intake import Intake
 from detectors.records import StoredRecord
-from detectors.repair import RepairPolicy
 from models.encoder import CachedEncoder
 from sinks.metrics import Metrics
 from streams.settings import TopicNames
-from streams.worker.delivery import Compute
-from streams.worker.judge import Judge
+from streams.worker.assessing import Assessing
+from streams.worker.delivery import Compute, DeliveryOptions
 from streams.worker.products import ProductWay
 from tests.streams.worker.hashing import HashingEncoder
 from tests.streams.worker.shop import SAMPLES
@@ -49,12 +49,15 @@ class _Log:
 
 
 class _Outlet:
-    """Keeps statements."""
+    """Keeps what is sent."""
 
     def __init__(self) -> None:
         self.said: list[Statement] = []
+        self.sent: dict[str, list[Any]] = {}
 
     async def send(self, outputs: Mapping[str, Sequence[Any]], *_: Any) -> int:
+        for topic, items in outputs.items():
+            self.sent.setdefault(topic, []).extend(items)
         self.said += [decode_statement(key, value) for key, value, _ in outputs.get(TopicNames().named("links"), ())]
         return 0
 
@@ -74,15 +77,19 @@ class _Patient(HashingEncoder):
         return super().encode(texts)
 
 
-def _way(inner: HashingEncoder | None = None, compute: Compute | None = None) -> tuple[ProductWay, _Outlet]:
+@asynccontextmanager
+async def _way(
+    inner: HashingEncoder | None = None, compute: Compute | None = None
+) -> AsyncIterator[tuple[ProductWay, _Outlet]]:
     contract, encoder = load_contract(SAMPLES / "products.yaml"), CachedEncoder(inner or HashingEncoder())
-    outlet = _Outlet()
+    outlet, names = _Outlet(), TopicNames()
     view = CatalogueView(encoder.name, encoder.dim)
+    assessing = Assessing({"products": contract}, Limits(), {}, names, view, None, 8, DeliveryOptions())
     way = ProductWay(
+        "products",
         contract,
-        Intake(contract),
+        assessing,
         encoder,
-        Judge(contract, (), RepairPolicy(), TopicNames(), "products", encoder.name),
         view,
         _Log(view),  # type: ignore[arg-type]  # as far as it is asked
         SimpleNamespace(canonical=lambda identity: identity),  # type: ignore[arg-type]
@@ -90,12 +97,16 @@ def _way(inner: HashingEncoder | None = None, compute: Compute | None = None) ->
         compute or Compute("compute"),
         Compute("encode"),
         Metrics("1", encoder.name),
-        TopicNames(),
+        names,
         8,
         frozenset(("products",)),
         None,  # type: ignore[arg-type]  # never asked
     )
-    return way, outlet
+    assessing.start()
+    try:
+        yield way, outlet
+    finally:
+        await assessing.stop()
 
 
 def _record(offset: int, source: str, price: float) -> StoredRecord:
@@ -103,35 +114,66 @@ def _record(offset: int, source: str, price: float) -> StoredRecord:
     return StoredRecord("products", 0, offset, 1_700_000_000_000, f"{source}/1".encode(), orjson.dumps(body))
 
 
+async def _handled(way: ProductWay, *records: StoredRecord) -> None:
+    done = await way(records, 0)
+    assert done is not None
+    await done
+
+
 async def test_what_is_handled_again_says_what_it_said() -> None:
-    way, outlet = _way()
     first, second, price = _record(0, "east", 20), _record(1, "west", 20), _record(2, "west", 21)
+    async with _way() as (way, outlet):
 
-    async def handled(record: StoredRecord) -> Statement:
-        outlet.said.clear()
-        done = await way([record], 0)
-        assert done is not None
-        await done
-        (statement,) = outlet.said
-        return statement
+        async def statement_of(record: StoredRecord) -> Statement:
+            outlet.said.clear()
+            await _handled(way, record)
+            (statement,) = outlet.said
+            return statement
 
-    said = [await handled(record) for record in (first, second, price)]
-    assert [len(s.candidates) for s in said] == [0, 1, 0]
-    # A new price takes no look at candidates: which weights held when they were found may be forgotten by now.
-    assert await handled(price) == said[2]
-    again = await handled(second)
-    assert (again.candidates, again.position) == (said[1].candidates, said[1].position)
+        said = [await statement_of(record) for record in (first, second, price)]
+        assert [len(s.candidates) for s in said] == [0, 1, 0]
+        # A new price takes no look at candidates: which weights held when they were found may be forgotten by now.
+        assert await statement_of(price) == said[2]
+        again = await statement_of(second)
+        assert (again.candidates, again.position) == (said[1].candidates, said[1].position)
 
 
 async def test_other_work_goes_on_while_the_encoder_works_and_a_known_title_is_not_encoded_again() -> None:
     encoder, compute = _Patient(), Compute("compute")
-    way, outlet = _way(encoder, compute)
-    handling = asyncio.ensure_future(way([_record(0, "east", 20)], 0))
-    await asyncio.get_running_loop().run_in_executor(None, encoder.begun.wait, 20)
-    assert await compute.run(lambda: "done") == "done"
-    assert not handling.done()
-    encoder.go_on.set()
-    await (await handling)
-    await (await way([_record(1, "east", 21)], 0))
-    assert encoder.asked == [["Canon PowerShot SX620 HS black"]]
-    assert [s.identity for s in outlet.said] == ["east/1", "east/1"]
+    async with _way(encoder, compute) as (way, outlet):
+        handling = asyncio.ensure_future(way([_record(0, "east", 20)], 0))
+        await asyncio.get_running_loop().run_in_executor(None, encoder.begun.wait, 20)
+        assert await compute.run(lambda: "done") == "done"
+        assert not handling.done()
+        encoder.go_on.set()
+        await (await handling)
+        await _handled(way, _record(1, "east", 21))
+        assert encoder.asked == [["Canon PowerShot SX620 HS black"]]
+        assert [s.identity for s in outlet.said] == ["east/1", "east/1"]
+
+
+async def test_judging_does_not_wait_for_the_batches_before_it() -> None:
+    """Sending does, as whoever delivers batches awaits them in turn."""
+    async with _way() as (way, outlet):
+        first, second = await way([_record(0, "east", 20)], 0), await way([_record(1, "west", 20)], 0)
+        await second
+        assert [s.identity for s in outlet.said] == ["west/1"]
+        await first
+        assert [s.identity for s in outlet.said] == ["west/1", "east/1"]
+
+
+async def test_a_price_that_its_neighbours_contradict_is_repaired_and_the_catalogue_knows() -> None:
+    """What the neighbours cost is what they cost now, not when the assessor first heard of them."""
+    async with _way() as (way, outlet):
+        shops = [_record(i, f"shop{i}", 20.0 + i / 10) for i in range(6)]
+        await _handled(way, *shops)
+        await _handled(way, *(_record(10 + i, f"shop{i}", 200.0 + i) for i in range(6)))
+        outlet.sent.clear()
+        await _handled(way, _record(20, "late", 20_100))
+        ((_, value, _),) = outlet.sent["products.corrected"]
+        body = orjson.loads(value)
+        assert body["price"] == 201.0
+        assert [(c["field"], c["before"], c["rule"]) for c in body["_quality"]["corrections"]] == [
+            ("price", 20_100, "price.scale")
+        ]
+        assert way._view.facts("late/1").price == 201.0
