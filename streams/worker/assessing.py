@@ -92,7 +92,8 @@ class Assessing:
             at = view.offsets_at(new)
             identities = map(view.identity_at, lines)
             told = [*zip(at.tolist(), identities, view.packed_at(lines), strict=True)]
-            self._running.begin(Assessor.learn, told, afresh=afresh)  # what befalls the process the next call says
+            # Where that fails, the question says it: of what it was not told the assessor knows nothing.
+            self._running.begin(Assessor.learn, told, afresh=afresh)
             self._told[new] = at + 1
             self._count += len(new)
         return offsets

@@ -23,6 +23,7 @@ from detectors.intake import Intake, Taken
 from detectors.records import Facts, Finding, Neighbours, SourceRecord, StoredRecord, Version
 from detectors.repair import RepairPolicy
 from detectors.suite import product_detectors
+from streams.errors import InfrastructureError
 from streams.settings import TopicNames
 from streams.worker.judge import Judge, Told
 from streams.worker.rekey import PassedOn
@@ -170,7 +171,7 @@ class Assessor:
             record if record.version == version else replace(record, version=Version(*version))
             for record, version in zip(batch.records, q.versions, strict=True)
         ]
-        facts = [[self._known(offset) for offset in line if offset != _NO_OFFSET] for line in q.offsets.tolist()]
+        facts = [self._known([offset for offset in line if offset != _NO_OFFSET]) for line in q.offsets.tolist()]
         whole = replace(
             batch,
             records=records,
@@ -188,9 +189,15 @@ class Assessor:
         """Judge a record without any consequence: raises where a record that went well before does not any more."""
         self._judges[topic].rehearse(self._intakes[topic], _arrived(record))
 
-    def _known(self, offset: int) -> Facts:
-        found = self._facts.get(offset)
-        return self._before[offset] if found is None else found
+    def _known(self, offsets: Sequence[int]) -> list[Facts]:
+        facts, before = self._facts, self._before
+        try:
+            return [facts[offset] if offset in facts else before[offset] for offset in offsets]
+        except KeyError as error:  # no fault of the records, which are not to be given up for it
+            raise InfrastructureError(
+                "The assessor of records was not told of a product that it was asked about.",
+                "Nothing of this batch was acknowledged. Start the worker again, and report it: the fault is ours.",
+            ) from error
 
 
 def _without(taken: Taken, kept: Sequence[int]) -> Taken:

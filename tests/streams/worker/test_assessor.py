@@ -11,6 +11,7 @@ from detectors.contract.load import load_contract
 from detectors.decode import Limits
 from detectors.duplicates.texts import packed_facts
 from detectors.records import Facts, SourceRecord, StoredRecord
+from streams.errors import InfrastructureError
 from streams.settings import TopicNames
 from streams.worker.assessing import Assessing
 from streams.worker.assessor import Assessor, Question, sent
@@ -113,7 +114,7 @@ def test_neighbours_are_those_that_were_told_and_outlast_one_new_beginning(asses
     assessor.learn([], afresh=True)
     assert evidence() == ["b/0", "b/1", "b/2"]
     assessor.learn([], afresh=True)
-    with pytest.raises(KeyError):
+    with pytest.raises(InfrastructureError, match="was not told"):
         evidence()
 
 

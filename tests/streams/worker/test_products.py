@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 import orjson
+import psutil
+import pytest
 from numpy.typing import NDArray
 
 from detectors.contract.load import load_contract
@@ -19,6 +21,7 @@ from detectors.duplicates.view import CatalogueView
 from detectors.records import StoredRecord
 from models.encoder import CachedEncoder
 from sinks.metrics import Metrics
+from streams.errors import InfrastructureError
 from streams.settings import TopicNames
 from streams.worker.assessing import Assessing
 from streams.worker.delivery import Compute, DeliveryOptions
@@ -177,3 +180,19 @@ async def test_a_price_that_its_neighbours_contradict_is_repaired_and_the_catalo
             ("price", 20_100, "price.scale")
         ]
         assert way._view.facts("late/1").price == 201.0
+
+
+async def test_an_assessor_that_was_killed_stops_the_worker_and_nothing_goes_out() -> None:
+    encoder = _Patient()
+    async with _way(encoder) as (way, outlet):
+        handling = asyncio.ensure_future(way([_record(0, "east", 20)], 0))
+        await asyncio.get_running_loop().run_in_executor(None, encoder.begun.wait, 20)  # so it was taken in
+        process = way._assessing._process
+        assert process is not None
+        psutil.Process(process.pid).kill()
+        encoder.go_on.set()
+        with pytest.raises(InfrastructureError, match="assessor of records has ended by signal 9"):
+            await (await handling)
+        with pytest.raises(InfrastructureError, match="Nothing of this batch was acknowledged"):
+            await way([_record(1, "west", 20)], 0)
+        assert outlet.sent == {}
