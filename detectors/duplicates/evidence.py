@@ -22,8 +22,8 @@ from typing import Any, Generic, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors.duplicates.index import grown
 from detectors.duplicates.inside import found_inside
+from detectors.duplicates.room import grown
 from detectors.duplicates.sketch import grams
 from detectors.duplicates.spread import Spread
 from detectors.duplicates.texts import Gathered, MemoryTexts, Texts, join_texts, recalled, split_texts

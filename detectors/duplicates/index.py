@@ -24,6 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detectors.duplicates.epoch import MAX_LISTS
+from detectors.duplicates.room import grown
 
 __all__ = [
     "FLAT_ROWS",
@@ -35,7 +36,6 @@ __all__ = [
     "best",
     "centroids_of",
     "float_inner_products",
-    "grown",
     "lists_for",
     "probes_for",
     "quantised",
@@ -51,7 +51,6 @@ POINTS, _ITERATIONS = 24, 6  # of the training, per centroid
 _STEP = 128  # rows added to cells at once: what a search may have to wait for
 _BLOCK = 4096  # rows turned into float32 at once
 _LINES = 16  # lines of candidates turned into float32 at once
-_JUMP, _FAR = 1 << 13, 1 << 22  # rows from which an array is given room for the latter
 _NONE = np.float32(-1e9)
 
 InnerProducts = Callable[[NDArray[np.int8], NDArray[np.int8]], NDArray[np.float32]]
@@ -61,20 +60,6 @@ InnerProducts = Callable[[NDArray[np.int8], NDArray[np.int8]], NDArray[np.float3
 # that is more than a batch of a hundred has, for which its own loops are much slower. The last bits of what it compares
 # depend on which of the two did it: it only proposes what is scored then.
 faiss.cvar.distance_compute_blas_threshold = 2048
-
-
-def grown(array: NDArray[Any], rows: int) -> NDArray[Any]:
-    """The array with room for at least this many rows, zeros behind what it has.
-
-    Room is given far ahead: pages of zeros take no memory before something is written there, and copying a large
-    array would stop the stream. But not farther: a system refuses an array that is larger than its memory.
-    """
-    if rows <= len(array):
-        return array
-    room = max(1024, 2 * rows, _FAR if rows >= _JUMP else 0)
-    wider = np.zeros((room, *array.shape[1:]), array.dtype)
-    wider[: len(array)] = array
-    return wider
 
 
 def float_inner_products(queries: NDArray[np.int8], rows: NDArray[np.int8]) -> NDArray[np.float32]:

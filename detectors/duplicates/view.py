@@ -39,11 +39,11 @@ from detectors.duplicates.index import (
     RowIndex,
     best,
     centroids_of,
-    grown,
     lists_for,
     quantised,
     unit_rows,
 )
+from detectors.duplicates.room import grown
 from detectors.duplicates.sketch import (
     BUCKETS,
     SKETCH_DIM,

@@ -162,9 +162,10 @@ class Worker:
             lambda: self.app.commits.offsets[TP(names.named("links"), 0)],
             3 * settings.session_timeout_seconds / 5,  # three heartbeats
         )
+        limits = Limits(settings.max_record_bytes, settings.max_nesting)
         self._assessing = Assessing(
             {topic: contract for topic, contract in self._contracts.items() if contract.kind is Kind.PRODUCTS},
-            Limits(settings.max_record_bytes, settings.max_nesting),
+            limits,
             settings.auto_apply,
             names,
             self._view,
@@ -172,7 +173,7 @@ class Worker:
             settings.neighbours,
             DeliveryOptions.of(settings),
         )
-        self._agents = self._make_agents()
+        self._agents = self._make_agents(limits)
         self._handled = {names.rekeyed(t) if t in settings.rekey else t for t in settings.products}
         self._read = {
             carrier
@@ -219,6 +220,7 @@ class Worker:
         try:
             # BLAS's threads spin while they wait for one another: not on the core that the ledger of links needs.
             with threadpool_limits(max(1, (os.cpu_count() or 2) - 1), user_api="blas"):
+                self._assessing.start()  # early: it takes seconds where there is a classifier
                 return run_app(self.app)
         finally:
             self._progress.say()
@@ -231,9 +233,8 @@ class Worker:
 
     # -- agents
 
-    def _make_agents(self) -> list[BatchAgent]:
+    def _make_agents(self, limits: Limits) -> list[BatchAgent]:
         settings, names = self._settings, self._settings.topics
-        limits = Limits(settings.max_record_bytes, settings.max_nesting)
         policy = _policy(settings.auto_apply)
         encoder = CachedEncoder(self._encoder)
         agents: list[BatchAgent] = []
@@ -331,7 +332,6 @@ class Worker:
 
     async def _begin(self) -> None:
         self._links.start()
-        self._assessing.start()
         await self._publisher.start()
         await self._catalogue.follower.wait_recovered()
         await self._mapping.follower.wait_recovered()

@@ -13,9 +13,10 @@ from concurrent.futures import Future
 from typing import TYPE_CHECKING
 
 import numpy as np
+import structlog
 from numpy.typing import NDArray
 
-from detectors.duplicates.index import grown
+from detectors.duplicates.room import grown
 from streams.worker.assessor import Accepted, Assessor, Question, Verdict, sent
 from streams.worker.own_process import OwnProcess
 
@@ -30,7 +31,11 @@ if TYPE_CHECKING:
 
 __all__ = ["Assessing"]
 
-_TOLD = 1 << 15  # entries, before it is told afresh, so that it can forget
+# Entries, before it is told afresh, so that it can forget; more where more can be under way. It knows up to twice as
+# many, of about a kilobyte each.
+_TOLD = 1 << 15
+
+log = structlog.get_logger(__name__)
 
 
 class Assessing:
@@ -54,7 +59,7 @@ class Assessing:
         under_way = delivery.inflight + 2  # the batch that is taken, and the one that is repeated
         self._arguments = (contracts, limits, auto_apply, topics, view.encoder, scorer, 2 * under_way)
         self._view = view
-        self._numbers = itertools.count()
+        self._numbers = {topic: itertools.count() for topic in contracts}
         self._process: OwnProcess[Assessor] | None = None
         self._told = np.zeros(0, np.int64)  # by row of the view, 1 + the offset of the entry that was told
         self._count = 0
@@ -72,7 +77,7 @@ class Assessing:
 
     async def take(self, topic: str, records: Sequence[SourceRecord]) -> tuple[int, Accepted]:
         """Records of a topic taken in, and the number under which they can be judged."""
-        number = next(self._numbers)
+        number = next(self._numbers[topic])
         return number, await self._running.call(Assessor.take, topic, number, [*map(sent, records)])
 
     def shown(self, rows: NDArray[np.intp]) -> NDArray[np.int64]:
@@ -92,8 +97,7 @@ class Assessing:
             at = view.offsets_at(new)
             identities = map(view.identity_at, lines)
             told = [*zip(at.tolist(), identities, view.packed_at(lines), strict=True)]
-            # Where that fails, the question says it: of what it was not told the assessor knows nothing.
-            self._running.begin(Assessor.learn, told, afresh=afresh)
+            self._running.begin(Assessor.learn, told, afresh=afresh).add_done_callback(_learned)
             self._told[new] = at + 1
             self._count += len(new)
         return offsets
@@ -110,3 +114,9 @@ class Assessing:
     def _running(self) -> OwnProcess[Assessor]:
         assert self._process is not None, "not started"
         return self._process
+
+
+def _learned(done: Future[None]) -> None:
+    """The question that speaks of what was not learned fails; here is why."""
+    if not done.cancelled() and (error := done.exception()) is not None:
+        log.warning("assessor.not_told", kind=type(error).__name__)

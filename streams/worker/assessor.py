@@ -6,7 +6,6 @@ What goes there and comes back is here.
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -110,7 +109,7 @@ class Assessor:
     """Takes records in and judges them, for all product topics of a worker.
 
     contracts: by source topic. auto_apply: see `RepairPolicy`. scorer: the anomaly classifier, where there is one.
-    kept: how many batches of a topic may have been taken and not judged; of more the oldest are forgotten.
+    kept: how many batches of a topic are taken, at most, before one is judged; what is older is forgotten.
     """
 
     def __init__(
@@ -129,19 +128,22 @@ class Assessor:
             topic: Judge(contract, product_detectors(contract, scorer), policy, topics, topic, encoder)
             for topic, contract in contracts.items()
         }
-        self._taken: dict[str, OrderedDict[int, Taken]] = {topic: OrderedDict() for topic in contracts}
+        self._taken: dict[str, dict[int, Taken]] = {topic: {} for topic in contracts}
         self._kept = kept
         self._facts: dict[int, Facts] = {}
         self._before: dict[int, Facts] = {}
 
     def take(self, topic: str, number: int, records: Sequence[Sent]) -> Accepted:
-        """Decode and standardise records of one topic, and keep them under this number until they are judged."""
+        """Decode and standardise records of one topic, and keep them under this number until they are judged.
+
+        number: one more than that of the topic's batch before.
+        """
         sources = [_arrived(fields) for fields in records]
         taken = self._intakes[topic].take(sources)
         kept = self._taken[topic]
         kept[number] = taken
-        while len(kept) > self._kept:
-            kept.popitem(last=False)
+        for dropped in [other for other in kept if other <= number - self._kept]:
+            del kept[dropped]
         place = {id(source): i for i, source in enumerate(sources)}
         return Accepted(
             [place[id(record.source)] for record in taken.batch.records],
@@ -162,7 +164,9 @@ class Assessor:
 
     def judge(self, topic: str, number: int, question: Question) -> Verdict:
         """Everything that follows from a batch that was taken."""
-        taken = self._taken[topic].pop(number)
+        taken = self._taken[topic].pop(number, None)
+        if taken is None:
+            raise _untold("a batch")
         q, batch = question, taken.batch
         if len(q.kept) < len(batch):
             taken = _without(taken, q.kept)
@@ -193,11 +197,16 @@ class Assessor:
         facts, before = self._facts, self._before
         try:
             return [facts[offset] if offset in facts else before[offset] for offset in offsets]
-        except KeyError as error:  # no fault of the records, which are not to be given up for it
-            raise InfrastructureError(
-                "The assessor of records was not told of a product that it was asked about.",
-                "Nothing of this batch was acknowledged. Start the worker again, and report it: the fault is ours.",
-            ) from error
+        except KeyError as error:
+            raise _untold("a product") from error
+
+
+def _untold(what: str) -> InfrastructureError:
+    """No fault of the records, which are not to be given up for it."""
+    return InfrastructureError(
+        f"The assessor of records was not told of {what} that it was asked about.",
+        "Nothing of this batch was acknowledged. Start the worker again, and report it: the fault is ours.",
+    )
 
 
 def _without(taken: Taken, kept: Sequence[int]) -> Taken:

@@ -94,11 +94,6 @@ class Judge:
         self._versions = Versions(contract.name, contract.version, encoder)
         self._clock = clock
 
-    @property
-    def corrected(self) -> str:
-        """The topic of corrected records."""
-        return self._corrected
-
     def judge(
         self,
         taken: Taken,

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+import weakref
 from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -70,13 +71,22 @@ class _Row:
 
 
 @dataclass(frozen=True, slots=True)
+class _Tombstone:
+    """A record that deletes a product."""
+
+    source: SourceRecord
+    version: Version
+    identity: str
+
+
+@dataclass(frozen=True, slots=True)
 class _Taken:
-    """A batch as the assessor took it in, under a number. tombstones: with the product that each deletes."""
+    """A batch as the assessor took it in, under a number."""
 
     number: int
     rows: Sequence[_Row]
     rejections: Sequence[Rejection]
-    tombstones: Sequence[tuple[SourceRecord, str]]
+    tombstones: Sequence[_Tombstone]
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,14 +128,13 @@ class _Found:
 
 @dataclass(frozen=True, slots=True)
 class _Judged:
-    """What follows from a batch. said: the items of links. revised: entries that a repair changed.
+    """What follows from a batch. said: the items of links.
 
     read_back, judged: seconds that it waited for the catalogue, and that lookups and judging took.
     """
 
     verdict: Verdict
     said: list[Item]
-    revised: Sequence[Entry]
     read_back: float
     judged: float
 
@@ -174,6 +183,7 @@ class ProductWay:
         self._misrouted = 0
         self._routed = 0
         self._unread: dict[str, Entry] = {}  # published by a batch before, and not yet read back
+        self._judging: asyncio.Task[_Judged] | None = None  # of the last batch
 
     async def __call__(self, records: Sequence[SourceRecord], generation: int) -> Awaitable[None]:
         """Decode and encode the batch; the returned awaitable is done when everything it caused is confirmed."""
@@ -189,7 +199,7 @@ class ProductWay:
         encoded = time.perf_counter()
 
         # Begun at once, while batches before this one are still on their way out; what is sent is sent in turn.
-        judging = asyncio.ensure_future(self._judged(prepared))
+        judging = self._judging = asyncio.ensure_future(self._judged(prepared, self._judging))
         judging.add_done_callback(_seen)  # of a batch that is dropped nobody asks how it ended
 
         async def confirmed() -> None:
@@ -199,19 +209,15 @@ class ProductWay:
             outputs = {**verdict.outputs}
             if judged.said:
                 outputs[self._topics.named("links")] = judged.said
+            sources = {name: [rows[row].source for row in behind] for name, behind in verdict.rows.items()}
             if tombstones:
                 ends: list[Item] = [
-                    (carrier_of(source).key, None, [("version", b"%d:%d" % self._version(source))])
-                    for source, _ in tombstones
+                    (carrier_of(t.source).key, None, [("version", b"%d:%d" % t.version)]) for t in tombstones
                 ]
                 outputs[self._corrected] = [*outputs.get(self._corrected, ()), *ends]
+                sources[self._corrected] = [*sources.get(self._corrected, ()), *(t.source for t in tombstones)]
             rejections = [*prepared.taken.rejections, *(rejection for rejection, _ in prepared.misrouted)]
-            sources = {name: [rows[row].source for row in behind] for name, behind in verdict.rows.items()}
             refused = await self._outlet.send(outputs, rejections, sources)
-            if judged.revised:
-                end = await self._catalogue.publish(judged.revised)
-                said = [(*encode_statement(update(entry, end - 1, clean=self._clean)), ()) for entry in judged.revised]
-                await self._outlet.send({self._topics.named("links"): said})
             stages = {
                 "encode": encoded - started,
                 "read_back": judged.read_back,
@@ -220,19 +226,30 @@ class ProductWay:
             }
             self._count(records, prepared, verdict, stages, refused)
 
-        return confirmed()
+        second = confirmed()
+        weakref.finalize(second, judging.cancel).atexit = False  # where it is dropped before its turn has come
+        return second
 
-    async def _judged(self, prepared: _Prepared) -> _Judged:
-        """Everything that follows from a batch, whose entries are published and read back first."""
+    async def _judged(self, prepared: _Prepared, before: asyncio.Task[_Judged] | None) -> _Judged:
+        """Everything that follows from a batch, whose entries are published and read back first.
+
+        What it repairs is published and read back, too: whoever is looked up later sees it. before: what follows from
+        the batch before this one.
+        """
         begun = time.perf_counter()
         if prepared.entries:
             await self._catalogue.reached(await self._catalogue.publish(prepared.entries))
+        if before is not None:
+            await asyncio.wait([before])
         read_back = time.perf_counter()
         found = await self._look_up(prepared)
         asked, said = await self._compute.run(self._ask, prepared, found)
         verdict = await asyncio.wrap_future(asked)
-        revised = await self._compute.run(self._revised, prepared.rows, verdict.repaired) if verdict.repaired else []
-        return _Judged(verdict, said, revised, read_back - begun, time.perf_counter() - read_back)
+        if verdict.repaired and (revised := await self._compute.run(self._revised, prepared.rows, verdict.repaired)):
+            end = await self._catalogue.publish(revised)
+            await self._catalogue.reached(end)
+            said += [(*encode_statement(update(entry, end - 1, clean=self._clean)), ()) for entry in revised]
+        return _Judged(verdict, said, read_back - begun, time.perf_counter() - read_back)
 
     async def _prepared(self, records: Sequence[SourceRecord]) -> _Prepared:
         """The batch decoded and encoded, each where it is done."""
@@ -246,7 +263,10 @@ class ProductWay:
                 for place, facts in zip(accepted.places, accepted.facts, strict=True)
             ],
             [Rejection(records[place], *why) for place, *why in accepted.rejections],
-            [(records[place], identity) for place, identity in accepted.tombstones],
+            [
+                _Tombstone(records[place], self._version(records[place]), identity)
+                for place, identity in accepted.tombstones
+            ],
         )
         prepared = await self._compute.run(self._prepare, taken, vectors)
         while not isinstance(prepared, _Prepared):  # titles without a vector; the view may have moved on meanwhile
@@ -260,7 +280,7 @@ class ProductWay:
 
     async def _look_up(self, prepared: _Prepared) -> _Found:
         """Search a few products at a time, so that what else the compute thread has to do gets its turn."""
-        named = (*(row.identity for row in prepared.rows), *(identity for _, identity in prepared.taken.tombstones))
+        named = (*(row.identity for row in prepared.rows), *(t.identity for t in prepared.taken.tombstones))
         identities = list(dict.fromkeys(named))
         # A new price says nothing new about links. A record that was handled before says it again, for whatever
         # version the catalogue holds now: its statement may have been lost with the worker that was about to make it.
@@ -316,12 +336,11 @@ class ProductWay:
         matched: set[str] = set()
         latest: dict[str, Entry] = {}
         carriers = [(carrier_of(record.source), row) for row, record in enumerate(rows)]
-        carriers += [(carrier_of(source), -1 - i) for i, (source, _) in enumerate(taken.tombstones)]
+        carriers += [(carrier_of(tombstone.source), -1 - i) for i, tombstone in enumerate(taken.tombstones)]
         todo = [(carrier.partition, carrier.offset, row, carrier.topic) for carrier, row in carriers]
         for partition, _, row, source_topic in sorted(todo):
             if row < 0:
-                source, identity = taken.tombstones[-1 - row]
-                version = self._version(source)
+                identity, version = taken.tombstones[-1 - row].identity, taken.tombstones[-1 - row].version
             else:
                 identity, version = rows[row].identity, rows[row].version
             before = view.version_of(identity)
@@ -433,13 +452,16 @@ class ProductWay:
     def _revised(self, rows: Sequence[_Row], repaired: dict[int, Facts]) -> list[Entry]:
         """The entries of products whose facts a repair changed: neighbours are to see the repaired value.
 
-        repaired: by row, the facts with their repaired values.
+        repaired: by row, the facts with their repaired values. Of a product that has a newer record already, which may
+        be on its way to the view, nothing older is to be written behind that.
         """
         revised: dict[str, Entry] = {}
         for row, facts in repaired.items():
             record = rows[row]
             entry = self._view.entry(record.identity)
             if entry is None or entry.deleted or entry.version != record.version:
+                continue
+            if (newer := self._unread.get(record.identity)) is not None and newer.version > record.version:
                 continue
             now = replace(
                 entry.facts, brand=facts.brand, category=facts.category, price=facts.price, currency=facts.currency

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from detectors.duplicates.index import grown
+from detectors.duplicates.room import grown
 from streams.errors import InfrastructureError
 
 __all__ = ["TextFile"]

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from detectors.duplicates.index import Cells, Part, RowIndex, best, centroids_of, grown, lists_for, quantised
+from detectors.duplicates.index import Cells, Part, RowIndex, best, centroids_of, lists_for, quantised
+from detectors.duplicates.room import grown
 
 
 @settings(deadline=None, max_examples=60)

@@ -155,7 +155,7 @@ async def test_other_work_goes_on_while_the_encoder_works_and_a_known_title_is_n
         assert [s.identity for s in outlet.said] == ["east/1", "east/1"]
 
 
-async def test_judging_does_not_wait_for_the_batches_before_it() -> None:
+async def test_judging_does_not_wait_until_the_batches_before_are_sent() -> None:
     """Sending does, as whoever delivers batches awaits them in turn."""
     async with _way() as (way, outlet):
         first, second = await way([_record(0, "east", 20)], 0), await way([_record(1, "west", 20)], 0)
@@ -163,6 +163,44 @@ async def test_judging_does_not_wait_for_the_batches_before_it() -> None:
         assert [s.identity for s in outlet.said] == ["west/1"]
         await first
         assert [s.identity for s in outlet.said] == ["west/1", "east/1"]
+
+
+async def test_a_batch_sees_what_the_one_before_repaired() -> None:
+    async with _way() as (way, outlet):
+        await _handled(way, *(_record(i, f"shop{i}", 200.0 + i) for i in range(4)))
+        outlet.sent.clear()
+        under_way = [await way([_record(10 + i, f"late{i}", 20_100 + 100 * i)], 0) for i in range(4)]
+        for batch in under_way:
+            await batch
+        assert [orjson.loads(value)["price"] for _, value, _ in outlet.sent["products.corrected"]] == [
+            201.0 + i for i in range(4)
+        ]
+
+
+async def test_a_repair_is_not_written_behind_a_newer_record() -> None:
+    async with _way() as (way, outlet):
+        await _handled(way, *(_record(i, f"shop{i}", 200.0 + i) for i in range(6)))
+        first, second = await way([_record(10, "late", 20_100)], 0), await way([_record(11, "late", 205)], 0)
+        await first
+        await second
+        bodies = [orjson.loads(value) for _, value, _ in outlet.sent["products.corrected"][-2:]]
+        assert [body["price"] for body in bodies] == [201.0, 205]
+        entry = way._view.entry("late/1")
+        assert entry is not None
+        assert (entry.version.offset, entry.revision, entry.facts.price) == (11, 0, 205)
+        assert way._view.stale == set()
+
+
+async def test_what_is_dropped_before_its_turn_is_judged_no_further() -> None:
+    async with _way() as (way, _):
+        dropped = await way([_record(0, "east", 20)], 0)
+        judging = way._judging
+        assert asyncio.iscoroutine(dropped)
+        dropped.close()
+        del dropped
+        assert judging is not None
+        await asyncio.wait([judging])
+        assert judging.cancelled()
 
 
 async def test_a_price_that_its_neighbours_contradict_is_repaired_and_the_catalogue_knows() -> None:
