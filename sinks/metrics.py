@@ -170,7 +170,7 @@ class Metrics:
         if retracted:
             self._retracted.labels(rule.name).inc(count)
         else:
-            self._findings.labels(topic, rule.name, rule.dimension.value, rule.severity.value).inc(count)
+            self.findings(topic, {rule: count})
 
     def corrections(self, topic: str, made: Mapping[str, int], kind: str) -> None:
         """Count changes, given by the name of the rule. kind: `standardised`, `repaired`, or `suggested`, which are

@@ -44,6 +44,7 @@ from streams.progress import LoadLog, ProgressLog
 from streams.rule_settings import check_auto_apply
 from streams.settings import Settings
 from streams.worker.assessing import Assessing
+from streams.worker.assessor import Standards
 from streams.worker.behaviors import BehaviorWay
 from streams.worker.catalogue import Catalogue
 from streams.worker.delivery import BatchAgent, Compute, DeliveryOptions, Handler, LagWatch, batch_agent
@@ -163,13 +164,10 @@ class Worker:
             3 * settings.session_timeout_seconds / 5,  # three heartbeats
         )
         limits = Limits(settings.max_record_bytes, settings.max_nesting)
+        products = {topic: contract for topic, contract in self._contracts.items() if contract.kind is Kind.PRODUCTS}
         self._assessing = Assessing(
-            {topic: contract for topic, contract in self._contracts.items() if contract.kind is Kind.PRODUCTS},
-            limits,
-            settings.auto_apply,
-            names,
+            Standards(products, limits, settings.auto_apply, names, encoder.name, scorer),
             self._view,
-            scorer,
             settings.neighbours,
             DeliveryOptions.of(settings),
         )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Future
 from typing import TYPE_CHECKING
 
@@ -17,16 +17,12 @@ import structlog
 from numpy.typing import NDArray
 
 from detectors.duplicates.room import grown
-from streams.worker.assessor import Accepted, Assessor, Question, Verdict, sent
+from streams.worker.assessor import Accepted, Assessor, Question, Standards, Verdict, sent
 from streams.worker.own_process import OwnProcess
 
 if TYPE_CHECKING:
-    from detectors.anomalies import AnomalyScorer
-    from detectors.contract.model import Contract
-    from detectors.decode import Limits
     from detectors.duplicates.view import CatalogueView
     from detectors.records import SourceRecord
-    from streams.settings import TopicNames
     from streams.worker.delivery import DeliveryOptions
 
 __all__ = ["Assessing"]
@@ -41,33 +37,24 @@ log = structlog.get_logger(__name__)
 class Assessing:
     """The assessor's process, and what it knows of the view. `shown` is called where the view is.
 
-    contracts: of the product topics. limits, auto_apply, topics, scorer: see `Assessor`. neighbours: of a product.
-    delivery: how much may be under way.
+    neighbours: of a product. delivery: how much may be under way.
     """
 
-    def __init__(
-        self,
-        contracts: Mapping[str, Contract],
-        limits: Limits,
-        auto_apply: Mapping[str, float],
-        topics: TopicNames,
-        view: CatalogueView,
-        scorer: AnomalyScorer | None,
-        neighbours: int,
-        delivery: DeliveryOptions,
-    ) -> None:
+    def __init__(self, standards: Standards, view: CatalogueView, neighbours: int, delivery: DeliveryOptions) -> None:
         under_way = delivery.inflight + 2  # the batch that is taken, and the one that is repeated
-        self._arguments = (contracts, limits, auto_apply, topics, view.encoder, scorer, 2 * under_way)
+        self._standards = standards
+        self._kept = 2 * under_way
         self._view = view
-        self._numbers = {topic: itertools.count() for topic in contracts}
+        self._numbers = {topic: itertools.count() for topic in standards.contracts}
         self._process: OwnProcess[Assessor] | None = None
         self._told = np.zeros(0, np.int64)  # by row of the view, 1 + the offset of the entry that was told
         self._count = 0
-        self._most = max(_TOLD, len(contracts) * under_way * delivery.batch_records * neighbours)
+        self._most = max(_TOLD, len(standards.contracts) * under_way * delivery.batch_records * neighbours)
 
     def start(self) -> None:
-        """Start the process. Raises: InfrastructureError where none can be had."""
-        self._process = OwnProcess("the assessor of records", Assessor, *self._arguments)
+        """Start the process, where there are topics of products. Raises: InfrastructureError where none can be had."""
+        if self._standards.contracts:
+            self._process = OwnProcess("the assessor of records", Assessor, self._standards, self._kept)
 
     async def stop(self) -> None:
         """End the process."""
@@ -90,7 +77,7 @@ class Assessing:
         self._told = grown(self._told, int(rows.max()) + 1)
         new = np.unique(rows[there & (self._told[rows] != offsets + 1)])
         if afresh := self._count + len(new) > self._most:
-            self._told[:], self._count = 0, 0
+            self._told, self._count = np.zeros(len(self._told), np.int64), 0
             new = np.unique(rows[there])
         if len(new):
             view, lines = self._view, new.tolist()

@@ -7,7 +7,8 @@ What goes there and comes back is here.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -30,12 +31,28 @@ from streams.worker.rekey import PassedOn
 if TYPE_CHECKING:
     from sinks.publisher import Item
 
-__all__ = ["Accepted", "Assessor", "Question", "Sent", "Verdict", "sent"]
+__all__ = ["Accepted", "Assessor", "Question", "Sent", "Standards", "Verdict", "sent"]
 
-_NO_OFFSET = -1
+Sent = tuple[tuple[Any, ...], tuple[Any, ...] | None]
+"""A source record on its way to the assessor: its fields, and those of the record that carried it, if any did."""
 
-Sent = tuple[Any, ...]
-"""A source record on its way to the assessor."""
+_fields_of = attrgetter(*(each.name for each in fields(StoredRecord)))
+
+
+@dataclass(frozen=True, slots=True)
+class Standards:
+    """What product records are judged by.
+
+    contracts: by source topic. auto_apply: see `RepairPolicy`. encoder: whose neighbours they have. scorer: the anomaly
+    classifier, where there is one.
+    """
+
+    contracts: Mapping[str, Contract]
+    limits: Limits
+    auto_apply: Mapping[str, float]
+    topics: TopicNames
+    encoder: str
+    scorer: AnomalyScorer | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,49 +103,29 @@ class Verdict:
 
 def sent(record: SourceRecord) -> Sent:
     """A record in a form that is quickly made and quickly read."""
-    fields = (
-        record.topic,
-        record.partition,
-        record.offset,
-        record.timestamp,
-        record.key,
-        record.value,
-        record.headers,
-    )
-    return (*fields, sent(record.carrier)) if isinstance(record, PassedOn) else fields
+    return _fields_of(record), _fields_of(record.carrier) if isinstance(record, PassedOn) else None
 
 
-def _arrived(fields: Sent) -> SourceRecord:
-    if len(fields) == len(StoredRecord.__match_args__):
-        return StoredRecord(*fields)
-    *own, carrier = fields
-    return PassedOn(*own, carrier=_arrived(carrier))
+def _arrived(record: Sent) -> SourceRecord:
+    own, carrier = record
+    return StoredRecord(*own) if carrier is None else PassedOn(*own, carrier=StoredRecord(*carrier))
 
 
 class Assessor:
     """Takes records in and judges them, for all product topics of a worker.
 
-    contracts: by source topic. auto_apply: see `RepairPolicy`. scorer: the anomaly classifier, where there is one.
     kept: how many batches of a topic are taken, at most, before one is judged; what is older is forgotten.
     """
 
-    def __init__(
-        self,
-        contracts: Mapping[str, Contract],
-        limits: Limits,
-        auto_apply: Mapping[str, float],
-        topics: TopicNames,
-        encoder: str,
-        scorer: AnomalyScorer | None,
-        kept: int,
-    ) -> None:
-        policy = RepairPolicy(auto_apply)
-        self._intakes = {topic: Intake(contract, limits, auto_apply) for topic, contract in contracts.items()}
+    def __init__(self, standards: Standards, kept: int) -> None:
+        s = standards
+        policy = RepairPolicy(s.auto_apply)
+        self._intakes = {topic: Intake(contract, s.limits, s.auto_apply) for topic, contract in s.contracts.items()}
         self._judges = {
-            topic: Judge(contract, product_detectors(contract, scorer), policy, topics, topic, encoder)
-            for topic, contract in contracts.items()
+            topic: Judge(contract, product_detectors(contract, s.scorer), policy, s.topics, topic, s.encoder)
+            for topic, contract in s.contracts.items()
         }
-        self._taken: dict[str, dict[int, Taken]] = {topic: {} for topic in contracts}
+        self._taken: dict[str, dict[int, Taken]] = {topic: {} for topic in s.contracts}
         self._kept = kept
         self._facts: dict[int, Facts] = {}
         self._before: dict[int, Facts] = {}
@@ -138,7 +135,7 @@ class Assessor:
 
         number: one more than that of the topic's batch before.
         """
-        sources = [_arrived(fields) for fields in records]
+        sources = [*map(_arrived, records)]
         taken = self._intakes[topic].take(sources)
         kept = self._taken[topic]
         kept[number] = taken
@@ -175,7 +172,7 @@ class Assessor:
             record if record.version == version else replace(record, version=Version(*version))
             for record, version in zip(batch.records, q.versions, strict=True)
         ]
-        facts = [self._known([offset for offset in line if offset != _NO_OFFSET]) for line in q.offsets.tolist()]
+        facts = [self._known([offset for offset in line if offset >= 0]) for line in q.offsets.tolist()]
         whole = replace(
             batch,
             records=records,

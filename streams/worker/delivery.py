@@ -593,8 +593,8 @@ class LagWatch:
 class Compute:
     """One thread for work that would block the event loop: torch, FAISS, anything that takes milliseconds.
 
-    One for what shares state, because it is in nobody else's hands: the view and the detectors have one, the encoder
-    with its cache another. Heartbeats and timers go on meanwhile.
+    One for what shares state, because it is in nobody else's hands: the view and the detectors of behaviour have one,
+    the encoder with its cache another. Heartbeats and timers go on meanwhile.
     """
 
     def __init__(self, name: str) -> None:

@@ -120,9 +120,9 @@ class Judge:
             corrections[correction.row].append(correction)
         now = self._clock()
         outputs: dict[str, list[Item]] = {}
-        rows: dict[str, list[int]] = {}
+        behind: dict[str, list[int]] = {}
         if batch.records:
-            rows[self._corrected] = [*range(len(batch))]
+            behind[self._corrected] = [*range(len(batch))]
             outputs[self._corrected] = [
                 (
                     _key(carrier_of(record.source).key, record.identity),
@@ -143,7 +143,7 @@ class Judge:
         ids = {id(finding): identifier for rows in named.values() for identifier, finding in rows}
         for name, told in (("findings", findings), ("review", done.reviews)):
             if told:
-                rows[self._topics.named(name)] = [f.row for f in told]
+                behind[self._topics.named(name)] = [f.row for f in told]
                 outputs[self._topics.named(name)] = [
                     (
                         batch.records[f.row].identity.encode("utf-8", "replace"),
@@ -154,7 +154,7 @@ class Judge:
                 ]
         return Judgement(
             outputs=outputs,
-            rows=rows,
+            rows=behind,
             batch=done.batch,
             repaired=frozenset(correction.row for correction in done.corrections),
             told=Told(

@@ -97,7 +97,7 @@ class _Prepared:
     entries: to be published, in the order of the source.
     repeated: products whose record the catalogue holds already: it was handled before, perhaps not to its end.
     matched: those of them whose record is not newer than what matching read last; the others brought a new price.
-    misrouted: records of products that live in another partition or topic, with the topic. vectors: (n, d).
+    misrouted: records of products that live in another partition or topic, with the topic.
     """
 
     taken: _Taken
@@ -107,7 +107,6 @@ class _Prepared:
     repeated: frozenset[str]
     matched: frozenset[str]
     misrouted: Sequence[tuple[Rejection, str]]
-    vectors: NDArray[np.int8]
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +129,7 @@ class _Found:
 class _Judged:
     """What follows from a batch. said: the items of links.
 
-    read_back, judged: seconds that it waited for the catalogue, and that lookups and judging took.
+    read_back, judged: seconds until its entries came back from the catalogue, and that lookups and judging took.
     """
 
     verdict: Verdict
@@ -239,9 +238,10 @@ class ProductWay:
         begun = time.perf_counter()
         if prepared.entries:
             await self._catalogue.reached(await self._catalogue.publish(prepared.entries))
+        read_back = time.perf_counter()
         if before is not None:
             await asyncio.wait([before])
-        read_back = time.perf_counter()
+        turn = time.perf_counter()
         found = await self._look_up(prepared)
         asked, said = await self._compute.run(self._ask, prepared, found)
         verdict = await asyncio.wrap_future(asked)
@@ -249,7 +249,7 @@ class ProductWay:
             end = await self._catalogue.publish(revised)
             await self._catalogue.reached(end)
             said += [(*encode_statement(update(entry, end - 1, clean=self._clean)), ()) for entry in revised]
-        return _Judged(verdict, said, read_back - begun, time.perf_counter() - read_back)
+        return _Judged(verdict, said, read_back - begun, time.perf_counter() - turn)
 
     async def _prepared(self, records: Sequence[SourceRecord]) -> _Prepared:
         """The batch decoded and encoded, each where it is done."""
@@ -274,7 +274,7 @@ class ProductWay:
             vectors |= found
             encoded += new
             prepared = await self._compute.run(self._prepare, taken, vectors)
-        texts = len(prepared.vectors)
+        texts = len(prepared.rows)
         self._metrics.encoder(texts, max(0, texts - encoded))
         return prepared
 
@@ -357,7 +357,7 @@ class ProductWay:
             latest[identity] = entry
             entries.append(entry)
         self._unread |= latest
-        return _Prepared(taken, kept, rows, entries, frozenset(repeated), frozenset(matched), misrouted, vectors)
+        return _Prepared(taken, kept, rows, entries, frozenset(repeated), frozenset(matched), misrouted)
 
     def _published(self, identity: str, version: Version) -> Entry | None:
         """The entry before this version, where it is on its way to the view."""

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from concurrent.futures import Future
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -15,13 +16,15 @@ from detectors.records import Facts, SourceRecord, StoredRecord
 from streams.errors import InfrastructureError
 from streams.settings import TopicNames
 from streams.worker.assessing import Assessing
-from streams.worker.assessor import Assessor, Question, sent
+from streams.worker.assessor import Assessor, Question, Standards, sent
 from streams.worker.delivery import DeliveryOptions
 from streams.worker.rekey import passing_headers, restored
 from tests.detectors.duplicates.offers import apply, deleted, entry, log_of, new_view
 from tests.streams.worker.shop import SAMPLES
 
-CONTRACTS = {"products": load_contract(SAMPLES / "products.yaml")}
+STANDARDS = Standards(
+    {"products": load_contract(SAMPLES / "products.yaml")}, Limits(), {}, TopicNames(), "static-test", None
+)
 OFFER = Facts("b/7", "Canon PowerShot SX620 HS", price=9.5, currency="USD", first_seen=3, updated_at=4)
 
 
@@ -32,7 +35,7 @@ def record(offset: int, supplier: str | None = "east", **fields: Any) -> StoredR
 
 @pytest.fixture
 def assessor() -> Assessor:
-    return Assessor(CONTRACTS, Limits(), {}, TopicNames(), "static-test", None, kept=2)
+    return Assessor(STANDARDS, kept=2)
 
 
 def asked(rows: int, kept: list[int] | None = None, **given: Any) -> Question:
@@ -122,7 +125,7 @@ def test_neighbours_are_those_that_were_told_and_outlast_one_new_beginning(asses
 def test_an_entry_is_told_once_and_again_after_a_change() -> None:
     title = "Canon PowerShot SX620 HS"
     view = apply(new_view(), log_of([entry(f"a/{i}", i, title, 20.0) for i in range(4)]))
-    assessing = Assessing(CONTRACTS, Limits(), {}, TopicNames(), view, None, 2, DeliveryOptions())
+    assessing = Assessing(STANDARDS, view, 2, DeliveryOptions())
     told: list[tuple[list[tuple[int, str]], bool]] = []
 
     def begin(method: Any, learned: list[tuple[int, str, bytes]], *, afresh: bool) -> Future[None]:
@@ -153,3 +156,10 @@ def test_an_entry_is_told_once_and_again_after_a_change() -> None:
     assessing._most = 3  # as after very many
     assert assessing.shown(np.array([[view.row_of("a/0"), view.row_of("a/1")]])).tolist() == [[0, 4]]
     assert told.pop() == ([(0, "a/0"), (4, "a/1")], True)
+
+
+async def test_without_topics_of_products_there_is_no_process() -> None:
+    assessing = Assessing(replace(STANDARDS, contracts={}), new_view(), 2, DeliveryOptions())
+    assessing.start()
+    assert assessing._process is None
+    await assessing.stop()

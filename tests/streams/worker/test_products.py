@@ -24,6 +24,7 @@ from sinks.metrics import Metrics
 from streams.errors import InfrastructureError
 from streams.settings import TopicNames
 from streams.worker.assessing import Assessing
+from streams.worker.assessor import Standards
 from streams.worker.delivery import Compute, DeliveryOptions
 from streams.worker.products import ProductWay
 from tests.streams.worker.hashing import HashingEncoder
@@ -87,7 +88,9 @@ async def _way(
     contract, encoder = load_contract(SAMPLES / "products.yaml"), CachedEncoder(inner or HashingEncoder())
     outlet, names = _Outlet(), TopicNames()
     view = CatalogueView(encoder.name, encoder.dim)
-    assessing = Assessing({"products": contract}, Limits(), {}, names, view, None, 8, DeliveryOptions())
+    assessing = Assessing(
+        Standards({"products": contract}, Limits(), {}, names, encoder.name, None), view, 8, DeliveryOptions()
+    )
     way = ProductWay(
         "products",
         contract,
