@@ -1,13 +1,7 @@
 """The anomaly classifier: a small network over the evidence of `detectors.anomalies`.
 
-It needs no labels. Sound records of the user's own stream are given faults (`models.corruption`) and the network
-learns to tell them apart. What is left out of training is hardly found later, so every kind of fault is in.
-
-Its scores are probabilities that a finding would be right, at the expected rate of faults: Platt, "Probabilistic
-outputs for support vector machines", 1999, fitted on records that the network has not seen. The threshold of a kind is
-the score that a sound record passes with the probability of the false-alarm budget. A sample of a thousand records does
-not show what one in a thousand does, so the tail of the scores is taken as exponential (peaks over threshold; Coles,
-"An Introduction to Statistical Modeling of Extreme Values", 2001).
+It is trained with torch (`models.anomaly_training`); its few thousand weights are applied with numpy, so that what
+judges the stream need not load torch for them.
 """
 
 from __future__ import annotations
@@ -21,142 +15,25 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import structlog
-import torch
 from numpy.typing import NDArray
 from safetensors import SafetensorError
-from safetensors.torch import load, load_file, save, save_file
-from torch import Tensor, nn
+from safetensors.numpy import load_file, save_file
 
-from detectors.anomalies import FEATURES, KINDS, AnomalyFeatures, AnomalyKind
-from detectors.records import Batch
-from models.corruption import FAULTS, corrupt, possible_faults
-from models.errors import ArtefactError, TrainingError
+from detectors.anomalies import FEATURES, KINDS
+from models.errors import ArtefactError
 from models.folder import check_folder, written_folder
-from models.threads import one_thread
 
-__all__ = ["AnomalyModel", "TrainingReport", "train_anomalies"]
+__all__ = ["CLIP", "NEVER", "AnomalyModel", "Layer", "TrainingReport"]
 
-_FORMAT = 1
+CLIP = 6.0  # standard deviations beyond which a feature says no more
+NEVER = 2.0  # a threshold that no probability reaches
+
+_FORMAT = 2
 _FACTS = "anomalies.json"
 _WEIGHTS = "anomalies.safetensors"
 _FILES = (_WEIGHTS, _FACTS)
-_HIDDEN = 48
-_FOLDS = 3
-_EPOCHS = 12
-_ROWS_PER_STEP = 256
-_MIN_RECORDS = 100
-_NEVER = 2.0  # a threshold that no probability reaches
-_TOUCHED = {  # the features that a fault of a kind can change
-    AnomalyKind.PRICE: (AnomalyKind.PRICE,),
-    AnomalyKind.CATEGORY: (AnomalyKind.CATEGORY,),
-    AnomalyKind.BRAND: (AnomalyKind.BRAND, AnomalyKind.DESCRIPTION),
-    AnomalyKind.DESCRIPTION: (AnomalyKind.BRAND, AnomalyKind.DESCRIPTION),
-}
-_CLIP = 6.0  # standard deviations beyond which a feature says no more
-
-
-class AnomalyModel:
-    """A trained classifier; fits `detectors.anomalies.AnomalyScorer`.
-
-    network: gives one logit for each kind, (n, features) -> (n, kinds). center, spread: (features,) for standardising.
-    platt: (2, kinds), slope and shift of the logits. thresholds: (kinds,). typical: (features,) medians.
-    report: how it did in training, on records that it had not seen.
-    """
-
-    def __init__(
-        self,
-        network: nn.Module,
-        center: Tensor,
-        spread: Tensor,
-        platt: Tensor,
-        thresholds: NDArray[np.float32],
-        typical: NDArray[np.float32],
-        report: TrainingReport,
-    ) -> None:
-        self.network = network.eval()
-        self.center = center
-        self.spread = spread
-        self.platt = platt
-        self.thresholds = thresholds
-        self.typical = typical
-        self.report = report
-        self.name = f"anomalies/{_FORMAT}-{_digest(self._tensors())}"
-
-    def score(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
-        """(n, f) features -> (n, kinds): the probability, 0-1, that a finding of this kind would be right."""
-        with one_thread(), torch.inference_mode():
-            x = _standardised(torch.from_numpy(np.ascontiguousarray(features)), self.center, self.spread)
-            logits = self.network(x) * self.platt[0] + self.platt[1]
-            scores: NDArray[np.float32] = torch.sigmoid(logits).numpy()
-            return scores
-
-    def save(self, folder: Path) -> None:
-        """Write the model as a folder of JSON and safetensors. One that is there already is replaced whole.
-
-        Raises: ArtefactError where the folder holds anything else or cannot be written.
-        """
-        facts = {
-            "format": _FORMAT,
-            "features": [feature.name for feature in FEATURES],
-            "kinds": list(KINDS),
-            "report": self.report.as_dict(),
-        }
-        with written_folder(folder, _FILES) as unfinished:
-            save_file(self._tensors(), unfinished / _WEIGHTS)
-            (unfinished / _FACTS).write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
-
-    @staticmethod
-    def check_target(folder: Path) -> None:
-        """Raises: ArtefactError where `save` would refuse this folder for what it holds."""
-        check_folder(folder, _FILES)
-
-    @classmethod
-    def load(cls, folder: Path) -> AnomalyModel:
-        """Read what `save` wrote.
-
-        Raises: ArtefactError where it is missing, damaged, or was made for other features than these.
-        """
-        again = "Train it again with streamgauge train anomalies."
-        try:
-            facts = json.loads((folder / _FACTS).read_text(encoding="utf-8"))
-            tensors = load_file(folder / _WEIGHTS)
-            made_for = (facts["format"], facts["features"], facts["kinds"])
-            if made_for != (_FORMAT, [feature.name for feature in FEATURES], list(KINDS)):
-                raise ArtefactError(f"The anomaly model in {folder} was made by another version.", again)
-            return cls._of(tensors, TrainingReport(**facts["report"]))
-        except FileNotFoundError as error:
-            raise ArtefactError(f"There is no anomaly model in {folder}.", again) from error
-        except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
-            raise ArtefactError(f"The anomaly model in {folder} cannot be read ({error}).", again) from error
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        """To pickle it as bytes: torch's own way lends the other process memory of this one."""
-        return _unpacked, (save(self._tensors()), self.report)
-
-    @classmethod
-    def _of(cls, tensors: Mapping[str, Tensor], report: TrainingReport) -> AnomalyModel:
-        network = _Ensemble(len(FEATURES))
-        network.load_state_dict(
-            {name.removeprefix("network."): t for name, t in tensors.items() if name.startswith("network.")}
-        )
-        center, spread, platt = (tensors[name] for name in ("center", "spread", "platt"))
-        thresholds, typical = (tensors[name].numpy() for name in ("thresholds", "typical"))
-        return cls(network, center, spread, platt, thresholds, typical, report)
-
-    def _tensors(self) -> dict[str, Tensor]:
-        return {
-            **{f"network.{name}": tensor.contiguous() for name, tensor in self.network.state_dict().items()},
-            "center": self.center,
-            "spread": self.spread,
-            "platt": self.platt,
-            "thresholds": torch.from_numpy(self.thresholds),
-            "typical": torch.from_numpy(self.typical),
-        }
-
-
-def _unpacked(weights: bytes, report: TrainingReport) -> AnomalyModel:
-    return AnomalyModel._of(load(weights), report)
+_ROOT = math.sqrt(2 / math.pi)
+_SATURATED = 80.0  # a logit beyond which the exponential says no more than 0 or 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,205 +53,132 @@ class TrainingReport:
         return {"records": self.records, "recall": self.recall, "false_alarms": self.false_alarms}
 
 
-class _Ensemble(nn.Module):
-    """Small networks whose logits are averaged."""
-
-    def __init__(self, features: int) -> None:
-        super().__init__()
-        self.members = nn.ModuleList(
-            nn.Sequential(
-                nn.Linear(features, _HIDDEN),
-                nn.GELU(),
-                nn.Linear(_HIDDEN, _HIDDEN),
-                nn.GELU(),
-                nn.Linear(_HIDDEN, len(KINDS)),
-            )
-            for _ in range(_FOLDS)
-        )
-
-    def forward(self, features: Tensor) -> Tensor:
-        return torch.stack([member(features) for member in self.members]).mean(dim=0)
-
-
 @dataclass(frozen=True, slots=True)
-class _Examples:
-    """features: (n, f). targets: (n, kinds), 1 where the fault is of that kind. record: (n,) which record it was made
-    from. fault: (n,) place in the list of faults, -1 for sound ones."""
+class Layer:
+    """A linear layer of each member of the ensemble. weight: (members, in, out) float32. bias: (members, 1, out)."""
 
-    features: Tensor
-    targets: Tensor
-    record: NDArray[np.int64]
-    fault: NDArray[np.int64]
+    weight: NDArray[np.float32]
+    bias: NDArray[np.float32]
 
 
-def train_anomalies(
-    batches: Sequence[Batch],
-    *,
-    false_alarms: float = 0.001,
-    fault_rate: float = 0.01,
-    seed: int = 0,
-) -> AnomalyModel:
-    """Train on batches of sound product records with their neighbours. Deterministic on one machine.
+class AnomalyModel:
+    """A trained classifier; fits `detectors.anomalies.AnomalyScorer`.
 
-    false_alarms: the share of sound records that each kind may accuse. fault_rate: the expected share of records with
-    a fault of one kind; the scores, read as probabilities, assume it.
-
-    Raises: TrainingError below a hundred records, or where they have no neighbours.
+    layers: of the members, whose logits are averaged, one for each kind; GELU (its form with tanh; Hendrycks and
+    Gimpel, "Gaussian Error Linear Units", 2016) between them. center, spread: (features,) for standardising.
+    platt: (2, kinds), slope and shift of the logits. thresholds: (kinds,). typical: (features,) medians.
+    report: how it did in training, on records that it had not seen.
     """
-    log = structlog.get_logger(__name__)
-    rng = np.random.default_rng(seed)
-    examples = _examples(batches, rng)
-    records = int(examples.record.max(initial=-1)) + 1
-    if records < _MIN_RECORDS:
-        raise TrainingError(
-            f"There are {records} sound products with neighbours; at least {_MIN_RECORDS} are needed.",
-            "Give a larger sample; about 2,000 are good.",
-        )
-    sound = examples.features[torch.from_numpy(examples.fault < 0)]
-    center, spread = sound.mean(dim=0), sound.std(dim=0).clamp(min=0.05)
-    x = _standardised(examples.features, center, spread)
-    fold = rng.permutation(records)[examples.record] % _FOLDS
-    with one_thread(), torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        network = _Ensemble(len(FEATURES))
-        unseen = torch.zeros_like(examples.targets)  # logits by the network that has not seen the record
-        for k, member in enumerate(network.members):
-            seen = torch.from_numpy(fold != k)
-            _fit(member, x[seen], examples.targets[seen])
-            with torch.inference_mode():
-                unseen[~seen] = member(x[~seen])
-    platt, thresholds = _calibrate(unseen, examples, false_alarms, fault_rate)
-    scores = torch.sigmoid(unseen * platt[0] + platt[1]).numpy()
-    report = _report(scores, thresholds, examples, records)
-    log.info("anomalies.trained", **report.as_dict())
-    return AnomalyModel(network, center, spread, platt, thresholds, sound.median(dim=0).values.numpy(), report)
+
+    def __init__(
+        self,
+        layers: Sequence[Layer],
+        center: NDArray[np.float32],
+        spread: NDArray[np.float32],
+        platt: NDArray[np.float32],
+        thresholds: NDArray[np.float32],
+        typical: NDArray[np.float32],
+        report: TrainingReport,
+    ) -> None:
+        self.layers = tuple(layers)
+        self.center = center
+        self.spread = spread
+        self.platt = platt
+        self.thresholds = thresholds
+        self.typical = typical
+        self.report = report
+        self.name = f"anomalies/{_FORMAT}-{_digest(self._arrays())}"
+
+    def score(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
+        """(n, f) features -> (n, kinds): the probability, 0-1, that a finding of this kind would be right."""
+        x: NDArray[np.float32] = np.clip((features - self.center) / self.spread, -CLIP, CLIP)
+        for place, layer in enumerate(self.layers):
+            x = (_gelu(x) if place else x) @ layer.weight + layer.bias  # (members, n, out)
+        logits = x.mean(axis=0) * self.platt[0] + self.platt[1]
+        scores: NDArray[np.float32] = 1 / (1 + np.exp(-np.clip(logits, -_SATURATED, _SATURATED)))
+        return scores
+
+    def save(self, folder: Path) -> None:
+        """Write the model as a folder of JSON and safetensors. One that is there already is replaced whole.
+
+        Raises: ArtefactError where the folder holds anything else or cannot be written.
+        """
+        facts = {
+            "format": _FORMAT,
+            "features": [feature.name for feature in FEATURES],
+            "kinds": list(KINDS),
+            "report": self.report.as_dict(),
+        }
+        with written_folder(folder, _FILES) as unfinished:
+            save_file(self._arrays(), unfinished / _WEIGHTS)
+            (unfinished / _FACTS).write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
+
+    @staticmethod
+    def check_target(folder: Path) -> None:
+        """Raises: ArtefactError where `save` would refuse this folder for what it holds."""
+        check_folder(folder, _FILES)
+
+    @classmethod
+    def load(cls, folder: Path) -> AnomalyModel:
+        """Read what `save` wrote.
+
+        Raises: ArtefactError where it is missing, damaged, or was made for other features than these.
+        """
+        again = "Train it again with streamgauge train anomalies."
+        try:
+            facts = json.loads((folder / _FACTS).read_text(encoding="utf-8"))
+            arrays = load_file(folder / _WEIGHTS)
+            made_for = (facts["format"], facts["features"], facts["kinds"])
+            if made_for != (_FORMAT, [feature.name for feature in FEATURES], list(KINDS)):
+                raise ArtefactError(f"The anomaly model in {folder} was made by another version.", again)
+            return cls(
+                _layers(arrays),
+                center=arrays["center"],
+                spread=arrays["spread"],
+                platt=arrays["platt"],
+                thresholds=arrays["thresholds"],
+                typical=arrays["typical"],
+                report=TrainingReport(**facts["report"]),
+            )
+        except FileNotFoundError as error:
+            raise ArtefactError(f"There is no anomaly model in {folder}.", again) from error
+        except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
+            raise ArtefactError(f"The anomaly model in {folder} cannot be read ({error}).", again) from error
+
+    def _arrays(self) -> dict[str, NDArray[np.float32]]:
+        return {
+            **{f"layers.{k}.weight": layer.weight for k, layer in enumerate(self.layers)},
+            **{f"layers.{k}.bias": layer.bias for k, layer in enumerate(self.layers)},
+            "center": self.center,
+            "spread": self.spread,
+            "platt": self.platt,
+            "thresholds": self.thresholds,
+            "typical": self.typical,
+        }
 
 
-def _examples(batches: Sequence[Batch], rng: np.random.Generator) -> _Examples:
-    """Every record as it is, and once with each fault that it can have."""
-    extract = AnomalyFeatures()
-    features: list[NDArray[np.float32]] = []
-    records: list[NDArray[np.int64]] = []
-    faults: list[NDArray[np.int64]] = []
-    start = 0
-    names = list(FAULTS)
-    for batch in batches:
-        if batch.neighbours is None or not len(batch):
-            continue
-        as_they_are = extract(batch)
-        features.append(as_they_are)
-        records.append(np.arange(start, start + len(batch)))
-        faults.append(np.full(len(batch), -1))
-        for fault in possible_faults(batch):
-            corrupted = corrupt(batch, fault, rng)
-            if corrupted.rows:
-                changed = as_they_are[corrupted.rows]
-                extract.update(changed, corrupted.batch, _TOUCHED[FAULTS[fault][0]])
-                features.append(changed)
-                records.append(start + np.array(corrupted.rows))
-                faults.append(np.full(len(corrupted.rows), names.index(fault)))
-        start += len(batch)
-    if not features:
-        return _Examples(
-            torch.zeros(0, len(FEATURES)), torch.zeros(0, len(KINDS)), np.zeros(0, np.int64), np.zeros(0, np.int64)
-        )
-    which = np.concatenate(faults)
-    targets = np.zeros((len(which), len(KINDS)), np.float32)
-    for place, name in enumerate(names):
-        targets[which == place, KINDS.index(FAULTS[name][0])] = 1
-    return _Examples(
-        torch.from_numpy(np.concatenate(features)), torch.from_numpy(targets), np.concatenate(records), which
-    )
+def _layers(arrays: Mapping[str, NDArray[np.float32]]) -> list[Layer]:
+    """Raises: KeyError, ValueError where they are missing or do not follow one on another."""
+    count = sum(name.endswith(".weight") for name in arrays)
+    layers = [Layer(arrays[f"layers.{k}.weight"], arrays[f"layers.{k}.bias"]) for k in range(count)]
+    sizes = [len(FEATURES), *(layer.weight.shape[-1] for layer in layers)]
+    members = len(layers[0].weight) if layers else 0
+    for layer, into, out in zip(layers, sizes, sizes[1:], strict=False):
+        if layer.weight.shape != (members, into, out) or layer.bias.shape != (members, 1, out):
+            raise ValueError(f"a layer has the shape {layer.weight.shape}")
+    if sizes[-1] != len(KINDS) or not members:
+        raise ValueError("the last layer is missing")
+    return layers
 
 
-def _fit(network: nn.Module, x: Tensor, targets: Tensor) -> None:
-    optimiser = torch.optim.AdamW(network.parameters(), lr=3e-3, weight_decay=1e-2)
-    steps = max(1, len(x) // _ROWS_PER_STEP)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, max_lr=6e-3, total_steps=_EPOCHS * steps)
-    loss = nn.BCEWithLogitsLoss()
-    network.train()
-    for _ in range(_EPOCHS):
-        for rows in torch.randperm(len(x)).chunk(steps):
-            optimiser.zero_grad()
-            loss(network(x[rows]), targets[rows]).backward()
-            optimiser.step()
-            if schedule.last_epoch < schedule.total_steps - 1:
-                schedule.step()
-    network.eval()
+def _gelu(x: NDArray[np.float32]) -> NDArray[np.float32]:
+    half = x * np.float32(0.5)
+    return half + half * np.tanh(np.float32(_ROOT) * (x + np.float32(0.044715) * x * x * x))
 
 
-def _standardised(features: Tensor, center: Tensor, spread: Tensor) -> Tensor:
-    return ((features - center) / spread).clamp(-_CLIP, _CLIP)
-
-
-def _calibrate(
-    logits: Tensor, examples: _Examples, budget: float, fault_rate: float
-) -> tuple[Tensor, NDArray[np.float32]]:
-    """Slope and shift (2, kinds) of the logits, and the threshold of each kind."""
-    platt = torch.zeros(2, len(KINDS))
-    thresholds = np.full(len(KINDS), _NEVER, np.float32)
-    sound = torch.from_numpy(examples.fault < 0)
-    for k in range(len(KINDS)):
-        faulty = examples.targets[:, k] > 0
-        if not faulty.any():
-            platt[1, k] = -20.0  # nothing of this kind was seen: never a finding
-            continue
-        slope, shift = _platt(logits[sound, k].double(), logits[faulty, k].double(), fault_rate)
-        platt[0, k], platt[1, k] = slope, shift
-        tail = _tail_quantile(logits[sound, k].double().numpy(), budget)
-        thresholds[k] = 1 / (1 + math.exp(-min(max(slope * tail + shift, -30.0), 30.0)))
-    return platt, thresholds
-
-
-def _platt(sound: Tensor, faulty: Tensor, fault_rate: float) -> tuple[float, float]:
-    """The logistic regression of "faulty" on the logit, the two sides weighed as they will occur."""
-    x = torch.cat([sound, faulty])
-    y = torch.cat([torch.zeros(len(sound)), torch.ones(len(faulty))]).double()
-    weight = torch.where(y > 0, fault_rate / len(faulty), (1 - fault_rate) / len(sound))
-    parameters = torch.tensor([1.0, math.log(fault_rate)], dtype=torch.double, requires_grad=True)
-    optimiser = torch.optim.LBFGS([parameters], max_iter=50, line_search_fn="strong_wolfe")
-
-    def closure() -> Tensor:
-        optimiser.zero_grad()
-        z = parameters[0] * x + parameters[1]
-        # a weak pull towards slope 1 keeps perfectly separated sides finite
-        loss = (weight * (nn.functional.softplus(z) - y * z)).sum() + 1e-4 * (parameters[0] - 1) ** 2
-        loss.backward()  # type: ignore[no-untyped-call]  # torch gives it no types
-        return loss
-
-    optimiser.step(closure)  # type: ignore[no-untyped-call]  # torch gives it no types
-    slope, shift = parameters.detach().tolist()
-    return max(slope, 0.05), shift
-
-
-def _tail_quantile(values: NDArray[np.float64], exceeded: float) -> float:
-    """The value that is exceeded with this probability, the top twentieth of the values taken as exponential."""
-    share = max(0.05, 20 / len(values))
-    if share >= 1 or exceeded >= share:
-        return float(np.quantile(values, 1 - min(exceeded, 1.0)))
-    start = float(np.quantile(values, 1 - share))
-    excess = float((values[values > start] - start).mean()) if (values > start).any() else 0.0
-    return start + excess * math.log(share / exceeded)
-
-
-def _report(
-    scores: NDArray[np.float32], thresholds: NDArray[np.float32], examples: _Examples, records: int
-) -> TrainingReport:
-    recall, alarms = {}, {}
-    for place, (name, (kind, _)) in enumerate(FAULTS.items()):
-        rows = examples.fault == place
-        k = KINDS.index(kind)
-        if rows.any():
-            recall[name.value] = round(float((scores[rows, k] >= thresholds[k]).mean()), 4)
-    for k, kind in enumerate(KINDS):
-        if thresholds[k] < _NEVER:
-            alarms[kind.value] = round(float((scores[examples.fault < 0, k] >= thresholds[k]).mean()), 5)
-    return TrainingReport(records, recall, alarms)
-
-
-def _digest(tensors: dict[str, Tensor]) -> str:
+def _digest(arrays: Mapping[str, NDArray[np.float32]]) -> str:
     digest = hashlib.blake2b(digest_size=4)
-    for name in sorted(tensors):
+    for name in sorted(arrays):
         digest.update(name.encode())
-        digest.update(tensors[name].numpy().tobytes())
+        digest.update(arrays[name].tobytes())
     return digest.hexdigest()

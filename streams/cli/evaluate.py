@@ -173,7 +173,8 @@ def anomalies(
     The file's records are taken for sound, so a real fault of the file counts as a false alarm.
     """
     from detectors.contract.load import load_contract
-    from models.anomaly import AnomalyModel, train_anomalies
+    from models.anomaly import AnomalyModel
+    from models.anomaly_training import train_anomalies
     from streams.cli.train import load_with_progress, progress_bar
     from streams.evaluate.anomalies import evaluate_anomalies, split
     from streams.logs import configure_logs

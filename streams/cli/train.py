@@ -95,7 +95,8 @@ def anomalies(
     It needs no labels: faults are put into the sample, and it learns to tell them apart. About 2,000 records with few
     faults of their own are good, some hundreds do. Point anomaly_model at the folder to use it.
     """
-    from models.anomaly import AnomalyModel, train_anomalies
+    from models.anomaly import AnomalyModel
+    from models.anomaly_training import train_anomalies
     from streams.sample import read_sample, with_neighbours
 
     settings = load_settings(config)

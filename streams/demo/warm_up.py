@@ -33,7 +33,7 @@ class WarmUp:
         from detectors.contract.load import sample_contract
         from detectors.contract.model import Kind
         from detectors.records import StoredRecord
-        from models.anomaly import train_anomalies
+        from models.anomaly_training import train_anomalies
         from models.encoder import load_encoder
         from streams.sample import with_neighbours
 

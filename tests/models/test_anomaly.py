@@ -2,14 +2,18 @@ from __future__ import annotations
 
 import json
 import pickle
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from safetensors.numpy import load_file, save_file
 
 from detectors.anomalies import FEATURES, KINDS, RULES, AnomalyDetector, AnomalyFeatures
-from models.anomaly import AnomalyModel, train_anomalies
+from models.anomaly import AnomalyModel, TrainingReport
+from models.anomaly_training import _layers, _member, _standardised, train_anomalies
 from models.corruption import FAULTS, FaultName, corrupt
 from models.errors import ArtefactError, TrainingError
 from tests.models.synthetic import catalogue
@@ -78,6 +82,37 @@ def test_a_model_for_other_features_is_refused(model: AnomalyModel, tmp_path: Pa
     described["features"][0] = "something else"
     (tmp_path / "anomalies.json").write_text(json.dumps(described))
     with pytest.raises(ArtefactError, match=r"another version.*train anomalies"):
+        AnomalyModel.load(tmp_path)
+
+
+def test_its_scores_are_those_of_the_network_that_was_trained() -> None:
+    members = [_member() for _ in range(3)]
+    features = np.random.default_rng(1).normal(size=(40, len(FEATURES))).astype(np.float32)
+    center, spread = torch.full((len(FEATURES),), 0.2), torch.full((len(FEATURES),), 0.5)
+    platt = torch.tensor([[1.5], [-0.5]]).repeat(1, len(KINDS))
+    with torch.inference_mode():
+        x = _standardised(torch.from_numpy(features), center, spread)
+        logits = torch.stack([member(x) for member in members]).mean(dim=0)
+        expected = torch.sigmoid(logits * platt[0] + platt[1]).numpy()
+    arrays = [tensor.numpy() for tensor in (center, spread, platt, torch.ones(len(KINDS)), center)]
+    scores = AnomalyModel(_layers(members), *arrays, TrainingReport(0, {}, {})).score(features)
+    assert scores.dtype == np.float32
+    np.testing.assert_allclose(scores, expected, rtol=1e-5)
+
+
+def test_scoring_loads_no_torch() -> None:
+    program = "import sys, models.anomaly; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
+
+
+def test_layers_that_do_not_fit_are_a_damaged_model(model: AnomalyModel, tmp_path: Path) -> None:
+    model.save(tmp_path)
+    arrays = load_file(tmp_path / "anomalies.safetensors")
+    save_file(arrays | {"layers.0.bias": arrays["layers.0.bias"][:2]}, tmp_path / "anomalies.safetensors")
+    with pytest.raises(ArtefactError, match="cannot be read"):
+        AnomalyModel.load(tmp_path)
+    save_file({k: v for k, v in arrays.items() if not k.startswith("layers.2")}, tmp_path / "anomalies.safetensors")
+    with pytest.raises(ArtefactError, match="cannot be read"):
         AnomalyModel.load(tmp_path)
 
 

@@ -11,7 +11,7 @@ from detectors.contract.model import Column, Constraint, ConstraintKind
 from detectors.records import Batch, Dimension, Severity
 from detectors.repair import DEFAULT_AUTO_APPLY
 from detectors.standardise.outcome import TEXT_DAMAGE
-from models.anomaly import train_anomalies
+from models.anomaly_training import train_anomalies
 from models.corruption import FaultName
 from models.notation import DamageName
 from streams.evaluate.anomalies import evaluate_anomalies, split
