@@ -210,11 +210,10 @@ class ProductWay:
                 outputs[self._topics.named("links")] = judged.said
             sources = {name: [rows[row].source for row in behind] for name, behind in verdict.rows.items()}
             if tombstones:
-                ends: list[Item] = [
-                    (carrier_of(t.source).key, None, [("version", b"%d:%d" % t.version)]) for t in tombstones
-                ]
-                outputs[self._corrected] = [*outputs.get(self._corrected, ()), *ends]
-                sources[self._corrected] = [*sources.get(self._corrected, ()), *(t.source for t in tombstones)]
+                corrected = self._corrected
+                outputs[corrected], sources[corrected] = _in_turn(
+                    outputs.get(corrected, ()), sources.get(corrected, ()), tombstones
+                )
             rejections = [*prepared.taken.rejections, *(rejection for rejection, _ in prepared.misrouted)]
             refused = await self._outlet.send(outputs, rejections, sources)
             stages = {
@@ -505,6 +504,18 @@ class ProductWay:
 def _seen(task: asyncio.Future[_Judged]) -> None:
     if not task.cancelled():
         task.exception()
+
+
+def _in_turn(
+    items: Sequence[Item], sources: Sequence[SourceRecord], tombstones: Sequence[_Tombstone]
+) -> tuple[list[Item], list[SourceRecord]]:
+    """Corrected records and tombstones in the order of the source, with the record behind each: of a product that is
+    deleted and comes back the last word must be that it is there.
+    """
+    ends: list[Item] = [(carrier_of(t.source).key, None, [("version", b"%d:%d" % t.version)]) for t in tombstones]
+    both = [*zip(sources, items, strict=True), *zip((t.source for t in tombstones), ends, strict=True)]
+    both.sort(key=lambda one: (carrier_of(one[0]).partition, carrier_of(one[0]).offset))
+    return [item for _, item in both], [source for source, _ in both]
 
 
 def _misrouted(record: _Row, known: Entry) -> Rejection:

@@ -194,6 +194,20 @@ async def test_a_repair_is_not_written_behind_a_newer_record() -> None:
         assert way._view.stale == set()
 
 
+async def test_a_product_that_is_deleted_and_comes_back_in_one_batch_is_there() -> None:
+    gone = StoredRecord("products", 0, 1, 1_700_000_000_000, b"east/1", None)
+    async with _way() as (way, outlet):
+        await _handled(way, _record(0, "east", 20), gone, _record(2, "east", 25), _record(3, "west", 25))
+        corrected = outlet.sent["products.corrected"]
+        assert [(key, value and orjson.loads(value)["price"]) for key, value, _ in corrected] == [
+            (b"east/1", 20),
+            (b"east/1", None),
+            (b"east/1", 25),
+            (b"west/1", 25),
+        ]
+        assert corrected[1][2] == [("version", b"0:1")]
+
+
 async def test_what_is_dropped_before_its_turn_is_judged_no_further() -> None:
     async with _way() as (way, _):
         dropped = await way([_record(0, "east", 20)], 0)
