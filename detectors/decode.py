@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from typing import Any
@@ -14,7 +14,7 @@ import orjson
 
 from detectors.careful_json import Oddity, OddityKind, TooDeepError, depth_of, read_carefully
 from detectors.contract.key import KeyTemplate
-from detectors.contract.model import Column, Contract, Kind, Role
+from detectors.contract.model import Contract, Kind, Role
 from detectors.encoding import guess_encoding
 from detectors.records import (
     Dimension,
@@ -27,7 +27,7 @@ from detectors.records import (
     identity_of,
 )
 
-__all__ = ["Decoded", "Decoder", "Limits", "Tombstone"]
+__all__ = ["Decoded", "Decoder", "Limits", "Tombstone", "identifier"]
 
 _MAX_ID = 1_000  # characters of a source or an id; they become Kafka keys
 _MAX_UNKNOWN = 1_000  # names of unknown columns that are remembered
@@ -157,7 +157,7 @@ class Decoder:
         self._key = KeyTemplate(contract.key)
         self._id = contract.roles.get(Role.ID if contract.kind is Kind.PRODUCTS else Role.EVENT_ID)
         self._source = contract.roles.get(Role.SOURCE)
-        self._unknown: set[str] = set()
+        self._unknown: dict[str, tuple[str, int, int]] = {}  # the place of the record that had it first
 
     def decode(self, records: Sequence[SourceRecord]) -> Decoded:
         """Decode records of one topic. Raises nothing, whatever the bytes are."""
@@ -286,13 +286,13 @@ class Decoder:
                 keep.append(row)
                 findings += _noticed(row, item)
             if not known.issuperset(item.values):
-                findings += self._unknown_columns(row, item.values)
+                findings += self._unknown_columns(row, item)
         return Decoded(rows, sources, identities, rejections, tombstones, findings, frozenset(keep))
 
     def _product(self, record: SourceRecord, values: dict[str, Any]) -> str:
         column = self._id
         assert column is not None  # a contract of products names one
-        product = _name(values.get(column.name), column)
+        product = identifier(values.get(column.name), column.missing)
         if product is None:
             raise _RefusedError("missing_id", f"The record has no id: the field {column.name!r} is empty.", "contract")
         if product == "":
@@ -304,13 +304,13 @@ class Decoder:
         return identity_of(self._source_of(record, values), product)
 
     def _event(self, record: SourceRecord, values: dict[str, Any]) -> str:
-        if self._id is not None and (event := _name(values.get(self._id.name), self._id)):
+        if self._id is not None and (event := identifier(values.get(self._id.name), self._id.missing)):
             return event
         return f"{record.topic}/{record.partition}/{record.offset}"
 
     def _source_of(self, record: SourceRecord, values: dict[str, Any]) -> str:
         column = self._source
-        if column is not None and (source := _name(values.get(column.name), column)):
+        if column is not None and (source := identifier(values.get(column.name), column.missing)):
             return source
         return _header_source(record) or self._contract.source or record.topic
 
@@ -336,34 +336,42 @@ class Decoder:
             )
         return Tombstone(record, identity_of(source or record.topic, product))
 
-    def _unknown_columns(self, row: int, values: dict[str, Any]) -> list[Finding]:
+    def _unknown_columns(self, row: int, item: _Row) -> list[Finding]:
+        """Said once of a column, and once more where its first record is decoded again."""
         findings = []
-        for column in values:
+        place = (item.source.topic, item.source.partition, item.source.offset)
+        for column in item.values:
             name = column[:200]
-            if column in self._contract.known_columns or name in self._unknown or len(self._unknown) >= _MAX_UNKNOWN:
+            if column in self._contract.known_columns:
                 continue
-            self._unknown.add(name)
+            if len(self._unknown) < _MAX_UNKNOWN:
+                self._unknown.setdefault(name, place)
+            if self._unknown.get(name) != place:
+                continue
             reason = f"The contract {self._contract.name} does not list the field {name[:100]!r}."
             findings.append(Finding(row, UNKNOWN_COLUMN, name, None, 1.0, Evidence(reason)))
         return findings
 
 
-def _name(value: Any, column: Column) -> str | None:
-    """An id or a source as text; None where there is none, empty where it cannot be one."""
+def identifier(value: Any, missing: Collection[str]) -> str | None:
+    """An id or a source as text; None where there is none, empty where it cannot be one.
+
+    missing: what means "not known", as in a column of the contract.
+    """
     if value is None or value == "":
         return None
     if type(value) is str:
         name = value.strip()
-        if not name or name in column.missing:
+        if not name or name in missing:
             return None
         return name if len(name) <= _MAX_ID and "\ufffd" not in name else ""
     if type(value) is float and value.is_integer() and abs(value) < 2**53:
-        if str(value) in column.missing:
+        if str(value) in missing:
             return None
         value = int(value)  # 552.0 is what a table with gaps makes of 552
     if type(value) is int:
         name = str(value)
-        return None if name in column.missing else name
+        return None if name in missing else name
     return ""
 
 

@@ -34,6 +34,7 @@ NOTATION: Final[Mapping[str, str]] = MappingProxyType(
         "missing.empty": "An empty text becomes null: not known",
         "missing.value": "A value that the contract lists under `missing` becomes null: not known",
         "number.notation": "A number written as text becomes a number",
+        "number.unit": "An amount such as `0.5 kg` becomes a number of the unit that the contract names for the column",
         "price.currency": "The currency that a price names fills the empty currency column",
         "price.currency_added": "The same where the record has no such column: it is added",
         "price.notation": "A price written as text becomes a number",

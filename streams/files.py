@@ -18,6 +18,7 @@ from typing import IO, Any
 
 import orjson
 
+from detectors.careful_json import read_carefully
 from detectors.encoding import guess_encoding
 from streams.errors import InputError
 
@@ -26,6 +27,8 @@ __all__ = ["FileError", "FileFormat", "Row", "format_of", "not_utf8", "read_rows
 _MAX_FIELD = 16 * 1024 * 1024  # characters; the csv module's own limit of 131,072 is below what shops write
 _MAX_QUOTED_LINES = 1_000  # a quoted field over more lines than this is a quote that was never closed
 _LINES_FOR_A_GUESS = 50
+_MAX_NESTING = 64
+_LOSSY = 2.0**53  # from which a float does not tell one whole number from the next
 _BOM = b"\xef\xbb\xbf"
 
 
@@ -112,11 +115,26 @@ def _json_lines(file: IO[bytes]) -> Iterator[Row]:
         if not text.strip():
             continue
         number += 1
-        try:
-            parsed = orjson.loads(text)
-        except orjson.JSONDecodeError:
-            parsed = None
-        yield Row(number, parsed if isinstance(parsed, dict) else None, text, text)
+        yield Row(number, _object(text), text, text)
+
+
+def _object(text: bytes) -> dict[str, Any] | None:
+    """The fields of a line of JSON as a worker reads it, with NaN and numbers beyond 64 bits; None where it is no
+    object.
+    """
+    try:
+        parsed = orjson.loads(text)
+        if not isinstance(parsed, dict):
+            return None
+        if not any(type(value) is float and abs(value) >= _LOSSY for value in parsed.values()):
+            return parsed
+    except orjson.JSONDecodeError:
+        pass
+    try:
+        parsed = read_carefully(text.decode(), _MAX_NESTING).value
+    except ValueError:  # no JSON, no UTF-8, too deep
+        return None
+    return parsed if isinstance(parsed, dict) else None
 
 
 class _Lines:

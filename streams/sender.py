@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -15,6 +15,7 @@ import orjson
 
 from detectors.contract.key import KeyTemplate
 from detectors.contract.model import Role
+from detectors.decode import identifier
 from streams.errors import InputError
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ def keys_from_columns(template: str) -> KeyOf:
     problem = keys.problem(frozenset(keys.names) or frozenset({"column"}))
     if problem:
         raise InputError(f"This is no key: {problem}.")
-    key_of = _keys(keys, {name: name for name in keys.names}, {})
+    key_of = _keys(keys, {name: (name, frozenset()) for name in keys.names}, {})
     first = True
 
     def checked(fields: Mapping[str, Any]) -> bytes | None:
@@ -71,25 +72,27 @@ def keys_from_columns(template: str) -> KeyOf:
 
 def keys_from_contract(contract: Contract, file_source: str) -> KeyOf:
     """Keys as a contract says; `file_source` is the source where neither a column nor the contract names one."""
-    columns = {}
+    columns: dict[str, tuple[str, Collection[str]]] = {}
     fixed = {} if contract.column_of(Role.SOURCE) else {"source": contract.source or file_source}
     for name, role in _ROLES.items():
-        column = contract.column_of(role)
+        column = contract.roles.get(role)
         if column is not None:
-            columns[name] = column
+            columns[name] = column.name, column.missing
     return _keys(KeyTemplate(contract.key), columns, fixed)
 
 
-def _keys(template: KeyTemplate, columns: Mapping[str, str], fixed: Mapping[str, str]) -> KeyOf:
-    needed = [(name, columns.get(name)) for name in template.names]
+def _keys(template: KeyTemplate, columns: Mapping[str, tuple[str, Collection[str]]], fixed: Mapping[str, str]) -> KeyOf:
+    """columns: of each name in the template the column, and what means "not known" there."""
+    needed = [(name, *columns.get(name, (None, ()))) for name in template.names]
 
     def key_of(fields: Mapping[str, Any]) -> bytes | None:
         values = {}
-        for name, column in needed:
-            value = fixed.get(name) if column is None else fields.get(column)
-            if isinstance(value, bool) or not isinstance(value, str | int | float) or value == "":
+        for name, column, missing in needed:
+            # As the worker reads it: of 552, "552 " and 552.0 one product is made, which must have one key.
+            value = identifier(fixed.get(name) if column is None else fields.get(column), missing)
+            if not value:
                 return None
-            values[name] = str(value)
+            values[name] = value
         return template.make(values).encode()
 
     return key_of

@@ -33,12 +33,13 @@ from detectors.contract.terms import (
     custom_properties,
     infer_kind,
 )
+from detectors.standardise.units import is_unit
 
 __all__ = ["check_contract", "contract_advice", "plain_contract"]
 
 _Path = tuple[str | int, ...]
 
-_COLUMN_PROPERTIES = ("role", "missing", "survivorship")
+_COLUMN_PROPERTIES = ("role", "missing", "survivorship", "unit")
 _SCHEMA_PROPERTIES = ("feed", "key", "source", "kind", "timezone", "trust")
 _RANGES = [(low, high) for low in ("minimum", "exclusiveMinimum") for high in ("maximum", "exclusiveMaximum")]
 _RANGES.append(("minLength", "maxLength"))
@@ -390,6 +391,16 @@ class _Check:
                 self._add(at, "`missing` must list texts or numbers.", 'Write `value: ["0.0", "N/A"]`.')
         if "survivorship" in custom:
             self._survivorship(*custom["survivorship"], custom["role"][1] if "role" in custom else None)
+        if "unit" in custom:
+            at, value = custom["unit"]
+            if not isinstance(value, str) or not is_unit(value):
+                self._add(at, f"{value!r} is not a unit.", "Write one such as g, kg, ml, 毫升, cm, inch, GB or W.")
+            elif "role" in custom or column.get("logicalType") not in ("number", "integer"):
+                self._add(
+                    at,
+                    "a unit is of a number without a role.",
+                    "Give the column `logicalType: number` and no role, or leave the unit out.",
+                )
         options = column.get("logicalTypeOptions")
         if isinstance(options, dict):
             self._options(options, (*path, "logicalTypeOptions"))

@@ -161,6 +161,7 @@ def _column(column: SchemaProperty) -> Column:
         constraints=tuple(_constraints(column)),
         missing=frozenset(str(value) for value in missing),
         survivorship=Survivorship(custom["survivorship"]) if "survivorship" in custom else None,
+        unit=custom.get("unit"),
     )
 
 

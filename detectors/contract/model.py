@@ -113,6 +113,7 @@ class Column:
 
     missing: texts and numbers that mean "not known" beside null and the empty text, as the contract writes them.
     survivorship: of products, which offer's value the golden record has; None: the default of the column's role.
+    unit: of a number without a role, the unit that it is in.
     """
 
     name: str
@@ -121,6 +122,7 @@ class Column:
     constraints: tuple[Constraint, ...] = ()
     missing: frozenset[str] = frozenset()
     survivorship: Survivorship | None = None
+    unit: str | None = None
 
     def constraint(self, kind: ConstraintKind) -> Constraint | None:
         """The constraint of this kind, if the column has it."""

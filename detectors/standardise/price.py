@@ -283,6 +283,8 @@ def parse_price(text: str, currency: str | None = None) -> Money | NoPrice:
     rest = _FILLER.sub(" ", pattern.sub(" ", rest))
     if "%" in rest or "‰" in rest:
         return NoPrice("is a percentage")
+    if "¢" in rest:
+        return NoPrice("is in cents of nobody knows which currency")
     if _LETTER.search(rest):
         return NoPrice("holds words that are no currency")
     currencies = _agreed(named)
@@ -388,6 +390,8 @@ def _amount(
         other = "," if mark == "." else "."
         if len(after) != 3 or not 1 <= len(before) <= 3 or before == "0" or whole:
             separator = mark
+            if mark == "," and len(after) > 3 and currencies and currencies[0] not in _DECIMAL_COMMA:
+                confidence = 0.75  # ¥1,2999 has lost a digit, or is grouped by ten thousands
         else:
             comma = bool(currencies) and currencies[0] in _DECIMAL_COMMA
             three = bool(currencies) and get_currency_precision(currencies[0]) == 3

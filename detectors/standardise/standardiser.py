@@ -11,7 +11,8 @@ to which column:
 | updated_at, time                                   | ISO 8601 text in UTC                       |
 | gtin                                               | GTIN as text                               |
 | url, image                                         | trimmed                                    |
-| no role, type number or integer                    | a number where it is written as text       |
+| no role, type number or integer                    | a number where it is written as text; with |
+|                                                    | a unit in the contract also `0.5 kg`       |
 | no role, type date, timestamp or boolean           | ISO 8601 text; true or false               |
 | any column of the contract                         | empty or "missing" by the contract is None |
 
@@ -49,6 +50,7 @@ from detectors.standardise.outcome import (
 from detectors.standardise.price import Money, NoPrice, currency_code, parse_number, parse_price, resolve_currency
 from detectors.standardise.text import TextKind, standardise_text, suspects
 from detectors.standardise.time import all_standard, ambiguous_mark, day_first, standardise_date, standardise_time
+from detectors.standardise.units import amount_in
 
 __all__ = ["ADDED", "Standardised", "Standardiser", "restore"]
 
@@ -347,6 +349,10 @@ def _number(work: _Work, column: Column) -> None:
         if not isinstance(value, str):
             continue
         found = _number_of(value)
+        reason, rule = f"“{value:.40}” written as a number", "number.notation"
+        if found is None and column.unit and (amount := amount_in(value, column.unit)) is not None:
+            found = amount, 1.0
+            reason, rule = f"“{value:.40}” as a number of {column.unit}", "number.unit"
         if found is None:
             continue
         number, confidence = found
@@ -358,7 +364,7 @@ def _number(work: _Work, column: Column) -> None:
             after: float | int = int(value) if re.fullmatch(r"[+-]?[0-9]{1,300}", value, re.ASCII) else int(number)
         else:
             after = number
-        work.change(row, column.name, Step(after, "number.notation", f"“{value:.40}” written as a number", confidence))
+        work.change(row, column.name, Step(after, rule, reason, confidence))
         if column.missing and after in _numbers(column):
             work.change(row, column.name, _not_known(after))
 

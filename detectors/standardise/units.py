@@ -1,4 +1,4 @@
-"""Measures in a text, in a base unit, for comparing records. The text itself is never rewritten.
+"""Measures in a text, in a base unit; and the amount of a column whose contract names its unit, in that unit.
 
 Base units: gram, millilitre, millimetre, gigabyte, milliampere-hour, watt, volt, hertz, megapixel, piece.
 
@@ -16,7 +16,7 @@ from detectors.records import Span
 from detectors.standardise.memoised import memoised
 from detectors.standardise.text import ordinary_characters
 
-__all__ = ["Measure", "measures"]
+__all__ = ["Measure", "amount_in", "is_unit", "measures"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,3 +127,18 @@ def measures(text: str) -> tuple[Measure, ...]:
         span = Span(match.start(), match.end(), text[match.start() : match.end()])
         found.append(Measure(kind, round(value * factor, 6), _BASE[kind], span))
     return tuple(found)
+
+
+def is_unit(word: str) -> bool:
+    """Whether a word or sign is a unit, such as `kg`, `毫升` or `inch`."""
+    return word.lower() in _MEANING
+
+
+def amount_in(text: str, unit: str) -> float | None:
+    """The amount that a text consists of, in this unit; None where it is more than one amount, or of another kind."""
+    stripped = text.strip()
+    found = measures(stripped)
+    kind, factor = _MEANING[unit.lower()]
+    if len(found) != 1 or found[0].kind != kind or found[0].span.text != stripped:
+        return None
+    return round(found[0].value / factor, 6)

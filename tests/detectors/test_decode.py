@@ -116,7 +116,9 @@ def test_an_unknown_column_is_told_once() -> None:
     decoder = Decoder(PRODUCTS)
     records = [StoredRecord("products", 0, i, 0, None, b'{"sku":"%d","stock":1}' % i) for i in range(3)]
     assert [(f.row, f.column) for f in decoder.decode(records).findings] == [(0, "stock")]
-    assert decoder.decode(records).findings == []
+    assert decoder.decode(records[1:]).findings == []
+    # A batch that is tried again says what it said.
+    assert [(f.row, f.column) for f in decoder.decode(records[:1]).findings] == [(0, "stock")]
 
 
 def test_memory_of_unknown_columns_is_bounded() -> None:

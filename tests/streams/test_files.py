@@ -58,8 +58,18 @@ def test_delimiters(tmp_path: Path) -> None:
 def test_json_lines_are_sent_as_they_are(tmp_path: Path) -> None:
     path = write(tmp_path, "a.jsonl", b'{"id": 1}\n\n[1]\n{"id": NaN}\n{"id": 2, "id": 3}')
     rows = list(read_rows(path))
-    assert [(row.number, row.fields) for row in rows] == [(1, {"id": 1}), (2, None), (3, None), (4, {"id": 3})]
+    assert [(row.number, row.fields) for row in rows] == [(1, {"id": 1}), (2, None), (3, {"id": None}), (4, {"id": 3})]
     assert [row.value for row in rows] == [b'{"id": 1}', b"[1]", b'{"id": NaN}', b'{"id": 2, "id": 3}']
+
+
+def test_json_that_a_worker_reads_carefully_has_its_fields(tmp_path: Path) -> None:
+    deep = b'{"id": 7, "x": NaN, "y": ' + b"[" * 70 + b"]" * 70 + b"}"
+    path = write(tmp_path, "a.jsonl", b'{"id": 7, "price": NaN}\n{"id": 98765432109876543210}\n' + deep)
+    assert [row.fields for row in read_rows(path)] == [
+        {"id": 7, "price": None},
+        {"id": "98765432109876543210"},
+        None,
+    ]
 
 
 def test_parquet(tmp_path: Path) -> None:

@@ -142,6 +142,7 @@ def test_notations(text: str, amount: str, currency: str | None) -> None:
         ("1,23,4", "holds “1,23,4”, which is not a number"),
         ("50%", "is a percentage"),
         ("100 ml", "holds words that are no currency"),
+        ("99¢", "is in cents of nobody knows which currency"),
         ("面议", "holds no number"),
         ("on request", "holds no number"),
         ("", "holds no number"),
@@ -204,7 +205,7 @@ def test_confidence_is_lower_where_a_notation_can_mean_two_things() -> None:
         return money.confidence
 
     assert confidence("$1,299.00") == 1.0
-    assert confidence("$1.299") == confidence("¥1.299") == confidence("€1,299") == 0.75
+    assert confidence("$1.299") == confidence("¥1.299") == confidence("€1,299") == confidence("¥1,2999") == 0.75
     assert min(map(confidence, ("€1.299", "1.299,00 €", "1,299.00", "$1,299", "1.299"))) >= SURE
     assert confidence("¥1.2万") == 0.9
 

@@ -335,6 +335,23 @@ def test_a_number_column_takes_no_unit_for_a_multiplier(text: str) -> None:
     assert [f.rule.name for f in ContractRules(typed).detect(Batch(typed, records))] == ["contract.type"]
 
 
+def test_an_amount_becomes_a_number_of_the_unit_that_the_contract_names() -> None:
+    weighed = contract(Column("weight", ColumnType.NUMBER, unit="g"), Column("pieces", ColumnType.INTEGER, unit="pcs"))
+    rows = [
+        {"weight": "0.5 kg", "pieces": "3件"},
+        {"weight": "500 ml", "pieces": "1,200"},
+        {"weight": 500, "pieces": 3},
+    ]
+    done = Standardiser(weighed).standardise(rows)
+    assert done.values == [{"weight": 500, "pieces": 3}, {"weight": "500 ml", "pieces": 1200}, rows[2]]
+    assert [(c.row, c.before, c.rule, c.reason) for c in done.corrections] == [
+        (0, "0.5 kg", "number.unit", "“0.5 kg” as a number of g"),
+        (0, "3件", "number.unit", "“3件” as a number of pcs"),
+        (1, "1,200", "number.notation", "“1,200” written as a number"),
+    ]
+    assert restore(done.values[0], [c for c in done.corrections if c.row == 0]) == rows[0]
+
+
 @pytest.mark.parametrize(("text", "number"), [("1,299", 1299), ("1.2万", 12000), ("三千", 3000), ("-5", -5)])
 def test_a_number_column_reads_other_notations(text: str, number: int) -> None:
     assert one({"weight": text, "stock": text}) == (

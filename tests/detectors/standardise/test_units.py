@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from detectors.standardise.units import measures
+from detectors.standardise.units import amount_in, is_unit, measures
 
 
 @pytest.mark.parametrize(
@@ -41,3 +41,26 @@ def test_spans_point_into_the_text(text: str) -> None:
     for measure in measures(text):
         assert text[measure.span.start : measure.span.end] == measure.span.text
         assert measure.value >= 0
+
+
+@pytest.mark.parametrize(
+    ("text", "unit", "amount"),
+    [
+        ("0.5 kg", "g", 500),
+        (" 500克 ", "kg", 0.5),
+        ("５００ｇ", "g", 500),
+        ("15.6in", "cm", 39.624),
+        ("1TB", "GB", 1024),
+        ("500 ml", "g", None),
+        ("2 x 500 g", "g", None),
+        ("1,5 kg", "g", None),
+        ("about 500 g", "g", None),
+        ("500", "g", None),
+    ],
+)
+def test_the_amount_that_a_text_is(text: str, unit: str, amount: float | None) -> None:
+    assert amount_in(text, unit) == amount
+
+
+def test_units_by_word_and_sign() -> None:
+    assert [is_unit(word) for word in ("KG", "毫升", '"', "kilogramme", "")] == [True, True, True, False, False]
