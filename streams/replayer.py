@@ -7,10 +7,11 @@ had died of, and where it was before its first death. So a letter that died agai
 from __future__ import annotations
 
 import hashlib
+import json
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from sinks.dead_letters import Death, parse, without_errors
@@ -21,7 +22,7 @@ from streams.kafka.topics import existing
 if TYPE_CHECKING:
     from streams.settings import Settings
 
-__all__ = ["Filters", "Mark", "Replayed", "replay_letters"]
+__all__ = ["STAGES", "Filters", "Mark", "Replayed", "replay_letters"]
 
 _REPLAYED = "streamgauge.replayed"
 _CAUSE = "streamgauge.replayed.cause"
@@ -30,6 +31,7 @@ _OURS = frozenset({_REPLAYED, _CAUSE, _ORIGIN})
 
 _CHUNK = 500  # letters between two acknowledgements
 _SILENCE = 60  # seconds without an answer
+STAGES = ("decode", "contract", "process", "publish", "catalogue", "links")
 _INTERNAL = ("catalogue", "links")  # what died there is ours: sending it back would only let it die again
 
 
@@ -52,8 +54,20 @@ class Filters:
     def group(self, app_id: str) -> str:
         """The consumer group that remembers the place of this choice."""
         if self == Filters():
-            return f"{app_id}-replay"
-        return f"{app_id}-replay-{hashlib.sha256(repr(self).encode()).hexdigest()[:8]}"
+            return _group(app_id)
+        return f"{_group(app_id)}-{hashlib.sha256(repr(self).encode()).hexdigest()[:8]}"
+
+    def encode(self) -> str:
+        """To be kept beside the place that the group remembers."""
+        return json.dumps({name: value for name, value in asdict(self).items() if value is not None})
+
+    @classmethod
+    def decode(cls, text: str) -> Filters | None:
+        """What `encode` gave; None for anything else."""
+        try:
+            return cls(**json.loads(text))
+        except (ValueError, TypeError):
+            return None
 
     def take(self, death: Death, timestamp: int) -> bool:
         """Whether a letter is one of those."""
@@ -64,6 +78,10 @@ class Filters:
             and (self.since is None or timestamp >= self.since)
             and (self.until is None or timestamp < self.until)
         )
+
+
+def _group(app_id: str) -> str:
+    return f"{app_id}-replay"
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +131,7 @@ class Replayed:
 
     foreign: letters whose headers do not say where they came from. died_again: letters left out because they died of
     what they had died of before a replay. repeated: letters left out because another death of the same record was
-    sent in this run.
+    sent in this run. before: letters left out because a run with other filters has replayed them.
     """
 
     read: int = 0
@@ -122,6 +140,7 @@ class Replayed:
     foreign: int = 0
     died_again: int = 0
     repeated: int = 0
+    before: int = 0
     causes: Counter[tuple[str, str, str]] = field(default_factory=Counter)
 
 
@@ -144,6 +163,7 @@ def replay_letters(
     """
     from kafka import KafkaConsumer, KafkaProducer, TopicPartition
     from kafka.errors import KafkaError, KafkaTimeoutError
+    from kafka.structs import OffsetAndMetadata
 
     letters = settings.topics.named("dead_letters")
     options = kafka_python_options(settings.kafka)
@@ -171,6 +191,7 @@ def replay_letters(
         if again:
             consumer.seek_to_beginning(*places)
         ends = consumer.end_offsets(places)
+        others = () if again else _others(settings, filters, letters)
         targets = _Targets(settings)
         origins: set[str] = set()
         heard = time.monotonic()
@@ -181,11 +202,12 @@ def replay_letters(
                 heard = time.monotonic()
             elif time.monotonic() - heard > _SILENCE:
                 raise KafkaTimeoutError(f"no letters for {_SILENCE} s")
-            chosen = _choose(records, filters, result, origins if again else None)
+            chosen = _choose(records, filters, result, origins if again else None, others)
             if producer is not None:
                 _send(producer, chosen, targets)
                 if records:
-                    consumer.commit()
+                    kept = filters.encode()
+                    consumer.commit({p: OffsetAndMetadata(consumer.position(p), kept, -1) for p in places})
             for _, death in chosen:
                 result.causes[death.topic, death.stage, death.error] += 1
             result.sent += len(chosen)
@@ -200,6 +222,33 @@ def replay_letters(
             producer.close(timeout=5)
         consumer.close()
     return result
+
+
+@dataclass(frozen=True, slots=True)
+class _Other:
+    """How far a run with other filters has come. ends: by partition of the dead letters."""
+
+    filters: Filters
+    ends: Mapping[int, int]
+
+    def has_replayed(self, record: Any, death: Death) -> bool:
+        return record.offset < self.ends.get(record.partition, 0) and self.filters.take(death, record.timestamp)
+
+
+def _others(settings: Settings, filters: Filters, letters: str) -> list[_Other]:
+    """What runs with other filters have replayed, as far as Kafka shows us their groups and remembers them."""
+    prefix, own = _group(settings.app_id), filters.group(settings.app_id)
+    with admin_client(settings.kafka) as admin:
+        names = {group["group_id"] for group in admin.list_groups()}
+        kept = sorted(name for name in names if name != own and (name == prefix or name.startswith(f"{prefix}-")))
+        places = admin.list_group_offsets(kept) if kept else {}
+    found = []
+    for of_group in places.values():
+        own_places = {place.partition: at for place, at in of_group.items() if place.topic == letters}
+        of_others = {Filters.decode(at.metadata) for at in own_places.values()}
+        if len(of_others) == 1 and (other := of_others.pop()) is not None:
+            found.append(_Other(other, {partition: at.offset for partition, at in own_places.items()}))
+    return found
 
 
 class _Targets:
@@ -225,9 +274,11 @@ class _Targets:
 
 
 def _choose(
-    records: Sequence[Any], filters: Filters, result: Replayed, origins: set[str] | None
+    records: Sequence[Any], filters: Filters, result: Replayed, origins: set[str] | None, others: Sequence[_Other]
 ) -> list[tuple[Any, Death]]:
-    """The letters to send. origins: of those sent before in this run; None leaves out what died again of the same."""
+    """The letters to send. origins: of those sent before in this run; None leaves out what died again of the same.
+    others: runs whose letters are left out.
+    """
     chosen = []
     for record in records:
         result.read += 1
@@ -236,6 +287,8 @@ def _choose(
             result.foreign += 1
         elif not filters.take(death, record.timestamp):
             result.passed_over += 1
+        elif any(other.has_replayed(record, death) for other in others):
+            result.before += 1
         elif origins is None and Mark.of(record.headers).died_again(death):
             result.died_again += 1
         elif origins is not None and (origin := Mark.of(record.headers).origin_of(death)) in origins:

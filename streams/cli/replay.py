@@ -45,10 +45,13 @@ def replay(
     it died of, then replay it with --again.
 
     A letter is acknowledged only after Kafka has confirmed what was sent, so a run that breaks off can be repeated.
-    Every choice of filters remembers its own place. It ends with the letters that were there when it began.
+    What was replayed once, with whatever filters, is left out without --again, as long as Kafka remembers it (a week,
+    unless your brokers say otherwise). It ends with the letters that were there when it began.
     """
-    from streams.replayer import Filters, replay_letters
+    from streams.replayer import STAGES, Filters, replay_letters
 
+    if stage is not None and stage not in STAGES:
+        raise typer.BadParameter(f"--stage {stage!r} is none: write {', '.join(STAGES[:-1])} or {STAGES[-1]}.")
     filters = Filters(topic, stage, error, _time(since, "--since"), _time(until, "--until"))
     settings = load_settings(config, bootstrap_servers)
     hidden = not errors.is_terminal
@@ -70,6 +73,7 @@ def replay(
             "foreign": result.foreign,
             "died_again": result.died_again,
             "repeated": result.repeated,
+            "before": result.before,
         }
         output.out(orjson.dumps(counts | {"dry_run": dry_run, "causes": causes}).decode())
         return
@@ -79,6 +83,8 @@ def replay(
         text += f", {result.passed_over:,} passed over by the filters"
     if result.foreign:
         text += f", {result.foreign:,} left because their headers do not say where they came from"
+    if result.before:
+        text += f", {result.before:,} left because a run with other filters replayed them (--again sends them, too)"
     if result.repeated:
         text += f", {result.repeated:,} left because they are later deaths of records that were sent"
     errors.print(text, markup=False, soft_wrap=True)

@@ -82,6 +82,27 @@ def test_records_go_back_as_they_were_and_once(
     assert replayed(streamgauge, letters, "--again", "--error", "boom")["sent"] == 2
 
 
+@pytest.mark.kafka
+def test_what_a_choice_of_filters_replayed_no_other_one_does(
+    streamgauge: Run, letters: Path, kafka_servers: str, topic_prefix: str
+) -> None:
+    assert replayed(streamgauge, letters, "--error", "boom")["sent"] == 2
+    assert replayed(streamgauge, letters, "--stage", "process")["before"] == 2
+    dry = replayed(streamgauge, letters, "--dry-run")
+    assert (dry["sent"], dry["before"]) == (3, 2)
+    code, _, err = streamgauge("replay", "--config", letters)
+    assert (code, "3 sent" in err, "2 left because a run with other filters replayed them" in err) == (0, True, True)
+    assert len(read_all(kafka_servers, topic_prefix + "shop")) == 5
+    assert replayed(streamgauge, letters, "--stage", "decode")["sent"] == 0
+    assert replayed(streamgauge, letters, "--again", "--dry-run")["sent"] == 5
+
+
+def test_a_stage_that_there_is_not(streamgauge: Run) -> None:
+    code, _, err = streamgauge("replay", "--stage", "decoding")
+    assert code == 2
+    assert "--stage 'decoding' is none: write decode, contract, process" in " ".join(err.split())
+
+
 def test_the_mark_of_a_replay() -> None:
     died = bury(StoredRecord("shop", 1, 7, 1, b"k", b"v", [("source", b"north")]), "decode", "not_json", "why")[2]
     first, death = Mark.of(died), parse(died)
