@@ -32,11 +32,11 @@ def statements(
     accepted = _candidates(view, hits, clean, threshold) if len(hits.row) and len(view) else {}
     coded = view.evidence.coded(np.maximum(hits.row, 0)).tolist() if len(view) else [False] * len(hits.row)
     for i, identity in enumerate(hits.identities):
-        found = view.peek(identity)
+        found = view.standing(identity)
         if found is None:
             continue
         if found.deleted:
-            said.append(deletion(found.identity, found.topic, found.partition, found.version, clean=clean))
+            said.append(deletion(identity, found.topic, found.partition, found.version, clean=clean))
             continue
         said.append(
             Statement(
@@ -46,7 +46,7 @@ def statements(
                 found.version,
                 found.match_version,
                 int(hits.position[i]),
-                found.facts.first_seen,
+                found.first_seen,
                 split_identity(identity)[0],
                 clean,
                 tuple(sorted(accepted.get(i, ()), key=lambda c: (-c.score, c.identity))),

@@ -37,8 +37,8 @@ def found_inside(
     body = np.frombuffer(joined, np.uint8)
     starts = np.concatenate(([0], np.flatnonzero(body == ord(" ")) + 1))
     sizes = np.diff(starts, append=len(body) + 1) - 1
-    counts = [words.count(b" ") + 1 for words in lines]
-    firsts = np.concatenate(([0], np.cumsum(counts)[:-1]))
+    begins = np.cumsum([0, *[len(words) + 1 for words in lines[:-1]]])
+    firsts = np.searchsorted(starts, begins)
     runs, there = _runs(joined + b" "), _filters(texts)
     words, of = firsts[line[pairs]] + places, text[pairs]
     spare = sizes - RUN
@@ -55,17 +55,14 @@ def found_inside(
 
 def _runs(joined: bytes) -> NDArray[np.uint32]:
     """(n,) the place in a filter of the run that begins at each byte."""
-    padded = np.frombuffer(joined + bytes(RUN), np.uint8).astype(np.uint32)
-    run = padded[:-RUN].copy()
-    for i in range(1, RUN):
-        run |= padded[i : i - RUN] << np.uint32(8 * i)
+    run = np.ndarray(len(joined), "<u4", joined + bytes(RUN), strides=(1,))
     places: NDArray[np.uint32] = (run * _FACTOR) >> np.uint32(32 - _BITS)
     return places
 
 
 def _filters(texts: Sequence[bytes]) -> NDArray[np.bool_]:
     """(texts, 2 ** bits) the filter of each text; runs that end in the next text are in it, too."""
-    there = np.zeros((len(texts), 1 << _BITS), bool)
-    of = np.repeat(np.arange(len(texts)), [len(text) for text in texts])
-    there[of, _runs(b"".join(texts))] = True
-    return there
+    there = np.zeros(len(texts) << _BITS, bool)
+    begins = np.arange(len(texts), dtype=np.uint32) << np.uint32(_BITS)  # 32 bits: a quarter of the time of 64
+    there[np.repeat(begins, [len(text) for text in texts]) | _runs(b"".join(texts))] = True
+    return there.reshape(len(texts), -1)

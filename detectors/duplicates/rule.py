@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from functools import lru_cache
 
 import numpy as np
@@ -123,8 +123,8 @@ def exact(c: Comparison) -> NDArray[np.bool_]:
 
 def reason(a: Facts, b: Facts, prices: tuple[float | None, float | None], similarity: float) -> str:
     """Why two products are taken for one, in words: what they share, then what the prices are."""
-    text_a, codes_a, words_a, amounts_a = _parsed(a.title, a.mpn, a.brand, split_identity(a.identity)[0])
-    text_b, codes_b, words_b, amounts_b = _parsed(b.title, b.mpn, b.brand, split_identity(b.identity)[0])
+    text_a, codes_a, amounts_a = _parsed(a.title, a.mpn, a.brand, split_identity(a.identity)[0])
+    text_b, codes_b, amounts_b = _parsed(b.title, b.mpn, b.brand, split_identity(b.identity)[0])
     parts = []
     if a.gtin and b.gtin and a.gtin.lstrip("0") == b.gtin.lstrip("0"):
         parts.append(f"same GTIN {a.gtin}")
@@ -135,8 +135,10 @@ def reason(a: Facts, b: Facts, prices: tuple[float | None, float | None], simila
         parts.append("same title")
     elif not shared:
         parts.append(f"titles {similarity:.0%} alike")
-    if text_a != text_b and not shared and (common := [word for word in words_a if word in words_b]):
-        parts.append(f"both say {' '.join(common[:_WORDS_SAID])}")
+    if text_a != text_b and not shared:
+        words_b = _words(text_b)
+        if common := [word for word in _words(text_a) if word in words_b]:
+            parts.append(f"both say {' '.join(common[:_WORDS_SAID])}")
     amounts = [amount for amount in amounts_a if amount in amounts_b]
     if amounts:
         parts.append(f"both {amounts[0]}")
@@ -146,15 +148,16 @@ def reason(a: Facts, b: Facts, prices: tuple[float | None, float | None], simila
 
 
 @lru_cache(maxsize=1 << 14)
-def _parsed(
-    title: str, mpn: str | None, brand: str | None, shop: str
-) -> tuple[str, Sequence[str], Sequence[str], Sequence[str]]:
-    """The folded title, its codes, its words (Chinese ones as they stand together) and its amounts; a product is asked
-    for with each of its likes.
-    """
+def _parsed(title: str, mpn: str | None, brand: str | None, shop: str) -> tuple[str, Sequence[str], Sequence[str]]:
+    """The folded title, its codes and its amounts; a product is asked for with each of its likes."""
     text = fold(title)
-    words = tuple(dict.fromkeys(_WORD.findall(text)))
-    return text, codes_of(text, mpn, names_in(brand, shop)), words, measures_in_words(text)
+    return text, codes_of(text, mpn, names_in(brand, shop)), measures_in_words(text)
+
+
+@lru_cache(maxsize=1 << 13)
+def _words(text: str) -> Collection[str]:
+    """The words of a folded title, each once, Chinese ones as they stand together."""
+    return dict.fromkeys(_WORD.findall(text))
 
 
 def _money(price: float, currency: str | None) -> str:

@@ -128,6 +128,18 @@ class Hits:
 
 
 @dataclass(frozen=True, slots=True)
+class Standing:
+    """Of an entry what a statement repeats; see `Entry`."""
+
+    topic: str
+    partition: int
+    version: Version
+    match_version: Version
+    first_seen: int
+    deleted: bool
+
+
+@dataclass(frozen=True, slots=True)
 class _Before:
     """The sketches, weights and cells as they were before a switch."""
 
@@ -291,6 +303,24 @@ class CatalogueView:
         """The newest entry as `entry` gives it, but without its vector: quicker."""
         row = self._row(identity)
         return self._deleted.get(identity) if row < 0 else self.entry_at(row)
+
+    def standing(self, identity: str) -> Standing | None:
+        """Where the newest entry stands; None for a product never seen. Quicker than `peek`: it reads no facts."""
+        row = self._row(identity)
+        if row < 0:
+            gone = self._deleted.get(identity)
+            if gone is None:
+                return None
+            return Standing(gone.topic, gone.partition, gone.version, gone.version, 0, deleted=True)
+        generation, offset, match_generation, match_offset, _, partition, _, topic, _ = self._head[row].item()
+        return Standing(
+            self._topic_names[topic],
+            partition,
+            Version(generation, offset),
+            Version(match_generation, match_offset),
+            int(self._first_seen[row]),
+            deleted=False,
+        )
 
     def vector(self, identity: str) -> NDArray[np.int8] | None:
         """(d,) int8, the vector of a product that the view holds and whose encoder is its own; else None."""

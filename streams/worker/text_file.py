@@ -20,7 +20,7 @@ from streams.errors import InfrastructureError
 __all__ = ["TextFile"]
 
 _TAIL_BYTES = 1 << 20  # kept in memory before it is written
-_READS_MAPPED = 256  # reads after which the pages that they brought in, up to 64 KB each, are let go
+_READS_MAPPED = 1024  # reads after which the pages that they brought in, up to 64 KB each, are let go
 _DEAD_BYTES = 64 << 20  # from which moving is worth it
 _FEW = 8  # rows, below which numpy costs more than it saves
 _MOVED = 4  # rows that move for each that is written

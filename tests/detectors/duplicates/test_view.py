@@ -191,9 +191,9 @@ def test_more_than_is_remembered_is_read_all_the_same(monkeypatch: pytest.Monkey
     view = apply(new_view(), log_of(items))
     for rows in ([0, 1], [1, 2, 0], [5, 1, 5], list(range(8)), [7]):
         assert [facts.title for facts in view.facts_of(rows)] == [f"Sony TV X10{row}" for row in rows]
-        assert view.evidence._squashed.of(rows) == [b"sonytvx10%d" % row for row in rows]
+        assert [body.squashed for body in view.evidence._bodies.of(rows)] == [b"sonytvx10%d" % row for row in rows]
         assert len(view._facts) <= 3
-        assert len(view.evidence._squashed._read) <= 3
+        assert len(view.evidence._bodies._read) <= 3
 
 
 def test_ids_that_one_source_has() -> None:
