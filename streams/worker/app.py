@@ -424,9 +424,11 @@ class Worker:
     # -- watching over it
 
     async def _watch(self) -> None:
-        """Every two seconds: figures for the metrics, the state file, and stale catalogue entries of ours."""
+        """Every two seconds: our processes, the metrics, the state file, stale catalogue entries of ours."""
         while not self.app.should_stop:
             self._beat = time.monotonic()
+            self._assessing.check()
+            self._links.check()
             self._report()
             self._write_state()
             if self._ready.is_set():

@@ -62,6 +62,11 @@ class Assessing:
         if process is not None:
             await asyncio.to_thread(process.close)
 
+    def check(self) -> None:
+        """Raises: InfrastructureError where the process has ended."""
+        if self._process is not None:
+            self._process.check()
+
     async def take(self, topic: str, records: Sequence[SourceRecord]) -> tuple[int, Accepted]:
         """Records of a topic taken in, and the number under which they can be judged."""
         number = next(self._numbers[topic])

@@ -41,6 +41,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import faust
@@ -79,6 +80,7 @@ _MODE_LOG = logging.getLogger("faust.batches")
 
 FAUST_VERSION = "0.15.3"
 SCHEME = "kafkabatch"
+_CRASHED_SECONDS = 5.0  # that a worker may take to end after a crash
 _CLOSE_SECONDS = 3.0  # that closing a producer may take: nothing waits in it any more
 
 
@@ -173,7 +175,9 @@ class BatchApp(faust.App):
         """Stop fetching, end what is in flight, then stop as Faust does, which commits what is acknowledged."""
         if self.shutdown_seconds is not None:
             # After a crash nothing is worth waiting for, least of all a broker that is gone.
-            self._deadline = _exit_after(min(self.shutdown_seconds, 5.0) if self.crashed else self.shutdown_seconds)
+            reason = self.crash_reason if self.crashed else None
+            seconds = self.shutdown_seconds if reason is None else min(self.shutdown_seconds, _CRASHED_SECONDS)
+            self._deadline = _exit_after(seconds, reason)
         if self._consumer is not None:
             self.consumer.stop_flow()
         await self.drain()
@@ -434,21 +438,41 @@ def run(app: BatchApp, *, shutdown_seconds: float = 30.0) -> int:
     app.shutdown_seconds = shutdown_seconds
     worker = faust.Worker(app, loop=loop, quiet=True, override_logging=False, redirect_stdouts=False)
     worker.spinner = None
+    in_thread = threading.excepthook
+    threading.excepthook = partial(_thread_ended, app, in_thread)
     try:
         worker.execute_from_commandline()
     except SystemExit as ended:
         code, cause = ended.code, ended.__context__
     finally:
         app.ended()
+        threading.excepthook = in_thread
     if reason := worker.crash_reason or cause:
-        log.error("worker.crashed", reason=str(reason), kind=type(reason).__name__)
+        _say_crashed(reason)
         return 1
     return code if isinstance(code, int) else 1
 
 
-def _exit_after(seconds: float) -> threading.Timer:
+def _thread_ended(app: BatchApp, otherwise: Callable[[Any], Any], args: threading.ExceptHookArgs) -> None:
+    """The consumer's thread falls over its own stop where the broker is gone: that says nothing once we know why."""
+    if app.crashed:
+        log.debug("worker.thread_ended", kind=args.exc_type.__name__)
+    else:
+        otherwise(args)
+
+
+def _say_crashed(reason: BaseException) -> None:
+    log.error("worker.crashed", reason=str(reason), kind=type(reason).__name__)
+
+
+def _exit_after(seconds: float, reason: BaseException | None) -> threading.Timer:
+    """End the process in so many seconds. reason: of the crash that ends it, where it is one."""
+
     def leave() -> None:
-        log.error("worker.hangs", seconds=seconds, hint="it is ended now; uncommitted records are delivered again")
+        if reason is None:
+            log.error("worker.hangs", seconds=seconds, hint="it is ended now; uncommitted records are delivered again")
+        else:
+            _say_crashed(reason)
         os._exit(1)
 
     timer = threading.Timer(seconds, leave)

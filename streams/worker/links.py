@@ -126,6 +126,11 @@ class LinkWay:
         """Start the ledger's process. Raises: InfrastructureError where none can be had."""
         self._ledger = OwnProcess("the ledger of links", Ledger, self._rules, self._versions)
 
+    def check(self) -> None:
+        """Raises: InfrastructureError where the ledger's process has ended."""
+        if self._ledger is not None:
+            self._ledger.check()
+
     async def stop(self) -> None:
         """Close the producer, and end the ledger's process."""
         ledger, self._ledger = self._ledger, None

@@ -78,6 +78,11 @@ class OwnProcess(Generic[T]):
         """As `call`, from any thread: what it will return or raise, after every call that was begun before."""
         return self._thread.submit(self._ask, method.__name__, args, kwargs)
 
+    def check(self) -> None:
+        """Raises: InfrastructureError where the process has ended."""
+        if self._process.poll() is not None:
+            raise self._ended("What was not done was not acknowledged.")
+
     def close(self) -> None:
         """End the process, whatever it does: all that it knows it was told."""
         self._process.kill()
@@ -90,15 +95,18 @@ class OwnProcess(Generic[T]):
             self._calls.send((method, args, kwargs))
             done, answer = self._calls.recv()
         except (EOFError, OSError) as error:
-            code = self._process.wait()
-            how = f"by signal {-code}" if code < 0 else f"with code {code}"
-            raise InfrastructureError(
-                f"The process of {self._what} has ended {how}. Nothing of this batch was acknowledged.",
-                "See whether memory ran out or somebody stopped it, and start the worker again.",
-            ) from error
+            raise self._ended("Nothing of this batch was acknowledged.") from error
         if not done:
             raise answer
         return answer
+
+    def _ended(self, consequence: str) -> InfrastructureError:
+        code = self._process.wait()
+        how = f"by signal {-code}" if code < 0 else f"with code {code}"
+        return InfrastructureError(
+            f"The process of {self._what} has ended {how}. {consequence}",
+            "See whether memory ran out or somebody stopped it, and start the worker again.",
+        )
 
 
 def serve(file: int) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import orjson
+import psutil
 import pytest
 from kafka import KafkaAdminClient, KafkaConsumer, OffsetAndMetadata, TopicPartition
 
@@ -422,6 +423,19 @@ def test_an_encoder_that_always_fails_stops_the_worker_and_nothing_is_acknowledg
     assert shop.lag() == 30
     assert (shop.dead(), shop.corrected()) == ([], [])
     assert "so does what is known to be good: ValueError" in worker.last_words()
+    assert "Traceback" not in worker.log.read_text("utf-8")
+
+
+@pytest.mark.parametrize(("which", "what"), [(0, "the assessor of records"), (1, "the ledger of links")])
+def test_an_idle_worker_one_of_whose_processes_is_killed_ends_and_says_why(shop: Shop, which: int, what: str) -> None:
+    shop.make()
+    worker = shop.ready()
+    children = sorted(psutil.Process(worker.process.pid).children(), key=psutil.Process.create_time)
+    assert len(children) == 2
+    children[which].kill()
+    assert exit_code(worker) == 1, worker.last_words()
+    words = worker.last_words()
+    assert f"The process of {what} has ended by signal 9. What was not done was not acknowledged." in words
     assert "Traceback" not in worker.log.read_text("utf-8")
 
 
