@@ -167,7 +167,7 @@ def _faults(report: Report, width: int, height: int) -> RenderableType:
     table = Table(expand=True, box=None, padding=(0, 1), show_edge=False, header_style="dim", pad_edge=False)
     table.add_column("fault", width=_LABEL, no_wrap=True)
     table.add_column("found", width=9, justify="right", no_wrap=True)
-    table.add_column("as it came → as it should be", width=2 * each + 3, no_wrap=True)
+    table.add_column("as it came → as it is now, or might be?", width=2 * each + 3, no_wrap=True)
     if wide:
         table.add_column("why", no_wrap=True, ratio=1, overflow="ellipsis")
     rows = _rows(report, max(3, height - _FIXED_LINES))
@@ -208,6 +208,8 @@ def _example(example: Example | None, each: int) -> Text:
     if example.after is None:
         return Text(_cut(visible(example.before), 2 * each + 3), style="red")
     before, after = excerpt(example.before, example.after, each)
+    if example.suggested:
+        return Text.assemble((before, "red"), (" → ", "dim"), (after, "yellow"), ("?", "dim"))
     return Text.assemble((before, "red"), (" → ", "dim"), (after, "green"))
 
 

@@ -91,12 +91,16 @@ class Position(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """One fault that was found: the value as it was sent, the value proposed (None: none), and why."""
+    """One fault that was found: the value as it was sent, what became of it (None: nothing), and why.
+
+    suggested: `after` is only proposed to people.
+    """
 
     kind: str
     before: str
     after: str | None
     reason: str
+    suggested: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -380,12 +384,18 @@ class Truth:
         if kind in (DUPLICATE, VARIANT):
             self._examples[kind] = Example(kind, str(finding["identity"]), str(finding["other"]), reason)
             return
+        known = self._examples.get(kind)
+        if known is not None and known.after is not None and not known.suggested:
+            return  # a repair says more
+        planted = next((p for p in self._planted_at.get(position, ()) if p.kind == kind), None)
         observed = finding.get("observed")
-        if observed is None:
-            observed = next((p.observed for p in self._planted_at.get(position, ())), None)
-        after = _shown(finding["suggested"]) if "suggested" in finding else None
-        if after is not None or kind not in self._examples or self._examples[kind].after is None:
-            self._examples[kind] = Example(kind, _shown(observed), after, reason)
+        if observed is None and planted is not None:
+            observed = planted.observed
+        # What is proposed for another field than that with the fault would be read as the fault's repair.
+        proposed = "suggested" in finding and (planted is None or planted.field == finding.get("field"))
+        after = _shown(finding["suggested"]) if proposed else None
+        if after is not None or known is None or known.after is None:
+            self._examples[kind] = Example(kind, _shown(observed), after, reason, suggested=after is not None)
 
     def _judge_repairs(self, event: Event, record: Mapping[str, Any]) -> None:
         quality = record["_quality"]
@@ -402,6 +412,12 @@ class Truth:
                     self._repaired[planted.kind] += 1
                     self._repaired_right[planted.kind] += _equal(
                         column, steps[-1]["after"], accepted, planted.tolerance
+                    )
+                    self._examples[planted.kind] = Example(
+                        planted.kind,
+                        _shown(planted.observed),
+                        _shown(steps[-1]["after"]),
+                        str(steps[-1].get("reason", "")),
                     )
                 continue
             right = _equal(column, steps[-1]["after"], event.clean.get(column, ()), 0.005)
