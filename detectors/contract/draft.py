@@ -30,16 +30,21 @@ _MOST = 0.9  # of the values there are: what is said of a column holds for this 
 _FEW = 12  # values of an enumeration, at most
 _ENOUGH = 20  # values below which nothing is said of uniqueness, and five times that for enumerations
 _ENOUGH_TO_REQUIRE = 300  # rows below which a column that is never empty may be so by chance
+_WORTH_HAVING = (Role.BRAND, Role.CATEGORY, Role.PRICE, Role.CURRENCY)  # without them much is not checked
 _HALF = 0.5  # of the values of a column called like a price that must be prices
 
 _PRODUCT_NAMES: Mapping[Role, str] = {
     Role.ID: "id sku skuid spuid productid itemid listingid asin uniqid offerid 商品id 商品编号 编号 货号 宝贝id",
-    Role.TITLE: "title name productname producttitle itemname itemtitle 标题 商品标题 商品名称 商品名 名称 品名",
-    Role.DESCRIPTION: "description desc details productdescription longdescription 描述 商品描述 详情 商品详情 简介",
-    Role.BRAND: "brand brandname manufacturer maker 品牌 品牌名 品牌名称 厂商 制造商 生产商",
-    Role.CATEGORY: "category categorypath categoryname categorycode breadcrumb producttype 类目 分类 类别 品类",
-    Role.PRICE: "price saleprice finalprice currentprice unitprice listprice 价格 售价 单价 现价 商品价格 价钱",
-    Role.CURRENCY: "currency currencycode pricecurrency 币种 货币 货币单位",
+    Role.TITLE: "title name productname producttitle itemname itemtitle 标题 商品标题 "
+    "商品名称 商品名 名称 品名 商品名title 宝贝标题",
+    Role.DESCRIPTION: "description desc details productdescription longdescription longdesc "
+    "描述 商品描述 详情 商品详情 简介 卖点",
+    Role.BRAND: "brand brandname manufacturer maker marke 品牌 品牌名 品牌名称 牌子 厂商 制造商 生产商",
+    Role.CATEGORY: "category categorypath categoryname categorycode breadcrumb producttype catpath "
+    "类目 分类 类别 品类 商品分类 商品类目 类目路径",
+    Role.PRICE: "price saleprice finalprice currentprice unitprice listprice "
+    "价格 售价 销售价 单价 现价 吊牌价 标价 商品价格 价钱 preis",
+    Role.CURRENCY: "currency currencycode pricecurrency curr 币种 币别 货币 货币单位",
     Role.GTIN: "gtin gtin13 gtin14 ean ean13 upc barcode isbn isbn13 条码 条形码 商品条码",
     Role.MPN: "mpn model modelnumber modelno partnumber manufacturerpartnumber 型号 商品型号 规格型号",
     Role.URL: "url link productlink producturl itemurl 链接 网址 商品链接",
@@ -184,8 +189,11 @@ def names_of(role: Role, kind: Kind, columns: Iterable[str]) -> list[str]:
     return sorted((c for c in columns if _folded(c) in place), key=lambda c: place[_folded(c)])
 
 
+_IN_BRACKETS = re.compile(r"[(（\[【][^)）\]】]*[)）\]】]")  # the unit of 售价(元)
+
+
 def _folded(name: str) -> str:
-    return re.sub(r"[\W_]+", "", name).lower()
+    return re.sub(r"[\W_]+", "", _IN_BRACKETS.sub("", name)).lower()
 
 
 def _kind(columns: Iterable[str]) -> Kind:
@@ -414,6 +422,8 @@ def _yaml(topic: str, kind: Kind, proposals: Sequence[_Proposal], rows: int, mal
     for role, meaning in wanted.items():
         if role not in roles:
             lines.append(f"      # TODO: no column looks like {meaning}; give one {{property: role, value: {role}}}.")
+    if kind is Kind.PRODUCTS and (more := [role for role in _WORTH_HAVING if role not in roles]):
+        lines.append(f"      # No column looks like: {', '.join(more)}. Give the role where there is one.")
     for proposal in proposals:
         lines += _column(proposal)
     return lines

@@ -280,3 +280,19 @@ def test_real_feeds(shared_data: Path, file: str, delimiter: str, expected: dict
     assert roles(contract) == expected
     if "amazon" in file:
         assert contract.roles[Role.PRICE].missing == {"0.0"}
+
+
+def test_everyday_chinese_headers_and_what_is_missing() -> None:
+    rows = [
+        {"货号": f"A{n}", "商品名称": f"保温杯 {n} 号", "牌子": "米家", "售价（元）": f"{n}.90", "类目路径": "杯"}
+        for n in range(1, 40)
+    ]
+    text = draft_contract(rows, "shop.products")
+    assert roles(parse_contract(text, "draft")) == {
+        "id": "货号",
+        "title": "商品名称",
+        "brand": "牌子",
+        "price": "售价（元）",
+        "category": "类目路径",
+    }
+    assert "# No column looks like: currency. Give the role where there is one." in text
