@@ -398,7 +398,7 @@ class _Check:
             elif "role" in custom or column.get("logicalType") not in ("number", "integer"):
                 self._add(
                     at,
-                    "a unit is of a number without a role.",
+                    "only a number without a role can have a unit.",
                     "Give the column `logicalType: number` and no role, or leave the unit out.",
                 )
         options = column.get("logicalTypeOptions")

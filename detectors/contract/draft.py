@@ -32,11 +32,12 @@ _ENOUGH = 20  # values below which nothing is said of uniqueness, and five times
 _ENOUGH_TO_REQUIRE = 300  # rows below which a column that is never empty may be so by chance
 _WORTH_HAVING = (Role.BRAND, Role.CATEGORY, Role.PRICE, Role.CURRENCY)  # without them much is not checked
 _HALF = 0.5  # of the values of a column called like a price that must be prices
+_IN_BRACKETS = re.compile(r"[(（\[【][^)）\]】]*[)）\]】]")  # the unit of 售价(元)
 
 _PRODUCT_NAMES: Mapping[Role, str] = {
     Role.ID: "id sku skuid spuid productid itemid listingid asin uniqid offerid 商品id 商品编号 编号 货号 宝贝id",
     Role.TITLE: "title name productname producttitle itemname itemtitle 标题 商品标题 "
-    "商品名称 商品名 名称 品名 商品名title 宝贝标题",
+    "商品名称 商品名 名称 品名 宝贝标题",
     Role.DESCRIPTION: "description desc details productdescription longdescription longdesc "
     "描述 商品描述 详情 商品详情 简介 卖点",
     Role.BRAND: "brand brandname manufacturer maker marke 品牌 品牌名 品牌名称 牌子 厂商 制造商 生产商",
@@ -187,9 +188,6 @@ def names_of(role: Role, kind: Kind, columns: Iterable[str]) -> list[str]:
     words = (_PRODUCT_NAMES if kind is Kind.PRODUCTS else _EVENT_NAMES).get(role, "").split()
     place = {word: n for n, word in reversed(list(enumerate(words)))}
     return sorted((c for c in columns if _folded(c) in place), key=lambda c: place[_folded(c)])
-
-
-_IN_BRACKETS = re.compile(r"[(（\[【][^)）\]】]*[)）\]】]")  # the unit of 售价(元)
 
 
 def _folded(name: str) -> str:

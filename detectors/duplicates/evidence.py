@@ -631,8 +631,11 @@ class EvidenceRows:
         asked, line = np.unique(rows, return_inverse=True)
         found, text = np.unique(others, return_inverse=True)
         bodies, found_bodies = self._bodies.of(asked.tolist()), self._bodies.of(found.tolist())
-        _take_out_inside(own_a, line, text, bodies, found_bodies)
-        _take_out_inside(own_b, text, line, found_bodies, bodies)
+        words, texts = [body.words for body in bodies], [body.squashed for body in bodies]
+        found_words, found_texts = [body.words for body in found_bodies], [body.squashed for body in found_bodies]
+        # What stands inside the other's text is said there after all.
+        own_a &= ~found_inside(own_a, line, text, words, found_texts)
+        own_b &= ~found_inside(own_b, text, line, found_words, texts)
         rest_a, rest_b = weight_a * own_a, weight_b * own_b
         count_a, count_b = own_a.sum(axis=1), own_b.sum(axis=1)
         least = np.minimum((a != 0).sum(axis=1) - count_a, (b != 0).sum(axis=1) - count_b)
@@ -843,19 +846,6 @@ def _shared(a: NDArray[np.uint32], b: NDArray[np.uint32]) -> tuple[NDArray[np.bo
         in_a |= same
         np.logical_or.reduce(same, axis=0, out=found)
     return in_b.T, in_a.T
-
-
-def _take_out_inside(
-    own: NDArray[np.bool_],
-    line: NDArray[np.intp],
-    text: NDArray[np.intp],
-    asked: Sequence[_Body],
-    others: Sequence[_Body],
-) -> None:
-    """Take out of `own` (p, words) what stands inside the other's text after all. line, text: (p,) places in `asked`
-    and `others`.
-    """
-    own &= ~found_inside(own, line, text, [body.words for body in asked], [body.squashed for body in others])
 
 
 def _packed_grams(buckets: NDArray[np.intp]) -> bytes:

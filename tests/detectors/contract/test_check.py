@@ -93,7 +93,7 @@ def test_the_contracts_of_the_tests_are_sound(file: Path) -> None:
             "value: price}",
             "value: price}, {property: unit, value: g}",
             22,
-            "a unit is of a number without a role",
+            "only a number without a role can have a unit",
             None,
         ),
         ("property: role, value: price", "property: unit, value: gramme", 22, "'gramme' is not a unit", None),
