@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detectors.contract.model import Role
+from detectors.duplicates.codes import codes_of
 from detectors.duplicates.entry import TITLE_CHARS
-from detectors.duplicates.evidence import codes_of
 from detectors.records import Batch, Facts, Neighbour
 from detectors.standardise.chinese import fold
 from detectors.standardise.memoised import memoised

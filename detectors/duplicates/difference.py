@@ -12,7 +12,8 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-from detectors.duplicates.evidence import COLOUR_KIND, PACK_KIND, UNIT, amounts_said, codes_of, names_in
+from detectors.duplicates.codes import codes_of, names_in
+from detectors.duplicates.measures import COLOUR_KIND, PACK_KIND, UNIT, amounts_said
 from detectors.duplicates.words import GROUPS, title_words, without_promotion
 from detectors.records import Facts, split_identity
 from detectors.standardise.chinese import fold

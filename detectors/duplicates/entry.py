@@ -1,8 +1,8 @@
 """A product as the catalogue topic carries it, and its bytes.
 
 An entry is a fixed head, the encoder's vector in 8 bits and the facts as JSON; one numpy view decodes the heads of a
-whole fetch. A deleted product is a null value with its version in a header. What does not decode is reported and
-skipped: one bad entry must not stop every worker.
+whole fetch. What was read of its texts is in a header. A deleted product is a null value with its version in a header.
+What does not decode is reported and skipped: one bad entry must not stop every worker.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from numpy.typing import NDArray
 from detectors.duplicates.epoch import EPOCH_KEY, EpochChunk
 from detectors.records import Facts, SourceRecord, Version
 
-__all__ = ["Decoded", "Entry", "EntryError", "Skipped", "decode_entries", "encode_entry", "quantise"]
+__all__ = ["Decoded", "Entry", "EntryError", "Skipped", "as_read", "decode_entries", "encode_entry", "quantise"]
 
 _FORMAT = 1
 _MAX_DIM = 4096
 _MAX_BYTES = 900_000
 TITLE_CHARS = 1_000
 DESCRIPTION_CHARS = 2_000
-_VERSION_HEADER = "version"
+_VERSION_HEADER, _READING_HEADER = "version", "reading"
 _HEAD = np.dtype(
     [
         ("format", "u1"),
@@ -74,6 +74,8 @@ class Entry:
     seen_from: the catalogue offset at which `match_version` was first published, so that a product that is written
     again keeps its place among the others; -1 where nobody knows it any more, None for the entry's own offset.
     vector: (d,) int8, see `quantise`; not part of equality.
+    reading: what matching read of the texts, as `pack` gives it; empty where whoever applies the entry is to read them.
+    Not part of equality.
     """
 
     identity: str
@@ -89,11 +91,17 @@ class Entry:
     deleted: bool = False
     match_brand: str | None = None
     seen_from: int | None = field(default=None, compare=False)
+    reading: bytes = field(default=b"", compare=False, repr=False)
 
     @property
     def brand_read(self) -> str:
         """The brand that matching reads, "" for none."""
         return (self.facts.brand or "") if self.match_brand is None else self.match_brand
+
+    @property
+    def facts_read(self) -> Facts:
+        """The facts as matching reads them."""
+        return as_read(self.facts, self.match_brand)
 
     def repaired(self, facts: Facts) -> Entry:
         """The next revision, with facts that a repair changed. Matching reads the brand that it read before."""
@@ -124,6 +132,11 @@ class Decoded:
     position: int
 
 
+def as_read(facts: Facts, match_brand: str | None) -> Facts:
+    """The facts of an entry as matching reads them. match_brand: of the same entry."""
+    return facts if match_brand is None else replace(facts, brand=match_brand or None)
+
+
 def quantise(vectors: NDArray[np.floating[Any]]) -> NDArray[np.int8]:
     """(n, d) vectors -> (n, d) int8: each row divided by its largest component and rounded to 127 steps.
 
@@ -152,6 +165,7 @@ def encode_entry(entry: Entry) -> tuple[bytes, bytes | None, list[tuple[str, byt
             raise EntryError("The facts of a catalogue entry are of another product.")
         if len(facts.title) > TITLE_CHARS or len(facts.description) > DESCRIPTION_CHARS:
             facts = replace(facts, title=facts.title[:TITLE_CHARS], description=facts.description[:DESCRIPTION_CHARS])
+            entry = replace(entry, reading=b"")  # of more than is kept
         vector = entry.vector
         if vector.dtype != np.int8 or vector.ndim != 1 or not 0 < len(vector) <= _MAX_DIM:
             raise EntryError(f"A catalogue entry needs an int8 vector; this one is {vector.dtype} {vector.shape}.")
@@ -176,7 +190,7 @@ def encode_entry(entry: Entry) -> tuple[bytes, bytes | None, list[tuple[str, byt
     value = b"".join((head.tobytes(), vector.tobytes(), body))
     if len(value) > _MAX_BYTES:
         raise EntryError(f"The catalogue entry has {len(value):,} bytes; at most {_MAX_BYTES:,} are allowed.")
-    return key, value, []
+    return key, value, [(_READING_HEADER, entry.reading)] if entry.reading else []
 
 
 def decode_entries(records: Sequence[SourceRecord]) -> Decoded:
@@ -199,7 +213,7 @@ def decode_entries(records: Sequence[SourceRecord]) -> Decoded:
             if value is None:
                 items.append((record.offset, _decode_delete(key.decode(), record.headers)))
             elif head is not None:
-                items.append((record.offset, _decode_live(key.decode(), head, value, size)))
+                items.append((record.offset, _decode_live(key.decode(), head, value, size, record.headers)))
             else:
                 raise ValueError("neither an entry nor a part of an epoch")
         except _UNREADABLE as error:
@@ -213,7 +227,9 @@ def _shared(text: str) -> str:
     return text
 
 
-def _decode_live(identity: str, head: tuple[Any, ...], value: bytes, size: int) -> Entry:
+def _decode_live(
+    identity: str, head: tuple[Any, ...], value: bytes, size: int, headers: Sequence[tuple[str, bytes]]
+) -> Entry:
     _, dim, partition, generation, offset, revision, match_generation, match_offset, match_price = head
     if not 0 < dim <= _MAX_DIM or len(value) < size + dim:
         raise ValueError("the vector is cut off")
@@ -250,11 +266,17 @@ def _decode_live(identity: str, head: tuple[Any, ...], value: bytes, size: int) 
         facts,
         match_brand=match_brand,
         seen_from=seen_from,
+        reading=_header(headers, _READING_HEADER) or b"",
     )
 
 
+def _header(headers: Sequence[tuple[str, bytes]], name: str) -> bytes | None:
+    """The last header of this name; None for none."""
+    return next((value for key, value in reversed(headers) if key == name), None) if headers else None
+
+
 def _decode_delete(identity: str, headers: Sequence[tuple[str, bytes]]) -> Entry:
-    raw = next((v for k, v in reversed(headers or ()) if k == _VERSION_HEADER), None)
+    raw = _header(headers, _VERSION_HEADER)
     if raw is None:
         raise ValueError("a deletion without its version")
     topic, partition, generation, offset, revision = orjson.loads(raw)

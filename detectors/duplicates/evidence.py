@@ -1,19 +1,18 @@
-"""What the decision needs to know of a product, parsed once and kept in arrays, one row a product.
+"""What the decision needs to know of products, kept in arrays, one row a product.
 
-Model codes, amounts with their units, the price and the text without separators. A batch's products are compared with
-all their candidates at once.
+Model codes, amounts with their units, the price and the text without separators, as they were read (see `reading`). A
+batch's products are compared with all their candidates at once.
 """
 
 from __future__ import annotations
 
 import hashlib
 import math
-import re
 import sys
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
-from functools import cache, lru_cache
+from functools import cache
 from importlib.metadata import version
 from itertools import islice
 from pathlib import Path
@@ -22,31 +21,22 @@ from typing import Any, Generic, NamedTuple, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from detectors.duplicates.codes import CODES, codes_of, squashed, squeezed_code
 from detectors.duplicates.inside import found_inside
+from detectors.duplicates.measures import PACK_KIND, UNITS, measures
+from detectors.duplicates.reading import MARK_BYTES, Readings, read
 from detectors.duplicates.room import grown
 from detectors.duplicates.sketch import grams
 from detectors.duplicates.spread import Spread
 from detectors.duplicates.texts import Gathered, MemoryTexts, Texts, join_texts, recalled, split_texts
-from detectors.duplicates.words import GROUPS, NUMBERS, TOKENS, WORD_MASK, brand_word, title_words, without_promotion
+from detectors.duplicates.words import GROUPS, NUMBERS, TOKENS, WORD_MASK, hash_name, title_words
 from detectors.money import RATES, number
 from detectors.records import Facts, split_identity
 from detectors.standardise.chinese import fold
-from detectors.standardise.memoised import memoised
 
-__all__ = [
-    "Comparison",
-    "EvidenceRows",
-    "codes_of",
-    "compounds",
-    "evidence_mark",
-    "measures",
-    "measures_in_words",
-]
+__all__ = ["Comparison", "EvidenceRows", "evidence_mark"]
 
-_CODES, _UNITS = 4, 6  # kept of one product
-_INSIDE = re.compile(r".{5,}|[a-z]+[0-9]{3,}")  # codes that count when they stand inside the other's text
-_STEM = re.compile(r"([a-z]+[0-9]{2,}|[0-9]{2,}[a-z]+[0-9]{2,})[a-z]{0,4}")
-_DESCRIPTION_CHARS = 400
+_DESCRIPTION_CHARS = 400  # that are searched for the other's codes and words
 _RARE = 8  # a code or GTIN that more products share names no product
 _LOOKED_AT = 64
 _OWN, _OWN_SHARE = 12.0, 0.2  # what the other title does not say: in units of ln(products / products that say it)
@@ -57,266 +47,13 @@ _TITLES, _TITLES_A_SOURCE = 5, 2  # a code on more different titles than both al
 _FOREIGN_SLACK = 0.2  # of |ln price ratio| between two currencies: rates move, and countries differ
 
 _COLUMNS = 3
-_ARRAYS = (
-    *("_codes", "_units", "_kinds", "_gtin", "_mpn", "_text", "_price", "_rate", "_currency", "_set"),
-    *("_stems", "_tokens", "_numbers", "_traits", "_brand", "_chinese"),
-)
+_READ = ("codes", "stems", "units", "gtin", "mpn", "text", "numbers", "traits", "brand", "set")  # of `Readings.fixed`
+_ARRAYS = (*map("_{}".format, _READ), "_tokens", "_kinds", "_price", "_rate", "_currency", "_chinese")
 _REMEMBERED = 16_384  # of what is read from the store of texts, in each column
 _NO_GRAMS = np.zeros(0, np.intp)
-_NO_CODES = [0] * _CODES  # never changed
 
 _U = np.uint64
 T = TypeVar("T")
-
-# Factor to the base unit, by kind. A kind is what makes two amounts comparable.
-_KINDS: tuple[dict[str, float], ...] = (
-    {"mb": 1, "gb": 1e3, "tb": 1e6},
-    {"g": 1, "gr": 1, "kg": 1e3, "oz": 28.35, "克": 1, "千克": 1e3, "公斤": 1e3, "斤": 500},
-    {"ml": 1, "l": 1e3, "毫升": 1, "升": 1e3},
-    {
-        "mm": 1,
-        "cm": 10,
-        "m": 1e3,
-        "inch": 25.4,
-        "in": 25.4,
-        '"': 25.4,
-        "ft": 304.8,
-        "毫米": 1,
-        "厘米": 10,
-        "米": 1e3,
-        "英寸": 25.4,
-        "寸": 25.4,
-    },
-    {"w": 1, "watt": 1, "watts": 1, "瓦": 1},
-    {"hz": 1, "mhz": 1, "ghz": 1e3},
-    {"mp": 1, "megapixel": 1, "万像素": 0.01},
-    {"pack": 1, "pk": 1},
-    {"user": 1, "users": 1},
-    {"port": 1},
-    {"v": 1, "volt": 1, "伏": 1},
-    {"x": 1},
-    {"cu": 1},
-    {"btu": 1},
-    {"k": 1},
-    {"rpm": 1},
-    {"mah": 1, "毫安": 1},
-    {"spf": 1},
-    {"片": 1, "贴": 1},
-    {"支": 1},
-    {"件": 1},
-    {"个": 1},
-    {"瓶": 1},
-    {"色": 1},
-)
-UNIT = {unit: (kind, factor) for kind, units in enumerate(_KINDS) for unit, factor in units.items()}
-_COLOURS = {
-    colour: group[0]
-    for group in (
-        ("black", "黑色"),
-        ("white", "白色"),
-        ("silver", "银色"),
-        ("gray", "grey", "灰色"),
-        ("red", "红色"),
-        ("blue", "navy", "蓝色", "藏青色"),
-        ("green", "绿色"),
-        ("pink", "粉色", "粉红色"),
-        ("purple", "violet", "plum", "紫色"),
-        ("yellow", "黄色"),
-        ("orange", "橙色", "橘色"),
-        ("brown", "棕色", "褐色", "咖啡色"),
-        ("gold", "golden", "金色"),
-        ("beige", "米色"),
-        ("titanium", "钛色"),
-        ("bronze", "古铜色"),
-    )
-    for colour in group
-}
-COLOUR_KIND, PACK_KIND = len(_KINDS), len(_KINDS) + 1
-_COLOUR = re.compile(
-    r"\b(?:" + "|".join(c for c in _COLOURS if c.isascii()) + r")\b|" + "|".join(c for c in _COLOURS if not c.isascii())
-)
-# A word that may have a digit: whatever stands before the first one is skipped without a look at each word of it.
-_NUMBERED_WORD = re.compile(r"(?<![a-z0-9])(?=[a-z/._-]{0,64}[0-9])[a-z0-9]+(?:[-/._][a-z0-9]+)*")
-_CJK_UNITS = "|".join(sorted((u for u in UNIT if ord(u[0]) > 127), key=len, reverse=True))
-_MEASURE = re.compile(rf'(\d+(?:\.\d+)?)[ \t-]*("|[a-z]+|{_CJK_UNITS})')
-_SPF = re.compile(r"spf[ \t]*(\d+)")
-_TIMES = re.compile(
-    r"(?:ml|g|kg|l|oz|mb|gb|cm|mm|毫升|升|千克|公斤|克|[片支瓶盒袋只个包罐])[ \t]*[*x×][ \t]*(\d{1,3})(?![\d.])"
-)
-_PACKED = re.compile(r"(\d{1,3}|[两二三四五六七八九十])[只支瓶盒袋片个件包罐条对双块枚](?:套?装|套)")
-_NUMERALS = {numeral: str(i) for i, numeral in enumerate("二三四五六七八九十", 2)} | {"两": "2"}
-# A set, or a refill, against a single piece. Free gifts are written otherwise.
-_SET = re.compile("套装|礼盒|组合|套组|[件部]套|量贩|三部曲|三步曲|替换装")
-_NO_CODE = re.compile(
-    r"spf\d+(pa)?|(\d+(\.\d+)?(gb|g|kg|mb|tb|ml|l|oz|inch|in|ft|mm|cm|m|w|watt|hz|mhz|ghz|mp|pack|pk|v|x|k|rpm|mah|users?|pcs?|bit"
-    r"|st|nd|rd|th|d|p|i|port|ch|way|channel|pages?|s|lbs?|cms|kgs|gms?|mls|mins?|hrs?|yrs?))+\d?"
-)
-# What counts or measures in one word: `500-piece`, `3-step`, `6axis`, `4-in-1`, `2x-large`, `preschool-1st`, `8x10`.
-_NOUN = (
-    r"axis|bag|ball|bladed?|book|bottle|box|bulb|button|can|car|card|channel|class|colou?r|compartment|count|cup|day"
-    r"|digit|dis[ck]|door|drawer|edition|foot|feet|gallon|grade|hour|inch|in-1|in-?one|key|large|layer|led?|level|line"
-    r"|lit(?:er|re)|lobe|mat|met(?:er|re)|minute|month|outlet|pack|pair|panel|part|person|piece|pin|player|ply|pocket"
-    r"|port|position|pound|quart|round|row|seat(?:er)?|series|shel(?:f|ve)|sheet|side|skein|slice|small|speed|stage"
-    r"|step|tier|tray|unit|volume|way|week|yard|year|ct|fl-oz|kt|tc|vac|vdc"
-)
-_COUNTED = re.compile(
-    rf"\d{{1,5}}(?:x|st|nd|rd|th)?-?(?:{_NOUN})s?(?:-old)?"
-    r"|\d{1,2}-\d{1,2}-?(?:months?|years?|yrs?|scale)|(?:pre-?school|k|core)-\d(?:st|nd|rd|th)"
-    r"|\d{1,3}x\d{1,3}(?:x\d{1,3})?|(?:size|ages?|eu|uk|us|vol|season|usb|cat|ddr)-?\d{1,2}"
-)
-_CJK = re.compile("[\u3400-\u9fff]")
-_SEPARATORS, _PIECES, _SLASHES = re.compile(r"[-/._]"), re.compile(r"[._]"), re.compile(r"[-/]")
-_DIGIT, _LETTER = re.compile("[0-9]"), re.compile("[a-z]")
-_DOTTED_NUMBER = re.compile(r"\d+(\.\d+)+")
-_NO_SIGN = bytes(i for i in range(128) if not chr(i).isalnum())
-_NO_ALNUM = bytes(i for i in range(256) if not (48 <= i <= 57 or 97 <= i <= 122))
-
-
-@lru_cache(maxsize=1 << 16)
-def _hash(text: str) -> int:
-    return int.from_bytes(hashlib.blake2b(text.encode("utf-8", "replace"), digest_size=8).digest(), "little") | 1
-
-
-def _has_digit(text: str) -> bool:
-    return _DIGIT.search(text) is not None
-
-
-def _has_letter(text: str) -> bool:
-    return _LETTER.search(text) is not None
-
-
-@lru_cache(maxsize=1 << 16)
-def _word(word: str) -> tuple[str, tuple[str, ...]]:
-    """A word -> (the compound without its separators, or ""; the model codes in it)."""
-    if not _has_digit(word):
-        return "", ()
-    parts = _SEPARATORS.split(word)
-    joined = "".join(parts)
-    compound = joined if len(parts) > 1 and len(joined) <= 20 and not _DOTTED_NUMBER.fullmatch(word) else ""
-    codes: dict[str, None] = {}
-    for piece in _PIECES.split(word):
-        code = piece.replace("-", "").replace("/", "")
-        letters = _has_letter(code)
-        if not _has_digit(code) or _NO_CODE.fullmatch(code) or _COUNTED.fullmatch(piece):
-            continue
-        if (letters and 4 <= len(code) <= 18) or (not letters and 5 <= len(code) <= 14 and "/" not in piece):
-            codes[code] = None
-        elif letters and len(code) > 18:
-            for part in _SLASHES.split(piece):
-                if len(part) >= 4 and _has_digit(part) and _has_letter(part):
-                    codes[part] = None
-    return compound, tuple(codes)
-
-
-def compounds(text: str) -> list[str]:
-    """Words such as `ps-lx350h` without their separators: they join the sketch, so that both spellings meet."""
-    return [joined for word in _NUMBERED_WORD.findall(text) if (joined := _word(word)[0])]
-
-
-@memoised(1 << 13, 300)
-def codes_of(text: str, mpn: str | None = None, names: frozenset[str] = frozenset()) -> tuple[str, ...]:
-    """The model codes of a folded title, the manufacturer's part number first; at most four.
-
-    A code mixes letters and digits (4-18 characters) or is a run of 5-14 digits; amounts with a unit are none, nor is
-    the spelling of a brand. names: of brand and shop, as in `names_of`.
-    """
-    found: dict[str, None] = {}
-    if part_number := squeezed_code(mpn):
-        found[part_number] = None
-    for word in _NUMBERED_WORD.findall(text):
-        for code in _word(word)[1]:
-            if not any(_is_name(code, name) for name in names):
-                found[code] = None
-    return tuple(found)[:_CODES]
-
-
-def _stems(codes: Sequence[str]) -> list[int]:
-    """Of each code what is left without a colour or country at its end; 0 where that says too little."""
-    stems = [match.group(1) if (match := _STEM.fullmatch(code)) else "" for code in codes]
-    return [_hash(stem) if len(stem) >= 4 else 0 for stem in stems]
-
-
-def _padded(values: Sequence[int], length: int) -> list[int]:
-    return [*values, *[0] * (length - len(values))]
-
-
-def names_of(facts: Facts) -> frozenset[str]:
-    """What brand and shop are called, in letters and digits of ASCII only, where that is a name at all."""
-    return names_in(facts.brand, split_identity(facts.identity)[0])
-
-
-@lru_cache(maxsize=1 << 12)
-def names_in(brand: str | None, shop: str) -> frozenset[str]:
-    """As `names_of`, from the brand and the shop's name."""
-    names = (_squeezed(name) for name in (brand, shop) if name)
-    return frozenset(name for name in names if len(name) >= 2)
-
-
-def _is_name(code: str, name: str) -> bool:
-    """Whether a code is (part of) a name, or a name with too little beside it to name a product."""
-    return code in name or (code.startswith(name) and len(code) - len(name) < 4)
-
-
-def _squashed(lowered: str) -> bytes:
-    """The letters and digits of ASCII in a lowered text, without anything between them."""
-    return lowered.encode("ascii", "ignore").translate(None, _NO_ALNUM)
-
-
-def _squeezed(text: str) -> str:
-    return _squashed(text.lower()).decode()
-
-
-def squeezed_code(mpn: str | None) -> str:
-    """A part number without its separators, "" for one that names no product: too short, too long, without a digit."""
-    squeezed = _squeezed(mpn) if mpn else ""
-    return squeezed if 4 <= len(squeezed) <= 20 and _has_digit(squeezed) else ""
-
-
-@lru_cache(maxsize=1 << 16)
-def _measure(value: str, unit: str) -> int:
-    """An amount in 32 bits: a hash of kind and value, the kind in the low 5 bits; 0 where the unit is none."""
-    kind, factor = UNIT.get(unit, (-1, 0.0))
-    if kind < 0 or len(value) > 12:
-        return 0
-    return _amount(kind, str(round(float(value) * factor, 2)))
-
-
-def _amount(kind: int, value: str) -> int:
-    return (_hash(f"{kind}:{value}") & 0xFFFFFFE0) | kind
-
-
-@memoised(1 << 13, 300)
-def _written(text: str) -> tuple[tuple[str, str], ...]:
-    """The amounts of a folded text as they are written, (value, unit), and what looks like one."""
-    return tuple(_MEASURE.findall(text))
-
-
-_COLOUR_AMOUNTS = {word: _amount(COLOUR_KIND, colour) for word, colour in _COLOURS.items()}
-
-
-def measures(text: str) -> tuple[int, ...]:
-    """The colours and amounts of a folded text, at most six, each as in `_measure`."""
-    found = dict.fromkeys([_measure(value, unit) for value, unit in _written(text)])
-    found.pop(0, None)
-    if "spf" in text:
-        found |= dict.fromkeys([_measure(value, "spf") for value in _SPF.findall(text)])
-    pack = _pack(text)
-    if pack:
-        found[pack] = None
-    if colours := _COLOUR.findall(text):
-        return (*dict.fromkeys([_COLOUR_AMOUNTS[colour] for colour in colours]), *found)[:_UNITS]
-    return tuple(found)[:_UNITS]
-
-
-def _pack(text: str) -> int:
-    """How many are sold together, and whether they are a set, as an amount; 0 for a title that speaks of one piece."""
-    times = _TIMES.findall(text) if "x" in text or "*" in text or "×" in text else []
-    if "装" in text or "套" in text:
-        times += [_NUMERALS.get(n, n) for n in _PACKED.findall(text)]
-    if not times:
-        return 0
-    count = max(map(int, times))
-    return _amount(PACK_KIND, str(count)) if count > 1 else 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -382,10 +119,8 @@ class _Column(Generic[T]):
     number: of the column, below `_COLUMNS`. nothing: what a row has of which nothing was kept.
     """
 
-    def __init__(
-        self, texts: Gathered, number: int, pack: Callable[[T], bytes], unpack: Callable[[bytes], T], nothing: T
-    ) -> None:
-        self._texts, self._number, self._pack, self._unpack, self._nothing = texts, number, pack, unpack, nothing
+    def __init__(self, texts: Gathered, number: int, unpack: Callable[[bytes], T], nothing: T) -> None:
+        self._texts, self._number, self._unpack, self._nothing = texts, number, unpack, nothing
         self._read: dict[int, T] = {}
 
     def __getitem__(self, row: int) -> T:
@@ -402,13 +137,12 @@ class _Column(Generic[T]):
         bodies = self._texts.get([row * _COLUMNS + self._number for row in rows])
         return [self._unpack(body) if body else self._nothing for body in bodies]
 
-    def put(self, rows: Sequence[int], values: Sequence[T]) -> None:
+    def put(self, rows: Sequence[int], bodies: Sequence[bytes]) -> None:
         """What these rows have from now on."""
         if self._read:
             for row in rows:
                 self._read.pop(row, None)
-        places = [row * _COLUMNS + self._number for row in rows]
-        self._texts.put(places, [*map(self._pack, values)])
+        self._texts.put([row * _COLUMNS + self._number for row in rows], bodies)
 
     def drop(self, rows: Sequence[int]) -> None:
         """Forget these rows."""
@@ -427,10 +161,6 @@ class _Body(NamedTuple):
     squashed: bytes
 
 
-def _packed_body(body: _Body) -> bytes:
-    return b"\n".join((b" ".join(body.names), body.words, body.squashed))
-
-
 def _body_from(packed: bytes) -> _Body:
     names, words, squashed = packed.split(b"\n")
     return _Body(tuple(names.split(b" ")) if names else (), words, squashed)
@@ -442,8 +172,8 @@ class EvidenceRows:
     def __init__(self, texts: Texts | None = None) -> None:
         self._texts = Gathered(MemoryTexts() if texts is None else texts)
         self._n = 0
-        self._codes = np.zeros((0, _CODES), _U)
-        self._units = np.zeros((0, _UNITS), np.uint32)
+        self._codes = np.zeros((0, CODES), _U)
+        self._units = np.zeros((0, UNITS), np.uint32)
         self._kinds = np.zeros(0, np.uint32)
         self._gtin = np.zeros(0, _U)
         self._mpn = np.zeros(0, _U)
@@ -451,16 +181,14 @@ class EvidenceRows:
         self._price = np.zeros(0)  # logarithms
         self._rate = np.zeros(0)  # logarithms, NaN for a currency without a rate
         self._currency = np.zeros(0, _U)
-        self._bodies = _Column(self._texts, 0, _packed_body, _body_from, _Body((), b"", b""))
+        self._bodies = _Column(self._texts, 0, _body_from, _Body((), b"", b""))
         # of a mostly Chinese title: its letters and digits, and its grams, without what is on offer
-        self._said = _Column(self._texts, 1, lambda said: said.encode("utf-8", "replace"), lambda b: b.decode(), "")
-        self._grams = _Column(
-            self._texts, 2, _packed_grams, lambda b: np.frombuffer(b, np.int32).astype(np.intp), _NO_GRAMS
-        )
+        self._said = _Column(self._texts, 1, lambda b: b.decode(), "")
+        self._grams = _Column(self._texts, 2, lambda b: np.frombuffer(b, "<i4").astype(np.intp), _NO_GRAMS)
         self._part: list[str] = []  # the part number
         self._shop: list[str] = []
         self._set = np.zeros(0, bool)
-        self._stems = np.zeros((0, _CODES), _U)
+        self._stems = np.zeros((0, CODES), _U)
         self._tokens = np.zeros((0, TOKENS), np.uint32)
         self._numbers = np.zeros((0, NUMBERS), np.uint32)
         self._traits = np.zeros((0, len(GROUPS)), np.uint32)
@@ -480,51 +208,40 @@ class EvidenceRows:
         self._n = size
 
     def put(
-        self, rows: Sequence[int], folded: Sequence[str], facts: Sequence[Facts], prices: Sequence[float | None]
+        self,
+        rows: Sequence[int],
+        folded: Sequence[str],
+        facts: Sequence[Facts],
+        prices: Sequence[float | None],
+        readings: Readings | None = None,
     ) -> None:
-        """Parse these products into these rows. folded: the titles as `fold` leaves them."""
+        """Keep what these products say in these rows. folded: the titles as `fold` leaves them. readings: of these
+        products; without them they are read now.
+        """
         if not rows:
             return
+        said = read(folded, facts) if readings is None else readings
         self._room(max(rows) + 1)
         index = np.asarray(rows)
         self._forget_keys(rows, index)
-        codes, stems, units, gtins, mpns = [], [], [], [], []
-        names: list[tuple[bytes, ...]] = []
-        squashed: list[bytes] = []
+        searched: list[bytes] = []
         for row, text, fact in zip(rows, folded, facts, strict=True):
-            shop = self._shop[row] = sys.intern(split_identity(fact.identity)[0])
-            found = codes_of(text, fact.mpn, names_in(fact.brand, shop))
+            self._shop[row] = sys.intern(split_identity(fact.identity)[0])
             part_number = self._part[row] = squeezed_code(fact.mpn)
-            description = fact.description[:_DESCRIPTION_CHARS].lower()
-            squashed.append(_squashed(f"{text} {part_number} {description}"))
-            gtin = _hash("gtin:" + fact.gtin.lstrip("0")) if fact.gtin else 0
-            if found:
-                hashes = [_hash(code) for code in found]
-                names.append(tuple(code.encode() for code in found if _INSIDE.fullmatch(code)))
-                codes.append(_padded(hashes, _CODES))
-                stems.append(_padded(_stems(found), _CODES))
-                for key in hashes:
-                    self._note(key, row)
-            else:
-                names.append(())
-                codes.append(_NO_CODES)
-                stems.append(_NO_CODES)
-            if gtin:
-                self._note(gtin, row)
-            units.append(_padded(measures(text), _UNITS))
-            gtins.append(gtin)
-            mpns.append(_hash(part_number) if part_number else 0)
-        words = self._put_words(index, folded, facts)
-        self._bodies.put(rows, [*map(_Body, names, words, squashed)])
-        self._put_grams(rows, index, folded)
+            searched.append(squashed(f"{text} {part_number} {fact.description[:_DESCRIPTION_CHARS].lower()}"))
+        for name in _READ:
+            getattr(self, f"_{name}")[index] = said.fixed[name]
+        self._note_keys(rows, index)
+        self._tokens[index] = said.tokens
+        self._bodies.put(rows, [*map(b"\n".join, zip(said.names, said.words, searched, strict=True))])
+        self._grams.put(rows, said.grams)
+        self._said.put(rows, said.said)
         self._texts.flush()
-        amounts = np.array(units, np.uint32)
-        self._codes[index], self._stems[index], self._units[index] = np.array(codes, _U), np.array(stems, _U), amounts
+        self._chinese[index] = [len(mine) > 0 for mine in said.grams]
+        amounts = self._units[index]
         kinds = np.where(amounts != 0, np.uint32(1) << (amounts & np.uint32(31)), np.uint32(0))
         self._kinds[index] = np.bitwise_or.reduce(kinds, axis=1)
-        self._gtin[index], self._mpn[index] = np.array(gtins, _U), np.array(mpns, _U)
-        self._text[index] = np.array([hash_text(text) for text in folded], _U)
-        self._currency[index] = np.array([_hash(fact.currency) if fact.currency else 0 for fact in facts], _U)
+        self._currency[index] = np.array([hash_name(fact.currency) if fact.currency else 0 for fact in facts], _U)
         self._price[index] = np.log([number(price) or math.nan for price in prices])
         self._rate[index] = np.log([RATES.get(fact.currency or "", math.nan) for fact in facts])
 
@@ -547,46 +264,10 @@ class EvidenceRows:
         places = (index[:, None] * _COLUMNS + np.arange(_COLUMNS)).ravel().tolist()
         self._texts.put(places, split_texts(texts, lengths))
         self._texts.flush()
-        codes, gtins = self._codes[index].tolist(), self._gtin[index].tolist()
-        for row, fact, mine, gtin in zip(rows, facts, codes, gtins, strict=True):
+        for row, fact in zip(rows, facts, strict=True):
             self._part[row] = squeezed_code(fact.mpn)
             self._shop[row] = sys.intern(split_identity(fact.identity)[0])
-            for key in (*mine, gtin):
-                if key:
-                    self._note(key, row)
-
-    def _put_words(self, index: NDArray[np.intp], folded: Sequence[str], facts: Sequence[Facts]) -> Iterable[bytes]:
-        """Set what the words of these titles say; gives the words, as in `_Body`."""
-        n = len(index)
-        tokens, numbers = np.zeros((n, TOKENS), np.uint32), np.zeros((n, NUMBERS), np.uint32)
-        said = [title_words(text) for text in folded]
-        lengths = np.fromiter((len(words.tokens) for words in said), np.intp, n)
-        tokens[np.arange(TOKENS) < lengths[:, None]] = [token for words in said for token in words.tokens]
-        for i, (words, text) in enumerate(zip(said, folded, strict=True)):
-            if words.numbers:
-                amounts = {value for value, unit in _written(text) if unit in UNIT}
-                named = tuple(dict.fromkeys(n for raw, n in words.numbers.items() if raw not in amounts))[:NUMBERS]
-                numbers[i, : len(named)] = named
-        self._tokens[index], self._numbers[index] = tokens, numbers
-        self._traits[index] = [words.traits for words in said]
-        self._brand[index] = [brand_word(fact.brand) if fact.brand else 0 for fact in facts]
-        return (" ".join(words.words).encode() for words in said)
-
-    def _put_grams(self, rows: Sequence[int], index: NDArray[np.intp], folded: Sequence[str]) -> None:
-        buckets, said, is_set = [_NO_GRAMS] * len(rows), [""] * len(rows), np.zeros(len(rows), bool)
-        texts = {i: without_promotion(text) for i, text in enumerate(folded) if _mostly_cjk(text)}
-        if texts:
-            bucket, line = grams(list(texts.values()))
-            order = np.argsort(line, kind="stable")
-            ends = np.searchsorted(line[order], np.arange(1, len(texts)))
-            for (i, text), mine in zip(texts.items(), np.split(bucket[order], ends), strict=True):
-                buckets[i] = np.unique(mine)
-                said[i] = "".join(filter(str.isalnum, text))
-                is_set[i] = _SET.search(text) is not None
-        self._grams.put(rows, buckets)
-        self._said.put(rows, said)
-        self._set[index] = is_set
-        self._chinese[index] = [len(mine) > 0 for mine in buckets]
+        self._note_keys(rows, index)
 
     def other_product(self, row: int, other: int, weights: NDArray[np.uint8], *, contradicted: bool = False) -> bool:
         """Whether two mostly Chinese titles without a code in common may be of two products; False for any other two.
@@ -701,9 +382,18 @@ class EvidenceRows:
 
     def _forget_keys(self, rows: Sequence[int], index: NDArray[np.intp]) -> None:
         """Nobody finds these rows by their codes and GTIN any more. index: the same rows."""
-        keys = np.column_stack((self._codes[index], self._gtin[index]))
-        for key, place in zip(keys[keys != 0].tolist(), np.nonzero(keys)[0].tolist(), strict=True):
+        for key, place in self._keys_of(index):
             self._forget(key, rows[place])
+
+    def _note_keys(self, rows: Sequence[int], index: NDArray[np.intp]) -> None:
+        """These rows are found by their codes and GTIN from now on. index: the same rows."""
+        for key, place in self._keys_of(index):
+            self._note(key, rows[place])
+
+    def _keys_of(self, index: NDArray[np.intp]) -> Iterable[tuple[int, int]]:
+        """The codes and GTINs of rows, each with the place of its row."""
+        keys = np.column_stack((self._codes[index], self._gtin[index]))
+        return zip(keys[keys != 0].tolist(), np.nonzero(keys)[0].tolist(), strict=True)
 
     def _crowd(self, key: int) -> Collection[int]:
         """The rows that have this code or GTIN, in the order they came."""
@@ -755,7 +445,7 @@ class EvidenceRows:
             part = self._part[row]
             for key in line:
                 crowd = self._crowd(key)
-                if len(crowd) > _TITLES and not (part and key == _hash(part)) and self._is_word(key, row):
+                if len(crowd) > _TITLES and not (part and key == hash_name(part)) and self._is_word(key, row):
                     found.add(key)
         return found
 
@@ -781,7 +471,8 @@ class EvidenceRows:
             open_i.tolist(), open_j.tolist(), self._bodies.of(of_a), self._bodies.of(of_b), strict=True
         ):
             if words:
-                names_i, names_j = (tuple(n for n in x if _hash(n.decode()) not in words) for x in (names_i, names_j))
+                names_i = tuple(name for name in names_i if hash_name(name.decode()) not in words)
+                names_j = tuple(name for name in names_j if hash_name(name.decode()) not in words)
             found_a = [name in text_j for name in names_i]
             found_b = [name in text_i for name in names_j]
             if any(found_a) or any(found_b):
@@ -826,12 +517,12 @@ class EvidenceRows:
 
 
 @cache
-def evidence_mark() -> str:
+def evidence_mark() -> bytes:
     """A mark of this program's way to read a product: what was parsed by one with another mark is parsed anew."""
-    digest = hashlib.blake2b(f"{version('opencc')} {RATES}".encode(), digest_size=8)
-    for part in (evidence_mark, title_words, fold, grams, number, split_identity):
+    digest = hashlib.blake2b(f"{version('opencc')} {RATES}".encode(), digest_size=MARK_BYTES)
+    for part in (evidence_mark, read, codes_of, measures, title_words, fold, grams, number, split_identity):
         digest.update(Path(str(sys.modules[part.__module__].__file__)).read_bytes())
-    return digest.hexdigest()
+    return digest.digest()
 
 
 def _shared(a: NDArray[np.uint32], b: NDArray[np.uint32]) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
@@ -848,25 +539,6 @@ def _shared(a: NDArray[np.uint32], b: NDArray[np.uint32]) -> tuple[NDArray[np.bo
     return in_b.T, in_a.T
 
 
-def _packed_grams(buckets: NDArray[np.intp]) -> bytes:
-    return buckets.astype(np.int32).tobytes()
-
-
-def hash_text(folded: str) -> int:
-    """A title's hash without signs and spaces; 0 for a title without a letter or digit."""
-    if folded.isascii():
-        squeezed = folded.encode().translate(None, _NO_SIGN).decode()
-    else:
-        squeezed = "".join(filter(str.isalnum, folded))
-    return _hash(squeezed) if squeezed else 0
-
-
-def _mostly_cjk(folded: str) -> bool:
-    if folded.isascii():
-        return False
-    return 2 * len(_CJK.findall(folded)) >= len(_LETTER.findall(folded))
-
-
 def _weight(buckets: NDArray[np.intp], weights: NDArray[np.uint8]) -> float:
     return float(weights[buckets].sum(dtype=np.int64)) / 16
 
@@ -880,43 +552,3 @@ def _exchanged(a: str, b: str) -> bool:
         what == "replace" and max(j - i, n - m) <= _WORD_CHARS and not a[i:j].isascii() and not b[m:n].isascii()
         for what, i, j, m, n in changes
     )
-
-
-def measures_in_words(folded: str) -> list[str]:
-    """The amounts of a folded text as they are written there, such as `500 ml`."""
-    return [f"{value} {unit}" for value, unit in _written(folded) if unit in UNIT]
-
-
-def amounts_said(folded: str) -> tuple[list[tuple[int, str, str]], str]:
-    """The colours and amounts of a folded text, and what it says beside them.
-
-    Of each the kind (an index into what units name; `COLOUR_KIND` and `PACK_KIND` beside those), its value in the
-    kind's base unit, and how it is written. How many are sold together is `PACK_KIND`, where it is more than one.
-    """
-    said: list[tuple[int, str, str]] = []
-
-    def colour(match: re.Match[str]) -> str:
-        said.append((COLOUR_KIND, _COLOURS[match.group()], match.group()))
-        return " "
-
-    def amount(match: re.Match[str]) -> str:
-        value, unit = match.groups()
-        if unit not in UNIT or len(value) > 12 or match.string.startswith("/", match.end()):
-            return match.group()  # `7000 MB/s` is no size
-        kind, factor = UNIT[unit]
-        said.append((kind, str(round(float(value) * factor, 2)), f"{value} {unit}"))
-        return " "
-
-    def pack(match: re.Match[str]) -> str:
-        count = _NUMERALS.get(match.group(1), match.group(1))
-        if int(count) > 1:
-            said.append((PACK_KIND, count, match.group()))
-        return " "
-
-    def times(match: re.Match[str]) -> str:
-        if int(match.group(1)) > 1:
-            said.append((PACK_KIND, match.group(1), match.group(1)))
-        return match.group()[: match.start(1) - match.start()].rstrip(" \t*x×") + " "
-
-    rest = _TIMES.sub(times, _PACKED.sub(pack, _COLOUR.sub(colour, folded)))
-    return said, _MEASURE.sub(amount, rest)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -9,9 +10,11 @@ from numpy.typing import NDArray
 
 from detectors.contract.model import Role
 from detectors.duplicates.entry import DESCRIPTION_CHARS, TITLE_CHARS, Entry
+from detectors.duplicates.reading import pack, read
 from detectors.records import Batch, Facts, Version
+from detectors.standardise.chinese import fold
 
-__all__ = ["facts_of", "next_entry"]
+__all__ = ["facts_of", "next_entry", "with_readings"]
 
 # What matching reads, beside the brand: a change of one of these makes a new match version; a new price does not.
 _MATCHING = ("title", "description", "gtin", "mpn")
@@ -95,3 +98,13 @@ def next_entry(
         vector=vector,
         facts=facts,
     )
+
+
+def with_readings(entries: Sequence[Entry], mark: bytes) -> list[Entry]:
+    """These entries, those that bring other texts with what matching reads of them. mark: see `evidence_mark`."""
+    new = [i for i, entry in enumerate(entries) if not entry.deleted and entry.match_version == entry.version]
+    facts = [entries[i].facts_read for i in new]
+    found = [*entries]
+    for i, reading in zip(new, pack(read([fold(fact.title) for fact in facts], facts), mark), strict=True):
+        found[i] = replace(entries[i], reading=reading)
+    return found

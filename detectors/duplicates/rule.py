@@ -9,8 +9,10 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors.duplicates.evidence import Comparison, codes_of, measures_in_words, names_in
+from detectors.duplicates.codes import codes_of, names_in
+from detectors.duplicates.evidence import Comparison
 from detectors.duplicates.features import FEATURES, PairFeatures
+from detectors.duplicates.measures import measures_in_words
 from detectors.duplicates.words import GROUPS
 from detectors.records import Facts, split_identity
 from detectors.standardise.chinese import fold

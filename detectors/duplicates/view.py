@@ -27,9 +27,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors.duplicates.entry import Entry
+from detectors.duplicates.codes import compounds
+from detectors.duplicates.entry import Entry, as_read
 from detectors.duplicates.epoch import Epoch, EpochChunk, join_chunks
-from detectors.duplicates.evidence import EvidenceRows, compounds, evidence_mark
+from detectors.duplicates.evidence import EvidenceRows, evidence_mark
 from detectors.duplicates.index import (
     FLAT_ROWS,
     POINTS,
@@ -43,6 +44,7 @@ from detectors.duplicates.index import (
     quantised,
     unit_rows,
 )
+from detectors.duplicates.reading import Readings, fits, pack, read, unpack
 from detectors.duplicates.room import grown
 from detectors.duplicates.sketch import (
     BUCKETS,
@@ -204,6 +206,7 @@ class CatalogueView:
     texts, evidence: where facts, and what evidence has of texts, are kept; in memory unless said.
     inner_products: as of a `RowIndex`.
     matcher: decides in the place of the rule, where there is one. The same one in all workers.
+    evidence_mark: with which readings begin that this view takes.
     stale: the products whose newest entry in the log is an old version, written by a worker that had lost its
     partition, or does not read; see `stale_entries`.
     """
@@ -229,7 +232,7 @@ class CatalogueView:
         self._texts = Gathered(MemoryTexts() if texts is None else texts)
         self._index = RowIndex(Part(dense_dim, DENSE_SHARE), Part(SKETCH_DIM, 1 - DENSE_SHARE), inner_products)
         self._before: list[_Before] = []  # the newest switch first
-        self._evidence_mark = evidence_mark()  # now: later the program's files may be those of another release
+        self.evidence_mark = evidence_mark()  # now: later the program's files may be those of another release
         self._next: _Next | None = None
         self._fresh: Cells | None = None  # that are to follow those which hold too much that moved
         self._chunks: dict[tuple[int, str], dict[int, EpochChunk]] = {}
@@ -678,8 +681,9 @@ class CatalogueView:
             fresh = list(batch.renewed)
             entries = list(batch.renewed.values())
             folded = [fold(entry.facts.title) for entry in entries]
-            facts = [_with_brand(entry.facts, entry.match_brand) for entry in entries]
-            self.evidence.put(fresh, folded, facts, [e.match_price for e in entries])
+            facts = [entry.facts_read for entry in entries]
+            readings = self._readings(entries, folded, facts)
+            self.evidence.put(fresh, folded, facts, [e.match_price for e in entries], readings)
             mine = [i for i, row in enumerate(fresh) if row in batch.vectors]
             if mine:
                 rows = np.array([fresh[i] for i in mine], np.intp)
@@ -702,6 +706,18 @@ class CatalogueView:
                 rows = rows[moved]
                 self._put(rows, dense[moved], gram_counts(sketched_texts(self._said(rows))))
         batch.clear()
+
+    def _readings(self, entries: Sequence[Entry], folded: Sequence[str], facts: Sequence[Facts]) -> Readings:
+        """What these entries' texts say: what they carry, where this program made it; the others are read."""
+        packed = [entry.reading for entry in entries]
+        rest = [i for i, one in enumerate(packed) if not fits(one, self.evidence_mark)]
+        if len(rest) == len(packed):
+            return read(folded, facts)
+        if rest:
+            found = read([folded[i] for i in rest], [facts[i] for i in rest])
+            for i, one in zip(rest, pack(found, self.evidence_mark), strict=True):
+                packed[i] = one
+        return unpack(packed)
 
     def _count(self, counts: GramCounts, titles: Sequence[str]) -> None:
         """Add these folded titles to the frequencies."""
@@ -875,7 +891,7 @@ class CatalogueView:
             "stale": sorted(self.stale),
             "titles": self._titles,
             "deleted": gone,
-            "evidence": self._evidence_mark,
+            "evidence": self.evidence_mark.hex(),
         }
         weights = [before.weights for before in self._before]
         return tables, [epoch.weights, epoch.centroids, epoch.codebook, self._frequencies.copy(), *weights]
@@ -913,7 +929,7 @@ class CatalogueView:
             for (switch, _), weights in zip(tables["before"], before, strict=True)
         ]
         for block in blocks:
-            self._restore_block(block, parsed=tables["evidence"] == self._evidence_mark)
+            self._restore_block(block, parsed=tables["evidence"] == self.evidence_mark.hex())
         for identity, topic, partition, generation, offset, revision, *match, counted in tables["deleted"]:
             version = Version(generation, offset)
             entry = Entry(identity, topic, partition, version, revision, Version(*match), deleted=True)
@@ -967,7 +983,7 @@ class CatalogueView:
                 self._foreign[row] = _Foreign(seen_from, np.frombuffer(kept, np.int8, offset=_PLACE.size))
             if brand:
                 self._brands[row] = brand[1:].decode()
-            facts.append(_with_brand(facts_from(self.identity_at(row), text), self._brands.get(row)))
+            facts.append(as_read(facts_from(self.identity_at(row), text), self._brands.get(row)))
         if parsed:
             self.evidence.restore(numbers, facts, rest)
         else:
@@ -1247,8 +1263,3 @@ def sketched_texts(said: Iterable[_Said]) -> list[str]:
 def _first_word(brand: str) -> str:
     words = title_words(fold(brand)).words
     return words[0] if words else ""
-
-
-def _with_brand(facts: Facts, match_brand: str | None) -> Facts:
-    """The facts as matching reads them."""
-    return facts if match_brand is None else replace(facts, brand=match_brand or None)

@@ -7,6 +7,7 @@ a platform or a language, and bare numbers name a version or a year. Chinese run
 
 from __future__ import annotations
 
+import hashlib
 import re
 import zlib
 from collections.abc import Mapping, Sequence
@@ -14,7 +15,17 @@ from dataclasses import dataclass
 from functools import lru_cache
 from operator import add
 
-__all__ = ["GROUPS", "NUMBERS", "TOKENS", "TitleWords", "respelled", "title_words", "without_promotion", "word_buckets"]
+__all__ = [
+    "GROUPS",
+    "NUMBERS",
+    "TOKENS",
+    "TitleWords",
+    "hash_name",
+    "respelled",
+    "title_words",
+    "without_promotion",
+    "word_buckets",
+]
 
 TOKENS = 32  # words kept of one title
 NUMBERS = 4
@@ -204,6 +215,12 @@ def _number(word: str) -> str:
     while rest.endswith(".0"):
         rest = rest[:-2]
     return whole.lstrip("0") + rest if whole.strip("0") or rest else "0"
+
+
+@lru_cache(maxsize=1 << 16)
+def hash_name(name: str) -> int:
+    """64 bits, never 0."""
+    return int.from_bytes(hashlib.blake2b(name.encode("utf-8", "replace"), digest_size=8).digest(), "little") | 1
 
 
 @lru_cache(maxsize=1 << 16)

@@ -41,6 +41,8 @@ from numpy.typing import NDArray
 from detectors.duplicates.candidates import statements
 from detectors.duplicates.entry import Entry, decode_entries, encode_entry, quantise
 from detectors.duplicates.epoch import Epoch, EpochPolicy, epoch_chunks
+from detectors.duplicates.evidence import evidence_mark
+from detectors.duplicates.offer import with_readings
 from detectors.duplicates.view import CANDIDATES, CatalogueView
 from detectors.records import Facts, StoredRecord, Version
 from models.encoder import load_encoder
@@ -62,7 +64,8 @@ _ASKED = 1024  # products, and pairs of them, whose exact neighbours are compute
 _CHANGED = 4096
 _SEARCHED_FETCHES = 200  # of the growth, spread evenly: fetches whose products are looked up and decided at once
 _COST_FETCHES = 40  # the last of the growth, for the cost per record
-_RECORD = struct.Struct("<HI")
+_RECORD = struct.Struct("<HIHH")
+_Record = tuple[bytes, bytes | None, Sequence[tuple[str, bytes]]]  # key, value, headers
 _SAYS_WAITING = Path("/proc/thread-self/schedstat")  # of the thread that opens it
 _SCHEDULED = os.open(_SAYS_WAITING, os.O_RDONLY) if _SAYS_WAITING.exists() else -1
 
@@ -93,6 +96,7 @@ def write_topic(path: Path, size: int, vocabulary: Vocabulary) -> None:
         for start in range(0, size, 4096):
             part = [next(made) for _ in range(min(4096, size - start))]
             vectors = quantise(encoder.encode([product.title for product in part]))
+            entries = []
             for n, (product, vector) in enumerate(zip(part, vectors, strict=True), start):
                 if product.partner >= 0:
                     partners.append((product.partner, n))
@@ -106,18 +110,30 @@ def write_topic(path: Path, size: int, vocabulary: Vocabulary) -> None:
                     currency="USD",
                     first_seen=1_700_000_000_000 + n,
                 )
-                _write(file, *_encoded(facts, n, encoder.name, vector))
+                entries.append(_entry(facts, n, encoder.name, vector))
+            for record in _encoded(entries):
+                _write(file, *record)
             say(f"\r  writing {size:,} products: {(start + len(part)) / size:4.0%}", end="")
     say(f", {time.monotonic() - started:.0f} s")
     draft.replace(path)
     path.with_suffix(".json").write_text(
-        json.dumps({"encoder": encoder.name, "dim": encoder.dim, "partners": partners}), "utf-8"
+        json.dumps(
+            {"encoder": encoder.name, "dim": encoder.dim, "partners": partners, "read_by": evidence_mark().hex()}
+        ),
+        "utf-8",
     )
 
 
-def _encoded(facts: Facts, n: int, encoder: str, vector: NDArray[np.int8]) -> tuple[bytes, bytes]:
+def _is_written(path: Path) -> bool:
+    """Whether the topic is there, read by this program."""
+    if not path.is_file():
+        return False
+    return bool(json.loads(path.with_suffix(".json").read_text("utf-8")).get("read_by") == evidence_mark().hex())
+
+
+def _entry(facts: Facts, n: int, encoder: str, vector: NDArray[np.int8]) -> Entry:
     version = Version(0, n)
-    entry = Entry(
+    return Entry(
         facts.identity,
         "products",
         n % 4,
@@ -128,22 +144,25 @@ def _encoded(facts: Facts, n: int, encoder: str, vector: NDArray[np.int8]) -> tu
         vector=vector,
         facts=facts,
     )
-    key, value, _ = encode_entry(entry)
-    assert value is not None
-    return key, value
 
 
-def _write(file: Any, key: bytes, value: bytes) -> None:
-    file.write(_RECORD.pack(len(key), len(value)) + key + value)
+def _encoded(entries: Sequence[Entry]) -> list[_Record]:
+    """Entries as a worker publishes them."""
+    return [encode_entry(entry) for entry in with_readings(entries, evidence_mark())]
 
 
-def read_topic(path: Path) -> Iterator[list[tuple[bytes, bytes]]]:
-    """(key, value) in fetches."""
-    fetch: list[tuple[bytes, bytes]] = []
+def _write(file: Any, key: bytes, value: bytes, headers: Sequence[tuple[str, bytes]]) -> None:
+    ((name, content),) = headers
+    file.write(_RECORD.pack(len(key), len(value), len(name), len(content)) + key + value + name.encode() + content)
+
+
+def read_topic(path: Path) -> Iterator[list[_Record]]:
+    """Records in fetches."""
+    fetch: list[_Record] = []
     with path.open("rb", buffering=1 << 20) as file:
         while head := file.read(_RECORD.size):
-            key, value = _RECORD.unpack(head)
-            fetch.append((file.read(key), file.read(value)))
+            key, value, name, content = map(file.read, _RECORD.unpack(head))
+            fetch.append((key, value, [(name.decode(), content)]))
             if len(fetch) == FETCH:
                 yield fetch
                 fetch = []
@@ -152,6 +171,11 @@ def read_topic(path: Path) -> Iterator[list[tuple[bytes, bytes]]]:
 
 
 # -- one size, in a process of its own
+
+
+def _log(fetch: Sequence[_Record], offset: int) -> list[StoredRecord]:
+    """The records of the catalogue topic from this offset on."""
+    return [StoredRecord("catalogue", 0, offset + n, 0, *record) for n, record in enumerate(fetch)]
 
 
 class Growth:
@@ -167,16 +191,13 @@ class Growth:
         self._working: Future[None] | None = None
         self._drafting: Future[Epoch] | None = None
 
-    def apply(self, fetch: Sequence[tuple[bytes, bytes | None]], headers: Sequence[Any] = ()) -> float:
+    def apply(self, fetch: Sequence[_Record]) -> float:
         """Apply a fetch, as many records at once as a worker does; seconds."""
-        return sum(
-            self._apply_some(fetch[i : i + LIVE_RECORDS], headers[i : i + LIVE_RECORDS])
-            for i in range(0, max(1, len(fetch)), LIVE_RECORDS)
-        )
+        return sum(self._apply_some(fetch[i : i + LIVE_RECORDS]) for i in range(0, max(1, len(fetch)), LIVE_RECORDS))
 
-    def _apply_some(self, records: Sequence[tuple[bytes, bytes | None]], headers: Sequence[Any]) -> float:
+    def _apply_some(self, records: Sequence[_Record]) -> float:
         """Apply records and do what is to be done beside the stream; seconds of the records themselves."""
-        seconds = self._apply(records, headers)
+        seconds = self._apply(records)
         view = self.view
         started = now()
         if view.prepare(SKETCHED_AT_ONCE) or view.switching:
@@ -186,14 +207,10 @@ class Growth:
             self._working = self._pool.submit(view.cells.work)
         return seconds
 
-    def _apply(self, fetch: Sequence[tuple[bytes, bytes | None]], headers: Sequence[Any] = ()) -> float:
+    def _apply(self, fetch: Sequence[_Record]) -> float:
         if not fetch:
             return 0.0
-        offset = self.view.position
-        log = [
-            StoredRecord("catalogue", 0, offset + n, 0, key, value, headers[n] if headers else ())
-            for n, (key, value) in enumerate(fetch)
-        ]
+        log = _log(fetch, self.view.position)
         started = now()
         decoded = decode_entries(log)
         self.view.apply(decoded.items, decoded.position)
@@ -216,7 +233,19 @@ class Growth:
             epoch = replace(epoch, switch_at=view.position + margin)
             chunks = [chunk.encode() for chunk in epoch_chunks(epoch)]
             self.epochs += [(view.position + n, *chunk) for n, chunk in enumerate(chunks)]
-            self._apply(chunks)
+            self._apply([(*chunk, []) for chunk in chunks])
+
+    def read(self, fetch: Sequence[_Record]) -> float:
+        """Read the texts of records, as whoever publishes them does; seconds."""
+        entries = [entry for _, entry in decode_entries(_log(fetch, 0)).items if isinstance(entry, Entry)]
+        started = time.thread_time()
+        with_readings(entries, self.view.evidence_mark)
+        return time.thread_time() - started
+
+    @property
+    def drafting(self) -> bool:
+        """Whether an epoch is being made."""
+        return self._drafting is not None
 
     def settle(self) -> None:
         """Wait for what is done beside the stream, as on a machine that has a core for it."""
@@ -265,16 +294,17 @@ def measure(path: Path, size: int) -> dict[str, Any]:
     costs: list[float] = []
     started = time.monotonic()
     for number, fetch in enumerate(read_topic(path)):
+        last = number >= fetches - _COST_FETCHES
+        reading = growth.read(fetch) if last else 0.0
         spent = growth.apply(fetch)
         applied += spent
-        names = [key.decode() for key, _ in fetch]
+        names = [key.decode() for key, _, _ in fetch]
         identity_of += names
-        last = number >= fetches - _COST_FETCHES
         if number % every == 0 or last:
             seconds = growth.decide(names)
             decided += seconds
             if last:
-                costs.append((spent + seconds) / len(fetch))
+                costs.append((reading + spent + seconds) / len(fetch))
         if number % 200 == 0:
             say(f"\r  growing to {size:,}: {(number + 1) / fetches:4.0%}", end="")
     grown = time.monotonic() - started
@@ -304,8 +334,10 @@ def measure(path: Path, size: int) -> dict[str, Any]:
     figures["lookups_per_s"] = round(len(asked) / spent)
     say(f"  {figures['lookups_per_s']:,} lookups/s; {figures['bytes_per_product']:,} bytes a product")
     figures |= _found(view, identity_of, asked[:_ASKED], about["partners"])
-    # An epoch that is about to hold is left to come: what is written is of one epoch.
-    while view.switching:
+    # An epoch that is being made or about to hold is left to come: what is written is of one epoch, and what changes is
+    # not sketched for another meanwhile.
+    while growth.drafting or view.switching:
+        growth.settle()
         growth.apply([])
         view.apply((), view.position + 10_000)
     growth.settle()
@@ -338,10 +370,10 @@ def _warm(about: dict[str, Any]) -> None:
     other = CatalogueView(about["encoder"], about["dim"])
     vector = np.ones(about["dim"], np.int8)
     made = [
-        _encoded(Facts(f"w/{n}", title=title, price=1.0), n, about["encoder"], vector)
+        _entry(Facts(f"w/{n}", title=title, price=1.0), n, about["encoder"], vector)
         for n, title in enumerate(("Sony 电视机 繁體 X100", "Sony TV X100"))
     ]
-    Growth(other).apply(made)
+    Growth(other).apply(_encoded(made))
     statements(other, other.search(["w/1"]))
 
 
@@ -381,25 +413,23 @@ def _changes(growth: Growth, identity_of: Sequence[str], rng: random.Random) -> 
     """upsert_us: a product gets another title (the old row goes, a new one comes). delete_us: it goes."""
     view = growth.view
     chosen = rng.sample(identity_of, min(len(identity_of) // 4, _CHANGED))
-    fetches: list[list[tuple[bytes, bytes]]] = []
+    fetches: list[list[_Record]] = []
     for i in range(0, len(chosen), FETCH):
         fetch = []
         for n, identity in enumerate(chosen[i : i + FETCH], i):
             entry = view.entry(identity)
             assert entry is not None
             facts = replace(entry.facts, title=f"{entry.facts.title} {n % 100}")
-            fetch.append(_encoded(facts, len(identity_of) + n, entry.encoder, entry.vector))
-        fetches.append(fetch)
+            fetch.append(_entry(facts, len(identity_of) + n, entry.encoder, entry.vector))
+        fetches.append(_encoded(fetch))
     upserts = sum(growth.apply(fetch) for fetch in fetches)
     deletions = 0.0
     for i in range(0, len(chosen), FETCH):
-        part, headers = [], []
+        part = []
         for n, identity in enumerate(chosen[i : i + FETCH], i):
             version = Version(0, 2 * len(identity_of) + n)
-            key, _, header = encode_entry(Entry(identity, "products", 0, version, match_version=version, deleted=True))
-            part.append((key, None))
-            headers.append(header)
-        deletions += growth.apply(part, headers)
+            part.append(encode_entry(Entry(identity, "products", 0, version, match_version=version, deleted=True)))
+        deletions += growth.apply(part)
     return {
         "upsert_us": round(upserts / len(chosen) * 1e6, 1),
         "delete_us": round(deletions / len(chosen) * 1e6, 1),
@@ -417,13 +447,10 @@ def start_from_topic(path: Path) -> float:
     last, size = b"", int(path.stem)
     for number, fetch in enumerate(read_topic(path)):
         offset = view.position
-        parts = []
+        parts: list[_Record] = []
         while epochs and epochs[0][0] <= offset:
-            parts.append(epochs.pop(0)[1:])
-        log = [
-            StoredRecord("catalogue", 0, offset + n, 0, key, value) for n, (key, value) in enumerate((*parts, *fetch))
-        ]
-        decoded = decode_entries(log)
+            parts.append((*epochs.pop(0)[1:], []))
+        decoded = decode_entries(_log([*parts, *fetch], offset))
         view.apply(decoded.items, decoded.position)
         last = fetch[-1][0]
         if number % 200 == 0:
@@ -494,7 +521,7 @@ def main() -> int:
     for size in map(int, options.sizes.split(",")):
         path = BUILD / "bench-index" / f"{size}.topic"
         say(f"{size:,} products")
-        if options.only in (None, "write") and (options.fresh or not path.is_file()):
+        if options.only in (None, "write") and (options.fresh or not _is_written(path)):
             write_topic(path, size, vocabulary)
         known = figures.setdefault(str(size), {})
         if options.only in (None, "measure"):

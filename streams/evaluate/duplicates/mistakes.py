@@ -10,8 +10,9 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from detectors.duplicates.evidence import codes_of, measures_in_words, names_of
+from detectors.duplicates.codes import codes_of, names_of
 from detectors.duplicates.links import Link
+from detectors.duplicates.measures import measures_in_words
 from detectors.duplicates.score import THRESHOLD
 from detectors.duplicates.view import CANDIDATES
 from detectors.records import Facts, split_identity

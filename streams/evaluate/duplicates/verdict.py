@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from detectors.duplicates.candidates import features_of, statements
-from detectors.duplicates.evidence import codes_of, measures_in_words, names_of
+from detectors.duplicates.codes import codes_of, names_of
+from detectors.duplicates.measures import measures_in_words
 from detectors.duplicates.rule import points, rule_scores
 from detectors.duplicates.score import THRESHOLD
 from detectors.duplicates.statement import SAME

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from detectors.duplicates.difference import Difference, differences, variant_reason
-from detectors.duplicates.evidence import UNIT, amounts_said
+from detectors.duplicates.measures import UNIT, amounts_said
 from detectors.records import Facts
 
 

@@ -3,7 +3,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from detectors.duplicates.evidence import EvidenceRows, codes_of, compounds, measures, names_of
+from detectors.duplicates.codes import codes_of, compounds, names_of
+from detectors.duplicates.evidence import EvidenceRows
+from detectors.duplicates.measures import measures
 from detectors.duplicates.sketch import flat_weights
 from detectors.records import Facts
 from detectors.standardise.chinese import fold

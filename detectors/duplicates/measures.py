@@ -1,0 +1,185 @@
+"""The amounts and colours that a text states: sizes, weights, packs, each in the base unit of its kind."""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+
+from detectors.duplicates.words import hash_name
+from detectors.standardise.memoised import memoised
+
+__all__ = [
+    "COLOUR_KIND",
+    "PACK_KIND",
+    "UNIT",
+    "UNITS",
+    "amounts_said",
+    "amounts_written",
+    "measures",
+    "measures_in_words",
+]
+
+UNITS = 6  # amounts kept of one product
+
+# Factor to the base unit, by kind. A kind is what makes two amounts comparable.
+_KINDS: tuple[dict[str, float], ...] = (
+    {"mb": 1, "gb": 1e3, "tb": 1e6},
+    {"g": 1, "gr": 1, "kg": 1e3, "oz": 28.35, "克": 1, "千克": 1e3, "公斤": 1e3, "斤": 500},
+    {"ml": 1, "l": 1e3, "毫升": 1, "升": 1e3},
+    {
+        "mm": 1,
+        "cm": 10,
+        "m": 1e3,
+        "inch": 25.4,
+        "in": 25.4,
+        '"': 25.4,
+        "ft": 304.8,
+        "毫米": 1,
+        "厘米": 10,
+        "米": 1e3,
+        "英寸": 25.4,
+        "寸": 25.4,
+    },
+    {"w": 1, "watt": 1, "watts": 1, "瓦": 1},
+    {"hz": 1, "mhz": 1, "ghz": 1e3},
+    {"mp": 1, "megapixel": 1, "万像素": 0.01},
+    {"pack": 1, "pk": 1},
+    {"user": 1, "users": 1},
+    {"port": 1},
+    {"v": 1, "volt": 1, "伏": 1},
+    {"x": 1},
+    {"cu": 1},
+    {"btu": 1},
+    {"k": 1},
+    {"rpm": 1},
+    {"mah": 1, "毫安": 1},
+    {"spf": 1},
+    {"片": 1, "贴": 1},
+    {"支": 1},
+    {"件": 1},
+    {"个": 1},
+    {"瓶": 1},
+    {"色": 1},
+)
+UNIT = {unit: (kind, factor) for kind, units in enumerate(_KINDS) for unit, factor in units.items()}
+_COLOURS = {
+    colour: group[0]
+    for group in (
+        ("black", "黑色"),
+        ("white", "白色"),
+        ("silver", "银色"),
+        ("gray", "grey", "灰色"),
+        ("red", "红色"),
+        ("blue", "navy", "蓝色", "藏青色"),
+        ("green", "绿色"),
+        ("pink", "粉色", "粉红色"),
+        ("purple", "violet", "plum", "紫色"),
+        ("yellow", "黄色"),
+        ("orange", "橙色", "橘色"),
+        ("brown", "棕色", "褐色", "咖啡色"),
+        ("gold", "golden", "金色"),
+        ("beige", "米色"),
+        ("titanium", "钛色"),
+        ("bronze", "古铜色"),
+    )
+    for colour in group
+}
+COLOUR_KIND, PACK_KIND = len(_KINDS), len(_KINDS) + 1
+_COLOUR = re.compile(
+    r"\b(?:" + "|".join(c for c in _COLOURS if c.isascii()) + r")\b|" + "|".join(c for c in _COLOURS if not c.isascii())
+)
+_CJK_UNITS = "|".join(sorted((u for u in UNIT if ord(u[0]) > 127), key=len, reverse=True))
+_MEASURE = re.compile(rf'(\d+(?:\.\d+)?)[ \t-]*("|[a-z]+|{_CJK_UNITS})')
+_SPF = re.compile(r"spf[ \t]*(\d+)")
+_TIMES = re.compile(
+    r"(?:ml|g|kg|l|oz|mb|gb|cm|mm|毫升|升|千克|公斤|克|[片支瓶盒袋只个包罐])[ \t]*[*x×][ \t]*(\d{1,3})(?![\d.])"
+)
+_PACKED = re.compile(r"(\d{1,3}|[两二三四五六七八九十])[只支瓶盒袋片个件包罐条对双块枚](?:套?装|套)")
+_NUMERALS = {numeral: str(i) for i, numeral in enumerate("二三四五六七八九十", 2)} | {"两": "2"}
+
+
+@lru_cache(maxsize=1 << 16)
+def _measure(value: str, unit: str) -> int:
+    """An amount in 32 bits: a hash of kind and value, the kind in the low 5 bits; 0 where the unit is none."""
+    kind, factor = UNIT.get(unit, (-1, 0.0))
+    if kind < 0 or len(value) > 12:
+        return 0
+    return _amount(kind, str(round(float(value) * factor, 2)))
+
+
+def _amount(kind: int, value: str) -> int:
+    return (hash_name(f"{kind}:{value}") & 0xFFFFFFE0) | kind
+
+
+@memoised(1 << 13, 300)
+def amounts_written(text: str) -> tuple[tuple[str, str], ...]:
+    """The amounts of a folded text as they are written, (value, unit), and what looks like one."""
+    return tuple(_MEASURE.findall(text))
+
+
+_COLOUR_AMOUNTS = {word: _amount(COLOUR_KIND, colour) for word, colour in _COLOURS.items()}
+
+
+def measures(text: str) -> tuple[int, ...]:
+    """The colours and amounts of a folded text, at most six, each as in `_measure`."""
+    found = dict.fromkeys([_measure(value, unit) for value, unit in amounts_written(text)])
+    found.pop(0, None)
+    if "spf" in text:
+        found |= dict.fromkeys([_measure(value, "spf") for value in _SPF.findall(text)])
+    pack = _pack(text)
+    if pack:
+        found[pack] = None
+    if colours := _COLOUR.findall(text):
+        return (*dict.fromkeys([_COLOUR_AMOUNTS[colour] for colour in colours]), *found)[:UNITS]
+    return tuple(found)[:UNITS]
+
+
+def _pack(text: str) -> int:
+    """How many are sold together, and whether they are a set, as an amount; 0 for a title that speaks of one piece."""
+    times = _TIMES.findall(text) if "x" in text or "*" in text or "×" in text else []
+    if "装" in text or "套" in text:
+        times += [_NUMERALS.get(n, n) for n in _PACKED.findall(text)]
+    if not times:
+        return 0
+    count = max(map(int, times))
+    return _amount(PACK_KIND, str(count)) if count > 1 else 0
+
+
+def measures_in_words(folded: str) -> list[str]:
+    """The amounts of a folded text as they are written there, such as `500 ml`."""
+    return [f"{value} {unit}" for value, unit in amounts_written(folded) if unit in UNIT]
+
+
+def amounts_said(folded: str) -> tuple[list[tuple[int, str, str]], str]:
+    """The colours and amounts of a folded text, and what it says beside them.
+
+    Of each the kind (an index into what units name; `COLOUR_KIND` and `PACK_KIND` beside those), its value in the
+    kind's base unit, and how it is written. How many are sold together is `PACK_KIND`, where it is more than one.
+    """
+    said: list[tuple[int, str, str]] = []
+
+    def colour(match: re.Match[str]) -> str:
+        said.append((COLOUR_KIND, _COLOURS[match.group()], match.group()))
+        return " "
+
+    def amount(match: re.Match[str]) -> str:
+        value, unit = match.groups()
+        if unit not in UNIT or len(value) > 12 or match.string.startswith("/", match.end()):
+            return match.group()  # `7000 MB/s` is no size
+        kind, factor = UNIT[unit]
+        said.append((kind, str(round(float(value) * factor, 2)), f"{value} {unit}"))
+        return " "
+
+    def pack(match: re.Match[str]) -> str:
+        count = _NUMERALS.get(match.group(1), match.group(1))
+        if int(count) > 1:
+            said.append((PACK_KIND, count, match.group()))
+        return " "
+
+    def times(match: re.Match[str]) -> str:
+        if int(match.group(1)) > 1:
+            said.append((PACK_KIND, match.group(1), match.group(1)))
+        return match.group()[: match.start(1) - match.start()].rstrip(" \t*x×") + " "
+
+    rest = _TIMES.sub(times, _PACKED.sub(pack, _COLOUR.sub(colour, folded)))
+    return said, _MEASURE.sub(amount, rest)

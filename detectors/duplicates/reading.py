@@ -1,0 +1,196 @@
+"""What the decision reads of a product's texts: model codes, amounts, words. Read once, and kept as numbers.
+
+Whoever publishes a product reads it. The entry carries what was read, so that no view has to read it again. That is of
+use to the same program alone, and begins with its mark: see `evidence_mark`.
+"""
+
+from __future__ import annotations
+
+import re
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from detectors.duplicates.codes import CODES, codes_of, names_of, squeezed_code, stems_of
+from detectors.duplicates.measures import UNIT, UNITS, amounts_written, measures
+from detectors.duplicates.sketch import grams
+from detectors.duplicates.words import (
+    GROUPS,
+    NUMBERS,
+    TOKENS,
+    TitleWords,
+    brand_word,
+    hash_name,
+    title_words,
+    without_promotion,
+)
+from detectors.records import Facts
+
+__all__ = ["MARK_BYTES", "Readings", "fits", "pack", "read", "unpack"]
+
+MARK_BYTES = 8
+_FIXED = np.dtype(
+    [
+        ("codes", "<u8", CODES),
+        ("stems", "<u8", CODES),
+        ("gtin", "<u8"),
+        ("mpn", "<u8"),
+        ("text", "<u8"),
+        ("units", "<u4", UNITS),
+        ("numbers", "<u4", NUMBERS),
+        ("traits", "<u4", len(GROUPS)),
+        ("brand", "<u4"),
+        ("set", "?"),
+        ("sizes", "<u2", 5),
+    ]
+)
+_SIZES = struct.Struct("<5H")
+_HEAD_BYTES = MARK_BYTES + _FIXED.itemsize
+_SIZES_AT = _HEAD_BYTES - _SIZES.size
+_INSIDE = re.compile(r".{5,}|[a-z]+[0-9]{3,}")  # codes that count when they stand inside the other's text
+_LETTER = re.compile("[a-z]")
+# A set, or a refill, against a single piece. Free gifts are written otherwise.
+_SET = re.compile("套装|礼盒|组合|套组|[件部]套|量贩|三部曲|三步曲|替换装")
+_CJK = re.compile("[\u3400-\u9fff]")
+_NO_SIGN = bytes(i for i in range(128) if not chr(i).isalnum())
+
+
+@dataclass(frozen=True, slots=True)
+class Readings:
+    """What the texts of n products say.
+
+    fixed: (n,) records of the hashes of the model codes and of what is left of each without its ending, of GTIN, part
+    number and title; of amounts as in `measures`; of numbers and traits as in `TitleWords`; of the brand's first word;
+    whether a Chinese title speaks of a set; and how many bytes each of the following has.
+    tokens: (n, TOKENS) uint32 hashes of the title's words in their order, then zeros.
+    names: the long codes, with spaces between. words: those of the tokens, with spaces between. said: of a mostly
+    Chinese title the letters and digits, without what is on offer; grams: its grams, as int32, each once. Of other
+    titles both are empty.
+    """
+
+    fixed: NDArray[Any]
+    tokens: NDArray[np.uint32]
+    names: Sequence[bytes]
+    words: Sequence[bytes]
+    said: Sequence[bytes]
+    grams: Sequence[bytes]
+
+
+def read(folded: Sequence[str], facts: Sequence[Facts]) -> Readings:
+    """Read these products. folded: the titles as `fold` leaves them."""
+    n = len(folded)
+    fixed = np.zeros(n, _FIXED)
+    names = [b""] * n
+    hashes, stems, units = np.zeros((n, CODES), np.uint64), np.zeros((n, CODES), np.uint64), np.zeros((n, UNITS), "<u4")
+    for i, (text, fact) in enumerate(zip(folded, facts, strict=True)):
+        if codes := codes_of(text, fact.mpn, names_of(fact)):
+            hashes[i, : len(codes)] = [hash_name(code) for code in codes]
+            stems[i, : len(codes)] = stems_of(codes)
+            names[i] = " ".join(code for code in codes if _INSIDE.fullmatch(code)).encode()
+        if amounts := measures(text):
+            units[i, : len(amounts)] = amounts
+    fixed["codes"], fixed["stems"], fixed["units"] = hashes, stems, units
+    fixed["gtin"] = [hash_name("gtin:" + fact.gtin.lstrip("0")) if fact.gtin else 0 for fact in facts]
+    fixed["mpn"] = [hash_name(part) if (part := squeezed_code(fact.mpn)) else 0 for fact in facts]
+    fixed["text"] = [hash_text(text) for text in folded]
+    fixed["brand"] = [brand_word(fact.brand) if fact.brand else 0 for fact in facts]
+    titles = [title_words(text) for text in folded]
+    fixed["traits"] = np.array([words.traits for words in titles], np.uint32).reshape(n, len(GROUPS))
+    fixed["numbers"] = _numbers(folded, titles)
+    tokens = np.zeros((n, TOKENS), np.uint32)
+    counts = np.fromiter((len(words.tokens) for words in titles), np.intp, n)
+    tokens[np.arange(TOKENS) < counts[:, None]] = [token for words in titles for token in words.tokens]
+    said, buckets, fixed["set"] = _chinese(folded)
+    whole = Readings(fixed, tokens, names, [" ".join(words.words).encode() for words in titles], said, buckets)
+    fixed["sizes"][:, 0] = counts * 4
+    for column, parts in enumerate((whole.names, whole.words, whole.said, whole.grams), 1):
+        fixed["sizes"][:, column] = [*map(len, parts)]
+    return whole
+
+
+def pack(readings: Readings, mark: bytes) -> list[bytes]:
+    """Each product's reading, in bytes. mark: of this program, `MARK_BYTES` long."""
+    fixed, size = readings.fixed.tobytes(), _FIXED.itemsize
+    tokens, width = readings.tokens.astype("<u4").tobytes(), 4 * TOKENS
+    return [
+        b"".join((mark, fixed[i * size : (i + 1) * size], tokens[i * width : i * width + count], *parts))
+        for i, (count, *parts) in enumerate(
+            zip(
+                readings.fixed["sizes"][:, 0].tolist(),
+                readings.names,
+                readings.words,
+                readings.said,
+                readings.grams,
+                strict=True,
+            )
+        )
+    ]
+
+
+def fits(packed: bytes, mark: bytes) -> bool:
+    """Whether this is a reading that this program made."""
+    if not packed.startswith(mark) or len(packed) < _HEAD_BYTES:
+        return False
+    sizes: tuple[int, ...] = _SIZES.unpack_from(packed, _SIZES_AT)
+    return len(packed) == _HEAD_BYTES + sum(sizes)
+
+
+def unpack(packed: Sequence[bytes]) -> Readings:
+    """What `pack` gave, of readings that fit."""
+    fixed = np.frombuffer(b"".join([one[MARK_BYTES:_HEAD_BYTES] for one in packed]), _FIXED)
+    parts: tuple[list[bytes], ...] = ([], [], [], [], [])
+    ends_of = (np.cumsum(fixed["sizes"], axis=1, dtype=np.intp) + _HEAD_BYTES).tolist()
+    for one, ends in zip(packed, ends_of, strict=True):
+        start = _HEAD_BYTES
+        for part, end in zip(parts, ends, strict=True):
+            part.append(one[start:end])
+            start = end
+    tokens = np.zeros((len(packed), TOKENS), np.uint32)
+    there = 4 * np.arange(TOKENS) < fixed["sizes"][:, :1]
+    tokens[there] = np.frombuffer(b"".join(parts[0]), "<u4")
+    return Readings(fixed, tokens, *parts[1:])
+
+
+def _numbers(folded: Sequence[str], titles: Sequence[TitleWords]) -> NDArray[np.uint32]:
+    """(n, NUMBERS) the versions and years that titles name, without what is an amount."""
+    numbers = np.zeros((len(titles), NUMBERS), np.uint32)
+    for i, (words, text) in enumerate(zip(titles, folded, strict=True)):
+        if words.numbers:
+            amounts = {value for value, unit in amounts_written(text) if unit in UNIT}
+            named = tuple(dict.fromkeys(n for raw, n in words.numbers.items() if raw not in amounts))[:NUMBERS]
+            numbers[i, : len(named)] = named
+    return numbers
+
+
+def _chinese(folded: Sequence[str]) -> tuple[list[bytes], list[bytes], NDArray[np.bool_]]:
+    """What mostly Chinese titles say, their grams, and whether they speak of a set."""
+    said, buckets, is_set = [b""] * len(folded), [b""] * len(folded), np.zeros(len(folded), bool)
+    texts = {i: without_promotion(text) for i, text in enumerate(folded) if _mostly_cjk(text)}
+    if texts:
+        bucket, line = grams(list(texts.values()))
+        order = np.argsort(line, kind="stable")
+        ends = np.searchsorted(line[order], np.arange(1, len(texts)))
+        for (i, text), mine in zip(texts.items(), np.split(bucket[order], ends), strict=True):
+            buckets[i] = np.unique(mine).astype("<i4").tobytes()
+            said[i] = "".join(filter(str.isalnum, text)).encode("utf-8", "replace")
+            is_set[i] = _SET.search(text) is not None
+    return said, buckets, is_set
+
+
+def hash_text(folded: str) -> int:
+    """A title's hash without signs and spaces; 0 for a title without a letter or digit."""
+    if folded.isascii():
+        squeezed = folded.encode().translate(None, _NO_SIGN).decode()
+    else:
+        squeezed = "".join(filter(str.isalnum, folded))
+    return hash_name(squeezed) if squeezed else 0
+
+
+def _mostly_cjk(folded: str) -> bool:
+    if folded.isascii():
+        return False
+    return 2 * len(_CJK.findall(folded)) >= len(_LETTER.findall(folded))
