@@ -5,9 +5,10 @@ The text below each setting is what docs/settings.md says of it (`streams.settin
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import (
@@ -224,6 +225,8 @@ class Settings(BaseSettings):
     def from_file(cls, path: Path | None, **overrides: Any) -> Settings:
         """Settings from a TOML file; the environment overrides it, `overrides` override both.
 
+        Relative paths in the file are taken from its folder, those in the environment from the current one.
+
         Raises: FileNotFoundError, tomllib.TOMLDecodeError, pydantic.ValidationError.
         """
         if path is None:
@@ -236,8 +239,29 @@ class Settings(BaseSettings):
             def settings_customise_sources(
                 cls, settings_cls: type[BaseSettings], **sources: PydanticBaseSettingsSource
             ) -> tuple[PydanticBaseSettingsSource, ...]:
-                toml = TomlConfigSettingsSource(settings_cls, toml_file=path)
+                toml = _FileSource(settings_cls, toml_file=path)
                 return sources["init_settings"], sources["env_settings"], toml
 
         loaded: Settings = _WithFile(**overrides)
         return cls.model_construct(**{name: getattr(loaded, name) for name in cls.model_fields})
+
+
+class _FileSource(TomlConfigSettingsSource):
+    """A TOML file; whoever reads it may be anywhere, so its relative paths are taken from its own folder."""
+
+    def __call__(self) -> dict[str, Any]:
+        assert isinstance(self.toml_file_path, Path)
+        placed: dict[str, Any] = _placed(super().__call__(), Settings, self.toml_file_path.parent)
+        return placed
+
+
+def _placed(value: Any, kind: Any, folder: Path) -> Any:
+    """A value of a settings file, with the paths in it taken from `folder`. kind: what the value should be."""
+    if isinstance(value, dict) and isinstance(kind, type) and issubclass(kind, BaseModel):
+        kinds = {name: field.annotation for name, field in kind.model_fields.items()}
+        return {name: _placed(entry, kinds.get(name), folder) for name, entry in value.items()}
+    if isinstance(value, dict) and get_origin(kind) is dict:
+        return {name: _placed(entry, get_args(kind)[1], folder) for name, entry in value.items()}
+    if isinstance(value, str) and Path in (kind, *get_args(kind)):
+        return folder / os.path.expanduser(value)  # noqa: PTH111 -- Path's own fails where there is no such user
+    return value

@@ -22,6 +22,9 @@ overrides the file. In the file a name such as `kafka.bootstrap_servers` is `boo
 without a dot stand above the first `[table]`. In the environment tables and lists are written as JSON, as in
 `STREAMGAUGE_PRODUCTS='{"shop.products": "products.yaml"}'`; a table there is joined with the file's, entry by entry.
 `STREAMGAUGE_REKEY` also takes names with commas between. `streamgauge doctor` says what is wrong with settings.
+
+A relative path in the file is taken from the file's folder, and `~` there is the home folder; a relative path in the
+environment is taken from the folder in which the command is started.
 """
 _TAIL = """\
 Where only one of `products` and `behaviors` is given, the other is empty. A topic whose contract is left out (`null`,
