@@ -128,8 +128,9 @@ class PriceDetector:
     Apart from that, four offers of the same product within a factor of 1.35 speak against a price that is 2.5 times or
     more away from them, known cause or not.
 
-    Silent where all neighbours of the same source are in another category, where price or currency is unknown, and
-    where fewer than `min_neighbours` priced neighbours (two offers of the same product) are close enough.
+    Silent where all neighbours of the same source are in another category, where price or currency is unknown, where
+    fewer than `min_neighbours` priced neighbours (two offers of the same product) are close enough, and where a single
+    neighbour speaks for another scale against all others: then the fault is more likely its own.
 
     min_score: similarity below which a neighbour does not count.
     alarm: the posterior of "clean" below which there is a finding.
@@ -207,6 +208,8 @@ class PriceDetector:
         if int(table.same[row].sum()) < 2 and _all_of_another_kind(batch, row, used):
             return None
         mass, rule, value = max(hypotheses, key=lambda h: h[0])
+        if rule is SCALE and not _stands_without_one(one, x, x - math.log(value)):
+            return None
         return self._finding(batch, row, rule, value, mass / total, clean / total, table, used)
 
     def _labels(
@@ -315,6 +318,16 @@ def price_table(batch: Batch, labels: Sequence[str | None], logs: NDArray[np.flo
     return PriceTable(np.nan_to_num(prices), usable, same, weights, widths)
 
 
+def _stands_without_one(one: PriceTable, price: float, repaired: float) -> bool:
+    """Whether the neighbours but the one that says most for the repaired price hold it for likelier than the price too.
+
+    Which of two prices is wrong the two alone do not tell. one: of one record. price, repaired: as `log_price` gives.
+    """
+    shares, repaired_shares = (_shares(np.array([at]), one)[0] for at in (price, repaired))
+    rest = np.arange(len(shares)) != int(np.argmax(repaired_shares))
+    return bool(repaired_shares[rest].sum() > shares[rest].sum())
+
+
 def _all_of_another_kind(batch: Batch, row: int, used: Sequence[int]) -> bool:
     """Whether all neighbours whose category can be compared are in another one: cases among telephones."""
     assert batch.neighbours is not None
@@ -348,11 +361,17 @@ def log_price(price: float | None, currency: str | None) -> float:
 
 def mixture(x: NDArray[np.float64], table: PriceTable) -> NDArray[np.float64]:
     """The density of the neighbours' prices at x. x: (n,). Returns (n,)."""
+    result: NDArray[np.float64] = _shares(x, table).sum(axis=1)
+    return result
+
+
+def _shares(x: NDArray[np.float64], table: PriceTable) -> NDArray[np.float64]:
+    """What each neighbour adds to `mixture`. x: (n,). Returns (n, k)."""
     z = (x[:, None] - table.logs) / table.widths
     # Student's t with three degrees of freedom: 2 / (pi sqrt 3) (1 + z^2 / 3)^-2
     kernel = 0.36755259694786135 / (1 + z * z / 3) ** 2 / table.widths
-    result: NDArray[np.float64] = (kernel * table.weights).sum(axis=1)
-    return result
+    shares: NDArray[np.float64] = kernel * table.weights
+    return shares
 
 
 def _ending(price: float) -> int:

@@ -23,6 +23,8 @@ _QUIET = {
     "mode": logging.WARNING,
 }
 _REPEATING = ("aiokafka", "kafka")  # that say every try while a broker is away
+# A fresh broker has no coordinator of groups for some seconds, which its clients log as an error at every try.
+_ORDINARY_AT_FIRST = "GroupCoordinatorNotAvailable"
 _GATHERED_SECONDS = 10.0
 _GATHERED_LINES = 1_000  # different ones that are remembered
 
@@ -74,7 +76,8 @@ def _without_needless_traceback(record: logging.LogRecord) -> bool:
 class _Gathered:
     """Of what a Kafka client says over and over in the same words, one line in ten seconds.
 
-    A line tells how often it was left out since it was last shown; one with a traceback is always shown.
+    A line tells how often it was left out since it was last shown; one with a traceback is always shown. What is
+    ordinary in a broker's first seconds is shown once it has gone on for ten.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -85,7 +88,7 @@ class _Gathered:
         if record.name.partition(".")[0] not in _REPEATING or record.exc_info:
             return True
         line, now = (record.name, record.getMessage()), self._clock()
-        shown, left_out = self._shown.get(line, (-_GATHERED_SECONDS, 0))
+        shown, left_out = self._shown.get(line, (now if _ORDINARY_AT_FIRST in line[1] else -_GATHERED_SECONDS, 0))
         if now - shown < _GATHERED_SECONDS:
             self._shown[line] = shown, left_out + 1
             return False

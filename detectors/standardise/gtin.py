@@ -1,7 +1,8 @@
 """Article numbers (GTIN: EAN, UPC, ISBN): one form, and the check digit.
 
 The standard form is text: GTIN-13, to which UPC (12 digits) is padded with a zero and ISBN-10 is converted; GTIN-8 and
-a GTIN-14 of a trade unit stay. Zeros that a spreadsheet dropped are put back only where the check digit then fits. A
+a GTIN-14 of a trade unit stay. Zeros that a spreadsheet dropped are put back only where the check digit then fits. Of
+`4006381333931.0`, which a table makes of a number where others are missing, the part before the point is the number. A
 wrong check digit is never repaired: which digit is wrong cannot be known.
 """
 
@@ -21,6 +22,7 @@ __all__ = ["standardise_gtin"]
 _NUMBER = "given as a number, written as text"
 _SEPARATORS = re.compile(r"[\s\u2010-\u2015\u2212.-]+")
 _PREFIX = re.compile(r"(?:GTIN|EAN|UPC|ISBN)(?:-?1[0234]|-?8)?[:：\s]+", re.IGNORECASE)
+_DECIMAL = re.compile(r"([0-9]{1,14})\.0{1,2}")
 _DIGITS = re.compile(r"[0-9]{1,14}")
 _ISBN10 = re.compile(r"[0-9]{9}[0-9Xx]")
 
@@ -40,7 +42,10 @@ def standardise_gtin(value: Any) -> Outcome | None:
 def _standardise(text: str, habit: str) -> Outcome | None:
     if len(text) > 60:
         return Outcome(faults=(Fault(GTIN_FORMAT, f"the value has {len(text)} characters", 0.95),))
-    digits = _SEPARATORS.sub("", _PREFIX.sub("", ordinary_characters(text).strip(), count=1))
+    digits = _PREFIX.sub("", ordinary_characters(text).strip(), count=1)
+    if decimal := _DECIMAL.fullmatch(digits):
+        digits, habit = decimal[1], "written as a decimal number"
+    digits = _SEPARATORS.sub("", digits)
     if not habit and digits != text:
         habit = "separators removed"
     if _ISBN10.fullmatch(digits) and isbn.is_valid(digits):

@@ -21,8 +21,8 @@ ConfigOption = Annotated[
     typer.Option(
         "--config",
         metavar="FILE",
-        help="Settings in TOML; STREAMGAUGE_* in the environment override them. Default: streamgauge.toml in the "
-        "current folder, where there is one.",
+        help="Settings in TOML, with paths as seen from its folder; STREAMGAUGE_* in the environment override them. "
+        "Default: streamgauge.toml in the current folder, where there is one.",
     ),
 ]
 ServersOption = Annotated[

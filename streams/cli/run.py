@@ -44,11 +44,7 @@ def run(
     configure_logs(settings.log_format, settings.log_level)
     log = structlog.get_logger(__name__)
     log.info("worker.loading", message="Kafka, the encoder and the detectors; that can take half a minute")
-    check_reachable(settings.kafka)
-    for name in ensure_topics(settings, create_sources=create_topics):
-        log.info("topic.made", topic=name)
-    encoder = _encoder(settings)
-
+    # Before all that takes its time: that they are missing or damaged is told at once.
     scorer = None
     if settings.anomaly_model is not None:
         from models.anomaly import AnomalyModel
@@ -62,6 +58,11 @@ def run(
 
         matcher = load_matcher(settings.matcher_model)
         log.info("matcher.ready", model=matcher.name)
+
+    check_reachable(settings.kafka)
+    for name in ensure_topics(settings, create_sources=create_topics):
+        log.info("topic.made", topic=name)
+    encoder = _encoder(settings)
 
     from streams.worker.app import Worker
 

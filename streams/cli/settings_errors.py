@@ -80,7 +80,7 @@ def check_names(file: Path) -> None:
     for table in _FREE_TABLES:
         entries = tables.get(table)
         for name, value in entries.items() if isinstance(entries, dict) else ():
-            if name in Settings.model_fields and not _belongs(table, value):
+            if name in Settings.model_fields and not _belongs(table, value, file.parent):
                 raise ConfigError(
                     f"{name} stands under [{table}] in {file}, where TOML takes it for {_MEMBERS[table]}.",
                     "It is a setting: put it above the first [table] of the file.",
@@ -90,11 +90,11 @@ def check_names(file: Path) -> None:
 _MEMBERS = {"products": "a topic", "behaviors": "a topic", "auto_apply": "a rule"}
 
 
-def _belongs(table: str, value: Any) -> bool:
-    """Whether a value can be meant for a table's own entry, though its name is a setting's."""
+def _belongs(table: str, value: Any, folder: Path) -> bool:
+    """Whether a value can be meant for a table's own entry, though its name is a setting's. folder: of the file."""
     if table not in _TOPIC_TABLES:
         return False
-    return isinstance(value, str) and (value.lower().endswith((".yaml", ".yml")) or Path(value).is_file())
+    return isinstance(value, str) and (value.lower().endswith((".yaml", ".yml")) or (folder / value).is_file())
 
 
 def explained(error: ValidationError, where: str) -> ConfigError:

@@ -78,6 +78,34 @@ def test_agreeing_offers_of_the_same_product_make_it_sure() -> None:
     assert [n.value for n in found.evidence.neighbours] == [199.0, 205.5, 209.99, 215.0, 219.0]
 
 
+def _near(price: float, mpn: str | None = None) -> tuple[float, Facts]:
+    """A near-duplicate of the record of `_one`, from another source."""
+    return 0.93, facts("other/1", title="Digital camera", mpn=mpn, price=price, currency="USD")
+
+
+@pytest.mark.parametrize("mpn", [None, "X-1"])
+def test_one_near_duplicate_with_a_fault_accuses_no_sound_price(mpn: str | None) -> None:
+    for score in (0.3, 0.5, 0.7):
+        others = [(score, other) for _, other in _similar()]
+        assert _one(209.99, [_near(20999.0, mpn), *others], mpn=mpn) is None
+        assert _one(209.99, [_near(2.1, mpn), *others], mpn=mpn) is None
+        found = _one(20999.0, [_near(209.99, mpn), *others], mpn=mpn)  # and where they side with the near-duplicate
+        assert found is not None
+        assert found.suggestion is not None
+        assert (found.rule.name, found.suggestion.value) == ("price.scale", 209.99)
+
+
+def test_one_near_duplicate_and_nobody_else_is_no_evidence() -> None:
+    assert _one(209.99, [_near(20999.0, "X-1")], mpn="X-1") is None
+    two = [_near(20999.0, "X-1"), _near(209.0, "X-1")]
+    assert _one(209.99, two, mpn="X-1") is None
+    found = _one(209.99, [_near(20999.0, "X-1"), _near(20500.0, "X-1")], mpn="X-1")
+    assert found is not None
+    assert found.evidence.reason == (
+        "2 offers of the same product cost 20500-20999 USD; this one says 209.99 USD, and 20999 USD would fit."
+    )
+
+
 def test_the_type_of_the_price_is_kept() -> None:
     for price, right in (("20999", "209.99"), (Decimal(20999), Decimal("209.99")), (21000, 210)):
         found = _one(price, _similar())

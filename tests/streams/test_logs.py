@@ -6,6 +6,7 @@ import logging
 from collections.abc import Iterator
 
 import pytest
+from aiokafka.errors import GroupCoordinatorNotAvailableError
 
 from streams import logs
 
@@ -43,6 +44,24 @@ def test_what_a_client_says_at_every_try_is_gathered(written: io.StringIO, monke
         "Unable connect to node with id 1: refused (and 9 times more since)",
     ]
     assert _said(written).count("links are decided again") == 25
+
+
+def test_a_group_coordinator_that_is_not_there_yet_is_told_when_it_stays_away(
+    written: io.StringIO, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [3.0]  # of a machine that has just started
+    (gathered,) = (f for f in logging.getLogger().handlers[0].filters if isinstance(f, logs._Gathered))
+    monkeypatch.setattr(gathered, "_clock", lambda: now[0])
+    client = logging.getLogger("aiokafka.consumer.group_coordinator")
+    for second in range(25):
+        now[0] = 3.0 + second
+        client.error("Group Coordinator Request failed: %s", GroupCoordinatorNotAvailableError())
+        if second == 9:
+            assert _said(written) == []
+    assert _said(written) == [
+        "Group Coordinator Request failed: [Error 15] GroupCoordinatorNotAvailableError (and 10 times more since)",
+        "Group Coordinator Request failed: [Error 15] GroupCoordinatorNotAvailableError (and 9 times more since)",
+    ]
 
 
 def test_other_lines_and_tracebacks_of_a_client_are_shown(written: io.StringIO) -> None:

@@ -16,10 +16,40 @@ def test_environment_overrides_file_and_secret_is_masked(tmp_path: Path, monkeyp
     monkeypatch.setenv("STREAMGAUGE_KAFKA__SASL_PASSWORD", "geheim")
     settings = Settings.from_file(file)
     assert (settings.app_id, settings.batch_records, settings.kafka.bootstrap_servers) == ("from-env", 7, "b:9")
-    assert settings.products == {"p": Path("c.yaml")}
+    assert settings.products == {"p": tmp_path / "c.yaml"}
     assert "geheim" not in repr(settings)
     assert settings.kafka.sasl_password is not None
     assert settings.kafka.sasl_password.get_secret_value() == "geheim"
+
+
+def test_paths_in_a_file_are_seen_from_its_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "conf").mkdir()
+    (tmp_path / "conf" / "s.toml").write_text(
+        'app_id = "a/b"\nstate_dir = "state"\ncache_dir = "~/cache"\nmatcher_model = "../matcher"\n'
+        'encoder_path = "/e5"\n[kafka]\nssl_ca_file = "ca.pem"\n[products]\np = "c.yaml"\nq = "c.yaml"\n'
+    )
+    monkeypatch.setenv("HOME", "/home/shop")
+    monkeypatch.setenv("STREAMGAUGE_ANOMALY_MODEL", "anomalies")
+    monkeypatch.setenv("STREAMGAUGE_PRODUCTS", '{"q": "own.yaml"}')
+    for start, file in ((tmp_path, Path("conf/s.toml")), (tmp_path / "conf", Path("s.toml"))):
+        monkeypatch.chdir(start)
+        settings, folder = Settings.from_file(file), file.parent
+        assert (settings.app_id, settings.state_dir, settings.kafka.ssl_ca_file) == (
+            "a/b",
+            folder / "state",
+            folder / "ca.pem",
+        )
+        assert (settings.cache_dir, settings.encoder_path) == (Path("/home/shop/cache"), Path("/e5"))
+        assert settings.matcher_model == folder / ".." / "matcher"
+        assert settings.anomaly_model == Path("anomalies")
+        assert settings.products == {"p": folder / "c.yaml", "q": Path("own.yaml")}
+
+
+@pytest.mark.parametrize("text", ["app_id = {a = 1}", "kafka = 1", "[kafka]\nssl_ca_file = {a = 1}", "products = 3"])
+def test_what_is_no_path_is_left_to_the_check(tmp_path: Path, text: str) -> None:
+    (tmp_path / "s.toml").write_text(text)
+    with pytest.raises(ValidationError):
+        Settings.from_file(tmp_path / "s.toml")
 
 
 def test_sasl_without_password_is_refused() -> None:

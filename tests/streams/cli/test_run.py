@@ -45,3 +45,29 @@ def test_what_a_worker_says_from_its_start_to_ctrl_c(kafka_servers: str, topic_p
         "dead_letters": 1,
         "deleted": 0,
     }
+
+
+@pytest.mark.parametrize(
+    ("setting", "damaged", "message"),
+    [
+        ("anomaly_model", False, "There is no anomaly model in {}."),
+        ("anomaly_model", True, "The anomaly model in {} cannot be read ("),
+        ("matcher_model", False, "{} holds no matcher that can be read: "),
+        ("matcher_model", True, "{} holds no matcher that can be read: "),
+    ],
+)
+def test_a_model_that_cannot_be_had_is_told_before_kafka_and_the_encoder_are_waited_for(
+    tmp_path: Path, setting: str, damaged: bool, message: str
+) -> None:
+    model = tmp_path / "model"
+    if damaged:
+        model.mkdir()
+        for name in ("anomalies.json", "matcher.json"):
+            (model / name).write_text("{")
+    config = tmp_path / "s.toml"
+    config.write_text(f'{setting} = "model"\n[kafka]\nbootstrap_servers = "127.0.0.1:1"\n')
+    command = [sys.executable, "-c", "from streams.cli.main import main; main()", "run", "--config", str(config)]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert ended.returncode == 1
+    assert f"Error: {message.format(model)}" in ended.stderr
+    assert "Kafka cannot be reached" not in ended.stderr
