@@ -28,8 +28,9 @@ install: $(STAMP)  ## Make .venv and install what is missing
 $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || \
 	  { echo "Streamgauge needs Python 3.11, 3.12 or 3.13; name one with: make PYTHON=python3.12 ..." >&2; exit 1; }
-	@echo "Installing into $(VENV), with $$($(PYTHON) -c 'import sys; print(sys.executable)') (6 GB with torch; seconds once cached) ..."
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "Installing into $(VENV), of the Python in $$($(BIN)/python -c 'import sys; print(sys.base_prefix)')" \
+	  "(6 GB with torch; seconds once cached) ..."
 	@command -v uv >/dev/null || test -x $(BIN)/uv || $(BIN)/python -m pip install --quiet --disable-pip-version-check uv
 	@UV=$$(command -v uv || echo $(BIN)/uv); VIRTUAL_ENV="$(CURDIR)/$(VENV)" $$UV pip install \
 	  --constraint constraints.txt --editable '.[test,lint]'

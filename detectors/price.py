@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any, Final
 
@@ -93,6 +93,7 @@ _AGREE: Final = 0.4
 _OFFERS: Final = 4
 _SPREAD: Final = math.log(1.35)
 _FAR: Final = math.log(2.5)
+_USUAL: Final = 0.1  # of the density where most prices are
 _CONFIDENCE_FAR: Final = 0.8
 """So many offers of the same product, so close together, speak against a price so far from them."""
 _CAP_OFFERS: Final = 0.99
@@ -130,7 +131,7 @@ class PriceDetector:
 
     Silent where all neighbours of the same source are in another category, where price or currency is unknown, where
     fewer than `min_neighbours` priced neighbours (two offers of the same product) are close enough, and where a single
-    neighbour speaks for another scale against all others: then the fault is more likely its own.
+    neighbour speaks for another scale and the price is usual among the others: then the fault is more likely its own.
 
     min_score: similarity below which a neighbour does not count.
     alarm: the posterior of "clean" below which there is a finding.
@@ -208,8 +209,14 @@ class PriceDetector:
         if int(table.same[row].sum()) < 2 and _all_of_another_kind(batch, row, used):
             return None
         mass, rule, value = max(hypotheses, key=lambda h: h[0])
-        if rule is SCALE and not _stands_without_one(one, x, x - math.log(value)):
-            return None
+        if rule is SCALE:
+            rest = _without_foremost(one, x - math.log(value))
+            at_price, repaired = mixture(np.array([x, x - math.log(value)]), rest)
+            if at_price >= repaired:  # a single neighbour speaks for another scale, against all others
+                usual = mixture(rest.logs[rest.usable], rest).max(initial=0.0)
+                if at_price >= _USUAL * usual:
+                    return None
+                mass, rule, value = min(total - clean, _CAP_SIMILAR * total), NEIGHBOURS, None
         return self._finding(batch, row, rule, value, mass / total, clean / total, table, used)
 
     def _labels(
@@ -318,14 +325,14 @@ def price_table(batch: Batch, labels: Sequence[str | None], logs: NDArray[np.flo
     return PriceTable(np.nan_to_num(prices), usable, same, weights, widths)
 
 
-def _stands_without_one(one: PriceTable, price: float, repaired: float) -> bool:
-    """Whether the neighbours but the one that says most for the repaired price hold it for likelier than the price too.
+def _without_foremost(one: PriceTable, repaired: float) -> PriceTable:
+    """The neighbours of one record but the one that says most for a repaired price, as `log_price` gives it.
 
-    Which of two prices is wrong the two alone do not tell. one: of one record. price, repaired: as `log_price` gives.
+    Which of two prices is wrong the two alone do not tell.
     """
-    shares, repaired_shares = (_shares(np.array([at]), one)[0] for at in (price, repaired))
-    rest = np.arange(len(shares)) != int(np.argmax(repaired_shares))
-    return bool(repaired_shares[rest].sum() > shares[rest].sum())
+    rest = one.usable.copy()
+    rest[0, int(np.argmax(_shares(np.array([repaired]), one)[0]))] = False
+    return replace(one, usable=rest, weights=np.where(rest, one.weights, 0.0))
 
 
 def _all_of_another_kind(batch: Batch, row: int, used: Sequence[int]) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import sys
 import time
 from collections.abc import Callable
@@ -24,7 +25,7 @@ _QUIET = {
 }
 _REPEATING = ("aiokafka", "kafka")  # that say every try while a broker is away
 # A fresh broker has no coordinator of groups for some seconds, which its clients log as an error at every try.
-_ORDINARY_AT_FIRST = "GroupCoordinatorNotAvailable"
+_ORDINARY_AT_FIRST = re.compile("Group Coordinator Request failed.*GroupCoordinatorNotAvailable")
 _GATHERED_SECONDS = 10.0
 _GATHERED_LINES = 1_000  # different ones that are remembered
 
@@ -88,7 +89,7 @@ class _Gathered:
         if record.name.partition(".")[0] not in _REPEATING or record.exc_info:
             return True
         line, now = (record.name, record.getMessage()), self._clock()
-        shown, left_out = self._shown.get(line, (now if _ORDINARY_AT_FIRST in line[1] else -_GATHERED_SECONDS, 0))
+        shown, left_out = self._shown.get(line, (now if _ORDINARY_AT_FIRST.search(line[1]) else -_GATHERED_SECONDS, 0))
         if now - shown < _GATHERED_SECONDS:
             self._shown[line] = shown, left_out + 1
             return False

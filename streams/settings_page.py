@@ -19,9 +19,9 @@ _HEAD = """\
 
 From a TOML file (`--config FILE`, or `streamgauge.toml` in the current folder) and from the environment, which
 overrides the file. In the file a name such as `kafka.bootstrap_servers` is `bootstrap_servers` under `[kafka]`; names
-without a dot stand above the first `[table]`. In the environment tables and lists are written as JSON, as in
-`STREAMGAUGE_PRODUCTS='{"shop.products": "products.yaml"}'`; a table there is joined with the file's, entry by entry.
-`STREAMGAUGE_REKEY` also takes names with commas between. `streamgauge doctor` says what is wrong with settings.
+without a dot stand above the first `[table]`. In the environment a table is written as JSON, as in
+`STREAMGAUGE_PRODUCTS='{"shop.products": "products.yaml"}'`; it is joined with the file's, entry by entry.
+`STREAMGAUGE_REKEY` takes names with commas between. `streamgauge doctor` says what is wrong with settings.
 
 A relative path in the file is taken from the file's folder, and `~` there is the home folder; a relative path in the
 environment is taken from the folder in which the command is started.

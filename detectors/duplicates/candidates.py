@@ -76,12 +76,15 @@ def _candidates(view: CatalogueView, hits: Hits, clean: bool, threshold: float) 
     named_variants = [0] * len(row)
     line, place = np.nonzero((scores >= threshold) | unlike)
     mine, theirs = row[line], hits.candidates[line, place]
+    not_same = (scores < threshold)[line, place]
+    asked = ~(not_same | named[line, place])
+    not_same[asked] = view.evidence.other_products(
+        mine[asked], theirs[asked], apart[line, place][asked], weights, epoch[line[asked]]
+    )
     facts_of_mine, facts_of_theirs = view.facts_of(mine.tolist()), view.facts_of(theirs.tolist())
     prices = zip(view.match_prices(mine), view.match_prices(theirs), strict=True)
-    for i, a, b, facts, other, both_prices, other_version, score, doubted, near, *is_ in zip(
+    for i, facts, other, both_prices, other_version, score, doubted, near, variant, *is_ in zip(
         line.tolist(),
-        mine.tolist(),
-        theirs.tolist(),
         facts_of_mine,
         facts_of_theirs,
         prices,
@@ -89,13 +92,11 @@ def _candidates(view: CatalogueView, hits: Hits, clean: bool, threshold: float) 
         scores[line, place].tolist(),
         doubt[line, place].tolist(),
         hits.similarity[line, place].tolist(),
-        *(what[line, place].tolist() for what in (scores < threshold, unlike, named, apart, same, sure)),
+        not_same.tolist(),
+        *(what[line, place].tolist() for what in (unlike, same, sure)),
         strict=True,
     ):
-        is_below, is_unlike, is_named, is_apart, is_same, is_sure = is_
-        variant = is_below or (
-            not is_named and view.evidence.other_product(a, b, weights[epoch[i]], contradicted=is_apart)
-        )
+        is_unlike, is_same, is_sure = is_
         if variant and (not is_unlike or named_variants[i] == _VARIANTS):
             continue
         told = differences(facts, other) if is_unlike and not is_sure else ()

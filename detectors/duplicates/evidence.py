@@ -9,10 +9,10 @@ from __future__ import annotations
 import hashlib
 import math
 import sys
+import unicodedata
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
-from functools import cache
 from importlib.metadata import version
 from itertools import islice
 from pathlib import Path
@@ -34,7 +34,7 @@ from detectors.money import RATES, number
 from detectors.records import Facts, split_identity
 from detectors.standardise.chinese import fold
 
-__all__ = ["Comparison", "EvidenceRows", "evidence_mark"]
+__all__ = ["EVIDENCE_MARK", "Comparison", "EvidenceRows"]
 
 _DESCRIPTION_CHARS = 400  # that are searched for the other's codes and words
 _RARE = 8  # a code or GTIN that more products share names no product
@@ -123,12 +123,6 @@ class _Column(Generic[T]):
         self._texts, self._number, self._unpack, self._nothing = texts, number, unpack, nothing
         self._read: dict[int, T] = {}
 
-    def __getitem__(self, row: int) -> T:
-        value = self._read.get(row)
-        if value is None:
-            (value,) = self.of((row,))
-        return value
-
     def of(self, rows: Collection[int]) -> list[T]:
         """What these rows have."""
         return recalled(self._read, rows, _REMEMBERED, self._kept)
@@ -152,18 +146,17 @@ class _Column(Generic[T]):
 
 
 class _Body(NamedTuple):
-    """What texts are searched by: the long codes, the words of the title in the order of the tokens, with spaces
-    between, and the letters and digits of title, part number and description, without anything between.
+    """What texts are searched by: the long codes, and the words of the title in the order of the tokens, with spaces
+    between; and the letters and digits of title, part number and description, without anything between.
     """
 
-    names: tuple[bytes, ...]
+    names: bytes
     words: bytes
     squashed: bytes
 
 
 def _body_from(packed: bytes) -> _Body:
-    names, words, squashed = packed.split(b"\n")
-    return _Body(tuple(names.split(b" ")) if names else (), words, squashed)
+    return _Body._make(packed.split(b"\n"))
 
 
 class EvidenceRows:
@@ -181,7 +174,7 @@ class EvidenceRows:
         self._price = np.zeros(0)  # logarithms
         self._rate = np.zeros(0)  # logarithms, NaN for a currency without a rate
         self._currency = np.zeros(0, _U)
-        self._bodies = _Column(self._texts, 0, _body_from, _Body((), b"", b""))
+        self._bodies = _Column(self._texts, 0, _body_from, _Body(b"", b"", b""))
         # of a mostly Chinese title: its letters and digits, and its grams, without what is on offer
         self._said = _Column(self._texts, 1, lambda b: b.decode(), "")
         self._grams = _Column(self._texts, 2, lambda b: np.frombuffer(b, "<i4").astype(np.intp), _NO_GRAMS)
@@ -269,23 +262,36 @@ class EvidenceRows:
             self._shop[row] = sys.intern(split_identity(fact.identity)[0])
         self._note_keys(rows, index)
 
-    def other_product(self, row: int, other: int, weights: NDArray[np.uint8], *, contradicted: bool = False) -> bool:
-        """Whether two mostly Chinese titles without a code in common may be of two products; False for any other two.
+    def other_products(
+        self,
+        rows: NDArray[np.intp],
+        others: NDArray[np.intp],
+        contradicted: NDArray[np.bool_],
+        weights: NDArray[np.uint8],
+        epoch: NDArray[np.intp],
+    ) -> NDArray[np.bool_]:
+        """(p,) whether the mostly Chinese titles of rows (p,) and others (p,), which have no code in common, may be of
+        two products; False where one of the two is not Chinese.
 
         Shops fill the title with what holds for all their products, so a likeness says little there. Two titles of one
         product leave next to nothing that only one of them says: at most what two or three rare pairs of characters
         weigh. That one adds to the other, is no difference; that one word stands in the place of another, is.
-        weights: of an epoch. contradicted: amounts or prices say it already.
+        contradicted: (p,) where amounts or prices say it already. weights: (epochs, buckets). epoch: (p,) which holds.
         """
-        if not self._chinese[row] or not self._chinese[other]:
-            return False
-        if contradicted or self._set[row] != self._set[other]:
-            return True
-        a, b = self._grams[row], self._grams[other]
-        both = np.isin(a, b, assume_unique=True)
-        common, of_a = _weight(a[both], weights), _weight(a[~both], weights)
-        own = min(of_a, _weight(b, weights) - common)
-        return own > min(_OWN, _OWN_SHARE * common) or _exchanged(self._said[row], self._said[other])
+        chinese = self._chinese[rows] & self._chinese[others]
+        apart = chinese & (contradicted | (self._set[rows] != self._set[others]))
+        pairs = np.flatnonzero(chinese & ~apart)
+        a, b = rows[pairs].tolist(), others[pairs].tolist()
+        apart[pairs] = [
+            _other_product(*grams, *said, weights[which])
+            for grams, said, which in zip(
+                zip(self._grams.of(a), self._grams.of(b), strict=True),
+                zip(self._said.of(a), self._said.of(b), strict=True),
+                epoch[pairs].tolist(),
+                strict=True,
+            )
+        ]
+        return np.asarray(apart)
 
     def _is_word(self, key: int, row: int) -> bool:
         """Whether a code stands on too many different titles to name a product; of those that came before this row."""
@@ -312,8 +318,8 @@ class EvidenceRows:
         asked, line = np.unique(rows, return_inverse=True)
         found, text = np.unique(others, return_inverse=True)
         bodies, found_bodies = self._bodies.of(asked.tolist()), self._bodies.of(found.tolist())
-        words, texts = [body.words for body in bodies], [body.squashed for body in bodies]
-        found_words, found_texts = [body.words for body in found_bodies], [body.squashed for body in found_bodies]
+        words, texts = [words for _, words, _ in bodies], [text for _, _, text in bodies]
+        found_words, found_texts = [words for _, words, _ in found_bodies], [text for _, _, text in found_bodies]
         # What stands inside the other's text is said there after all.
         own_a &= ~found_inside(own_a, line, text, words, found_texts)
         own_b &= ~found_inside(own_b, text, line, found_words, texts)
@@ -470,11 +476,12 @@ class EvidenceRows:
         for x, y, (names_i, _, text_i), (names_j, _, text_j) in zip(
             open_i.tolist(), open_j.tolist(), self._bodies.of(of_a), self._bodies.of(of_b), strict=True
         ):
+            codes_i, codes_j = names_i.split(), names_j.split()
             if words:
-                names_i = tuple(name for name in names_i if hash_name(name.decode()) not in words)
-                names_j = tuple(name for name in names_j if hash_name(name.decode()) not in words)
-            found_a = [name in text_j for name in names_i]
-            found_b = [name in text_i for name in names_j]
+                codes_i = [code for code in codes_i if hash_name(code.decode()) not in words]
+                codes_j = [code for code in codes_j if hash_name(code.decode()) not in words]
+            found_a = [code in text_j for code in codes_i]
+            found_b = [code in text_i for code in codes_j]
             if any(found_a) or any(found_b):
                 inside[x, y] = True
             left[x, y] = not all(found_a) and not all(found_b)
@@ -516,13 +523,16 @@ class EvidenceRows:
         )
 
 
-@cache
-def evidence_mark() -> bytes:
-    """A mark of this program's way to read a product: what was parsed by one with another mark is parsed anew."""
-    digest = hashlib.blake2b(f"{version('opencc')} {RATES}".encode(), digest_size=MARK_BYTES)
-    for part in (evidence_mark, read, codes_of, measures, title_words, fold, grams, number, split_identity):
+def _mark() -> bytes:
+    about = f"{version('opencc')} {unicodedata.unidata_version} {RATES}"
+    digest = hashlib.blake2b(about.encode(), digest_size=MARK_BYTES)
+    for part in (_mark, read, codes_of, measures, title_words, fold, grams, number, split_identity):
         digest.update(Path(str(sys.modules[part.__module__].__file__)).read_bytes())
     return digest.digest()
+
+
+EVIDENCE_MARK = _mark()  # now: later the program's files may be those of another release
+"""A mark of this program's way to read a product: what was read by one with another mark is read anew."""
 
 
 def _shared(a: NDArray[np.uint32], b: NDArray[np.uint32]) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
@@ -537,6 +547,15 @@ def _shared(a: NDArray[np.uint32], b: NDArray[np.uint32]) -> tuple[NDArray[np.bo
         in_a |= same
         np.logical_or.reduce(same, axis=0, out=found)
     return in_b.T, in_a.T
+
+
+def _other_product(
+    grams: NDArray[np.intp], other_grams: NDArray[np.intp], said: str, other_said: str, weights: NDArray[np.uint8]
+) -> bool:
+    both = np.isin(grams, other_grams, assume_unique=True)
+    common, own = _weight(grams[both], weights), _weight(grams[~both], weights)
+    least = min(own, _weight(other_grams, weights) - common)
+    return least > min(_OWN, _OWN_SHARE * common) or _exchanged(said, other_said)
 
 
 def _weight(buckets: NDArray[np.intp], weights: NDArray[np.uint8]) -> float:

@@ -101,7 +101,7 @@ def next_entry(
 
 
 def with_readings(entries: Sequence[Entry], mark: bytes) -> list[Entry]:
-    """These entries, those that bring other texts with what matching reads of them. mark: see `evidence_mark`."""
+    """These entries, those that bring other texts with what matching reads of them. mark: see `EVIDENCE_MARK`."""
     new = [i for i, entry in enumerate(entries) if not entry.deleted and entry.match_version == entry.version]
     facts = [entries[i].facts_read for i in new]
     found = [*entries]

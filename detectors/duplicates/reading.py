@@ -1,13 +1,14 @@
 """What the decision reads of a product's texts: model codes, amounts, words. Read once, and kept as numbers.
 
 Whoever publishes a product reads it. The entry carries what was read, so that no view has to read it again. That is of
-use to the same program alone, and begins with its mark: see `evidence_mark`.
+use to the same program alone, and begins with its mark: see `EVIDENCE_MARK`.
 """
 
 from __future__ import annotations
 
 import re
 import struct
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -45,12 +46,12 @@ _FIXED = np.dtype(
         ("traits", "<u4", len(GROUPS)),
         ("brand", "<u4"),
         ("set", "?"),
-        ("sizes", "<u2", 5),
+        ("sizes", "<u4", 5),
     ]
 )
-_SIZES = struct.Struct("<5H")
-_HEAD_BYTES = MARK_BYTES + _FIXED.itemsize
-_SIZES_AT = _HEAD_BYTES - _SIZES.size
+_CHECKSUM = struct.Struct("<I")
+_CHECKED = MARK_BYTES + _CHECKSUM.size
+_HEAD_BYTES = _CHECKED + _FIXED.itemsize
 _INSIDE = re.compile(r".{5,}|[a-z]+[0-9]{3,}")  # codes that count when they stand inside the other's text
 _LETTER = re.compile("[a-z]")
 # A set, or a refill, against a single piece. Free gifts are written otherwise.
@@ -113,11 +114,11 @@ def read(folded: Sequence[str], facts: Sequence[Facts]) -> Readings:
 
 
 def pack(readings: Readings, mark: bytes) -> list[bytes]:
-    """Each product's reading, in bytes. mark: of this program, `MARK_BYTES` long."""
+    """Each product's reading, in bytes: mark, checksum, what is of fixed size, the rest. mark: `MARK_BYTES` long."""
     fixed, size = readings.fixed.tobytes(), _FIXED.itemsize
     tokens, width = readings.tokens.astype("<u4").tobytes(), 4 * TOKENS
-    return [
-        b"".join((mark, fixed[i * size : (i + 1) * size], tokens[i * width : i * width + count], *parts))
+    bodies = [
+        b"".join((fixed[i * size : (i + 1) * size], tokens[i * width : i * width + count], *parts))
         for i, (count, *parts) in enumerate(
             zip(
                 readings.fixed["sizes"][:, 0].tolist(),
@@ -129,19 +130,20 @@ def pack(readings: Readings, mark: bytes) -> list[bytes]:
             )
         )
     ]
+    return [b"".join((mark, _CHECKSUM.pack(zlib.crc32(body)), body)) for body in bodies]
 
 
 def fits(packed: bytes, mark: bytes) -> bool:
-    """Whether this is a reading that this program made."""
+    """Whether this is a reading that this program made, and whole."""
     if not packed.startswith(mark) or len(packed) < _HEAD_BYTES:
         return False
-    sizes: tuple[int, ...] = _SIZES.unpack_from(packed, _SIZES_AT)
-    return len(packed) == _HEAD_BYTES + sum(sizes)
+    (checksum,) = _CHECKSUM.unpack_from(packed, MARK_BYTES)
+    return bool(zlib.crc32(memoryview(packed)[_CHECKED:]) == checksum)
 
 
 def unpack(packed: Sequence[bytes]) -> Readings:
     """What `pack` gave, of readings that fit."""
-    fixed = np.frombuffer(b"".join([one[MARK_BYTES:_HEAD_BYTES] for one in packed]), _FIXED)
+    fixed = np.frombuffer(b"".join([one[_CHECKED:_HEAD_BYTES] for one in packed]), _FIXED)
     parts: tuple[list[bytes], ...] = ([], [], [], [], [])
     ends_of = (np.cumsum(fixed["sizes"], axis=1, dtype=np.intp) + _HEAD_BYTES).tolist()
     for one, ends in zip(packed, ends_of, strict=True):

@@ -30,7 +30,7 @@ from numpy.typing import NDArray
 from detectors.duplicates.codes import compounds
 from detectors.duplicates.entry import Entry, as_read
 from detectors.duplicates.epoch import Epoch, EpochChunk, join_chunks
-from detectors.duplicates.evidence import EvidenceRows, evidence_mark
+from detectors.duplicates.evidence import EVIDENCE_MARK, EvidenceRows
 from detectors.duplicates.index import (
     FLAT_ROWS,
     POINTS,
@@ -206,7 +206,6 @@ class CatalogueView:
     texts, evidence: where facts, and what evidence has of texts, are kept; in memory unless said.
     inner_products: as of a `RowIndex`.
     matcher: decides in the place of the rule, where there is one. The same one in all workers.
-    evidence_mark: with which readings begin that this view takes.
     stale: the products whose newest entry in the log is an old version, written by a worker that had lost its
     partition, or does not read; see `stale_entries`.
     """
@@ -232,7 +231,6 @@ class CatalogueView:
         self._texts = Gathered(MemoryTexts() if texts is None else texts)
         self._index = RowIndex(Part(dense_dim, DENSE_SHARE), Part(SKETCH_DIM, 1 - DENSE_SHARE), inner_products)
         self._before: list[_Before] = []  # the newest switch first
-        self.evidence_mark = evidence_mark()  # now: later the program's files may be those of another release
         self._next: _Next | None = None
         self._fresh: Cells | None = None  # that are to follow those which hold too much that moved
         self._chunks: dict[tuple[int, str], dict[int, EpochChunk]] = {}
@@ -571,7 +569,9 @@ class CatalogueView:
             _number(self._encoders, self._encoder_names, entry.encoder),
         )
         self._texts.put((row,), (packed_facts(entry.facts),))
-        self._facts.pop(row, None)
+        if len(self._facts) >= _REMEMBERED:
+            self._facts.clear()
+        self._facts[row] = entry.facts  # that will be asked for next
         self._foreign.pop(row, None)
         self._brands.pop(row, None)
         if entry.match_brand is not None:
@@ -583,6 +583,8 @@ class CatalogueView:
                 batch.first.append(entry)
         else:
             self._foreign[row] = _Foreign(seen_from, entry.vector)
+        if renewed:
+            batch.renewed.pop(row, None)  # as if it came alone: behind those that came before it
         if renewed or row in batch.renewed:
             batch.renewed[row] = entry
         else:
@@ -710,12 +712,12 @@ class CatalogueView:
     def _readings(self, entries: Sequence[Entry], folded: Sequence[str], facts: Sequence[Facts]) -> Readings:
         """What these entries' texts say: what they carry, where this program made it; the others are read."""
         packed = [entry.reading for entry in entries]
-        rest = [i for i, one in enumerate(packed) if not fits(one, self.evidence_mark)]
+        rest = [i for i, one in enumerate(packed) if not fits(one, EVIDENCE_MARK)]
         if len(rest) == len(packed):
             return read(folded, facts)
         if rest:
             found = read([folded[i] for i in rest], [facts[i] for i in rest])
-            for i, one in zip(rest, pack(found, self.evidence_mark), strict=True):
+            for i, one in zip(rest, pack(found, EVIDENCE_MARK), strict=True):
                 packed[i] = one
         return unpack(packed)
 
@@ -891,7 +893,7 @@ class CatalogueView:
             "stale": sorted(self.stale),
             "titles": self._titles,
             "deleted": gone,
-            "evidence": self.evidence_mark.hex(),
+            "evidence": EVIDENCE_MARK.hex(),
         }
         weights = [before.weights for before in self._before]
         return tables, [epoch.weights, epoch.centroids, epoch.codebook, self._frequencies.copy(), *weights]
@@ -929,7 +931,7 @@ class CatalogueView:
             for (switch, _), weights in zip(tables["before"], before, strict=True)
         ]
         for block in blocks:
-            self._restore_block(block, parsed=tables["evidence"] == self.evidence_mark.hex())
+            self._restore_block(block, parsed=tables["evidence"] == EVIDENCE_MARK.hex())
         for identity, topic, partition, generation, offset, revision, *match, counted in tables["deleted"]:
             version = Version(generation, offset)
             entry = Entry(identity, topic, partition, version, revision, Version(*match), deleted=True)

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from detectors.contract.model import Contract, Feed
 from detectors.duplicates.candidates import statements
 from detectors.duplicates.entry import Entry, quantise
+from detectors.duplicates.evidence import EVIDENCE_MARK
 from detectors.duplicates.offer import next_entry, with_readings
 from detectors.duplicates.remembered import NeighbourRows, RememberedNeighbours
 from detectors.duplicates.statement import Statement, encode_statement, update
@@ -356,7 +357,7 @@ class ProductWay:
             latest[identity] = entry
             entries.append(entry)
         self._unread |= latest
-        entries = with_readings(entries, view.evidence_mark)
+        entries = with_readings(entries, EVIDENCE_MARK)
         return _Prepared(taken, kept, rows, entries, frozenset(repeated), frozenset(matched), misrouted)
 
     def _published(self, identity: str, version: Version) -> Entry | None:

@@ -110,9 +110,27 @@ class TextFile:
             known = np.minimum(index, self._rows - 1)
             lengths = np.where(index == known, self._length[known], 0)
             there = [*zip(self._place[known].tolist(), lengths.tolist(), strict=True)]
-        return [self._at(place, size) if size else b"" for place, size in there]
+        if len(there) <= _READS_MAPPED:
+            return self._read(there)
+        return [body for i in range(0, len(there), _READS_MAPPED) for body in self._read(there[i : i + _READS_MAPPED])]
+
+    def _read(self, there: Sequence[tuple[int, int]]) -> list[bytes]:
+        """The bytes of these places and sizes."""
+        mapped = self._map  # most is in it, and read here: a call for each would take as long again
+        end = -1 if mapped is None else len(mapped)
+        found = [
+            mapped[place : place + size] if mapped is not None and 0 <= place <= end - size else self._at(place, size)
+            for place, size in there
+        ]
+        self._reads += len(found)
+        if self._reads >= _READS_MAPPED and self._map is not None:
+            self._map.madvise(mmap.MADV_DONTNEED)  # the system's cache keeps the pages, not this process
+            self._reads = 0
+        return found
 
     def _at(self, place: int, size: int) -> bytes:
+        if not size:
+            return b""
         if place < 0:
             assert self._before is not None
             return os.pread(self._before, size, -1 - place)
@@ -122,12 +140,9 @@ class TextFile:
         # Not by pread: that lets go of the interpreter's lock, and hundreds of reads in a batch would each wait for it.
         if self._map is None or place + size > len(self._map):
             try:
-                self._map, self._reads = mmap.mmap(self._file, self._written, prot=mmap.PROT_READ), 0
+                self._map = mmap.mmap(self._file, self._written, prot=mmap.PROT_READ)
             except OSError:  # a limit on the address space, a file system without maps
                 return os.pread(self._file, size, place)
-        self._reads += 1
-        if not self._reads % _READS_MAPPED:
-            self._map.madvise(mmap.MADV_DONTNEED)  # the system's cache keeps the pages, not this process
         return self._map[place : place + size]
 
     def drop(self, rows: Sequence[int]) -> None:

@@ -9,7 +9,8 @@ lookups in batches of 256; hit (the exact best match above cosine .6 is among th
 found in the ten, as a share of what exact search finds); resident memory per product, everything included; the longest
 pause of the stream (a step that applies, searches or prepares an epoch; deciding about what was found is the same work
 however large the index is); the cost of a record of all but the encoder; the start from a snapshot and from the topic.
-Products are looked up as the stream does it: those that came last.
+Products are looked up as the stream does it: those that came last. All entries carry what was read of their texts, as
+those of new texts do; what that takes whoever publishes them (read_us) is in the cost of a record, not in upsert_us.
 
 Rates and costs are of the CPU time of the stream's own thread, so that a busy machine does not blur them; starts are
 of the clock, and so are pauses, less what the thread waited for a core that somebody else had (Linux says so). What
@@ -41,7 +42,7 @@ from numpy.typing import NDArray
 from detectors.duplicates.candidates import statements
 from detectors.duplicates.entry import Entry, decode_entries, encode_entry, quantise
 from detectors.duplicates.epoch import Epoch, EpochPolicy, epoch_chunks
-from detectors.duplicates.evidence import evidence_mark
+from detectors.duplicates.evidence import EVIDENCE_MARK
 from detectors.duplicates.offer import with_readings
 from detectors.duplicates.view import CANDIDATES, CatalogueView
 from detectors.records import Facts, StoredRecord, Version
@@ -117,18 +118,17 @@ def write_topic(path: Path, size: int, vocabulary: Vocabulary) -> None:
     say(f", {time.monotonic() - started:.0f} s")
     draft.replace(path)
     path.with_suffix(".json").write_text(
-        json.dumps(
-            {"encoder": encoder.name, "dim": encoder.dim, "partners": partners, "read_by": evidence_mark().hex()}
-        ),
+        json.dumps({"encoder": encoder.name, "dim": encoder.dim, "partners": partners, "read_by": EVIDENCE_MARK.hex()}),
         "utf-8",
     )
 
 
 def _is_written(path: Path) -> bool:
     """Whether the topic is there, read by this program."""
-    if not path.is_file():
+    about = path.with_suffix(".json")
+    if not path.is_file() or not about.is_file():
         return False
-    return bool(json.loads(path.with_suffix(".json").read_text("utf-8")).get("read_by") == evidence_mark().hex())
+    return bool(json.loads(about.read_text("utf-8")).get("read_by") == EVIDENCE_MARK.hex())
 
 
 def _entry(facts: Facts, n: int, encoder: str, vector: NDArray[np.int8]) -> Entry:
@@ -148,7 +148,7 @@ def _entry(facts: Facts, n: int, encoder: str, vector: NDArray[np.int8]) -> Entr
 
 def _encoded(entries: Sequence[Entry]) -> list[_Record]:
     """Entries as a worker publishes them."""
-    return [encode_entry(entry) for entry in with_readings(entries, evidence_mark())]
+    return [encode_entry(entry) for entry in with_readings(entries, EVIDENCE_MARK)]
 
 
 def _write(file: Any, key: bytes, value: bytes, headers: Sequence[tuple[str, bytes]]) -> None:
@@ -239,7 +239,7 @@ class Growth:
         """Read the texts of records, as whoever publishes them does; seconds."""
         entries = [entry for _, entry in decode_entries(_log(fetch, 0)).items if isinstance(entry, Entry)]
         started = time.thread_time()
-        with_readings(entries, self.view.evidence_mark)
+        with_readings(entries, EVIDENCE_MARK)
         return time.thread_time() - started
 
     @property
@@ -290,7 +290,7 @@ def measure(path: Path, size: int) -> dict[str, Any]:
     fetches = -(-size // FETCH)
     every = max(1, fetches // _SEARCHED_FETCHES)
     identity_of: list[str] = []
-    applied = decided = 0.0
+    applied = decided = read_us = 0.0
     costs: list[float] = []
     started = time.monotonic()
     for number, fetch in enumerate(read_topic(path)):
@@ -305,10 +305,10 @@ def measure(path: Path, size: int) -> dict[str, Any]:
             decided += seconds
             if last:
                 costs.append((reading + spent + seconds) / len(fetch))
+                read_us += reading / len(fetch) / min(fetches, _COST_FETCHES) * 1e6
         if number % 200 == 0:
             say(f"\r  growing to {size:,}: {(number + 1) / fetches:4.0%}", end="")
     grown = time.monotonic() - started
-    path.with_suffix(".epochs").write_bytes(pickle.dumps(growth.epochs))
     pauses = {name: (round(took * 1e3, 1), at) for name, (took, at) in growth.longest.items()}
     say(f", {grown:.0f} s; longest steps in ms, and at how many products: {pauses}")
     growth.settle()
@@ -322,6 +322,7 @@ def measure(path: Path, size: int) -> dict[str, Any]:
         "pauses_ms": pauses,
         "grown_s": round(grown),
         "apply_us": round(applied / size * 1e6, 1),
+        "read_us": round(read_us, 1),
         "cost_ms_per_record": round(float(np.median(costs)) * 1e3, 4),
     }
     rng = random.Random(3)
@@ -341,6 +342,7 @@ def measure(path: Path, size: int) -> dict[str, Any]:
         growth.apply([])
         view.apply((), view.position + 10_000)
     growth.settle()
+    path.with_suffix(".epochs").write_bytes(pickle.dumps(growth.epochs))
     snapshot = path.with_suffix(".snapshot")
     figures["snapshot_written_s"] = round(_save(view, snapshot), 2)
     figures["snapshot_bytes_per_product"] = round(snapshot.stat().st_size / size)
@@ -523,6 +525,9 @@ def main() -> int:
         say(f"{size:,} products")
         if options.only in (None, "write") and (options.fresh or not _is_written(path)):
             write_topic(path, size, vocabulary)
+        if not _is_written(path):
+            say("The products were written by another version of this program: leave --only away once.")
+            return 2
         known = figures.setdefault(str(size), {})
         if options.only in (None, "measure"):
             known.clear()

@@ -95,6 +95,16 @@ def test_one_near_duplicate_with_a_fault_accuses_no_sound_price(mpn: str | None)
         assert (found.rule.name, found.suggestion.value) == ("price.scale", 209.99)
 
 
+def test_a_price_that_is_usual_nowhere_is_found_and_none_suggested_where_one_neighbour_alone_has_one() -> None:
+    others = [
+        (0.5, facts(f"n/{i}", title="Camera", price=p, currency="USD"))
+        for i, p in enumerate((250.0, 240.0, 260.0, 255.0))
+    ]
+    found = _one(1999.0, [_near(19.99), *others])
+    assert found is not None
+    assert (found.rule.name, found.suggestion, found.confidence) == ("price.neighbours", None, 0.9)
+
+
 def test_one_near_duplicate_and_nobody_else_is_no_evidence() -> None:
     assert _one(209.99, [_near(20999.0, "X-1")], mpn="X-1") is None
     two = [_near(20999.0, "X-1"), _near(209.0, "X-1")]

@@ -145,5 +145,13 @@ def test_packs_and_sun_protection(one: str, other: str, kinds: int) -> None:
 )
 def test_chinese_titles_without_a_code(one: str, other: str, differ: bool) -> None:
     rows = _rows(Facts("a/1", one), Facts("a/2", other))
-    assert rows.other_product(1, 0, flat_weights()) is differ
-    assert rows.other_product(0, 1, flat_weights()) is differ
+    here, other, never = np.array([1, 0]), np.array([0, 1]), np.zeros(2, bool)
+    found = rows.other_products(here, other, never, flat_weights()[None], np.zeros(2, np.intp))
+    assert found.tolist() == [differ, differ]
+
+
+def test_what_contradicts_titles_makes_two_products_of_chinese_ones_alone() -> None:
+    rows = _rows(Facts("a/1", "自然堂活泉保湿睫毛膏"), Facts("a/2", "自然堂活泉保湿睫毛膏"), Facts("a/3", "sony tv"))
+    pairs = np.array([1, 1, 2]), np.array([0, 0, 0])
+    found = rows.other_products(*pairs, np.array([False, True, True]), flat_weights()[None], np.zeros(3, np.intp))
+    assert found.tolist() == [False, True, False]

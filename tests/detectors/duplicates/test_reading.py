@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from detectors.duplicates.entry import Entry, decode_entries, encode_entry
-from detectors.duplicates.evidence import EvidenceRows, evidence_mark
+from detectors.duplicates.evidence import EVIDENCE_MARK, EvidenceRows
 from detectors.duplicates.offer import with_readings
 from detectors.duplicates.reading import MARK_BYTES, fits, pack, read, unpack
 from detectors.duplicates.words import hash_name
@@ -83,9 +83,23 @@ def test_only_its_own_program_takes_a_reading_and_only_whole() -> None:
     assert not fits(b"", MARK)
 
 
-def test_this_program_has_one_mark() -> None:
-    assert len(evidence_mark()) == MARK_BYTES
-    assert evidence_mark() == evidence_mark()
+def test_what_is_damaged_is_not_taken() -> None:
+    (packed,) = pack(read(["sony tv 黑色"], [Facts("a/1", title="Sony TV 黑色")]), MARK)
+    for place in range(len(packed)):
+        assert not fits(packed[:place] + bytes([packed[place] ^ 1]) + packed[place + 1 :], MARK)
+
+
+def test_this_program_has_a_mark() -> None:
+    assert len(EVIDENCE_MARK) == MARK_BYTES
+
+
+@pytest.mark.parametrize("title", ["x" * 70_000, "a1" * 40_000, "中文" * 20_000])
+def test_an_entry_that_is_far_too_long_stops_no_view(title: str) -> None:
+    """Ours are cut; what else comes to the topic must not stop who reads it."""
+    (log,) = log_of([entry("a/1", 0, "Sony TV")])
+    assert log.value is not None
+    log = replace(log, value=log.value.replace(b"Sony TV", title.encode()))
+    assert len(apply(new_view(), [log])) == 1
 
 
 def test_an_entry_carries_its_reading() -> None:
@@ -126,7 +140,7 @@ def test_a_view_is_the_same_whoever_read(others: int) -> None:
     """others: of three entries one is as another program read it, and one carries nothing."""
     plain = random_entries(4, 60, ids=40)
     view = new_view()
-    carrying = with_readings(plain, view.evidence_mark)
+    carrying = with_readings(plain, EVIDENCE_MARK)
     if others:
         carrying[::3] = with_readings(plain[::3], b"another.")
     if others > 1:
@@ -141,6 +155,6 @@ def test_a_view_is_the_same_whoever_read(others: int) -> None:
 
 def test_a_view_takes_what_was_read_without_reading(monkeypatch: pytest.MonkeyPatch) -> None:
     view = new_view()
-    log = log_of(with_readings(random_entries(4, 10), view.evidence_mark))
+    log = log_of(with_readings(random_entries(4, 10), EVIDENCE_MARK))
     monkeypatch.setattr("detectors.duplicates.view.read", None)
     assert len(apply(view, log)) == 10

@@ -11,6 +11,7 @@ from detectors.duplicates.epoch import Epoch
 from detectors.duplicates.statement import Statement, decode_statement, encode_statement
 from detectors.duplicates.texts import packed_facts
 from detectors.duplicates.view import CatalogueView
+from detectors.duplicates.words import hash_name
 from detectors.records import StoredRecord, Version
 from tests.detectors.duplicates.offers import apply, deleted, entry, log_of, new_view, random_entries
 
@@ -458,3 +459,11 @@ def test_cells_do_not_fill_up_with_what_moved(monkeypatch: pytest.MonkeyPatch) -
     near, exact = view.search(names, 10), view.search(names, 10, exact=True)
     best = exact.scores[:, 0] > 0.6
     assert (near.scores[best, 0] == exact.scores[best, 0]).mean() > 0.97
+
+
+def test_who_shares_a_code_comes_in_the_order_of_the_log_whatever_the_fetches() -> None:
+    log = log_of([entry("a/1", 0, "TV X1000"), entry("b/2", 1, "TV X1000"), entry("a/1", 2, "big TV X1000")])
+    for fetch in (1, 2, 3):
+        view = apply(new_view(), log, fetch)
+        crowd = view.evidence._crowd(hash_name("x1000"))
+        assert [view.identity_at(row) for row in crowd] == ["b/2", "a/1"]
