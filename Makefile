@@ -4,9 +4,9 @@
 
 # An interpreter that was built with optimisations, as a distribution's own is and pyenv's is not unless told to: a worker
 # handles a tenth more new products with it.
-GOOD   := import ensurepip, sys, sysconfig; built = sysconfig.get_config_var("CONFIG_ARGS") or ""; sys.exit(not ( \
+OPTIMISED := import ensurepip, sys, sysconfig; built = sysconfig.get_config_var("CONFIG_ARGS") or ""; sys.exit(not ( \
   (3, 11) <= sys.version_info[:2] <= (3, 13) and (sys.base_prefix == "/usr" or "--enable-optimizations" in built)))
-PYTHON ?= $(shell for p in python3 /usr/bin/python3; do $$p -c '$(GOOD)' 2>/dev/null && echo $$p && exit; done; echo python3)
+PYTHON ?= $(shell for p in python3 /usr/bin/python3; do $$p -c '$(OPTIMISED)' 2>/dev/null && echo $$p && exit; done; echo python3)
 VENV   := .venv
 BIN    := $(VENV)/bin
 ARGS   ?=

@@ -526,7 +526,7 @@ def main() -> int:
         if options.only in (None, "write") and (options.fresh or not _is_written(path)):
             write_topic(path, size, vocabulary)
         if not _is_written(path):
-            say("The products were written by another version of this program: leave --only away once.")
+            say("There are no products here that this version of the program wrote: leave --only away once.")
             return 2
         known = figures.setdefault(str(size), {})
         if options.only in (None, "measure"):
