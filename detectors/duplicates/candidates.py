@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -9,7 +11,7 @@ from detectors.duplicates.details import pair_details
 from detectors.duplicates.difference import CODE, differences, variant_reason
 from detectors.duplicates.evidence import Comparison
 from detectors.duplicates.features import PairFeatures, pair_features
-from detectors.duplicates.rule import UNNAMED_PRICE, certain, doubts, exact, reason, rule_scores, variants
+from detectors.duplicates.rule import UNNAMED_PRICE, certain, doubts, exact, hopeless, reason, rule_scores, variants
 from detectors.duplicates.score import DUPLICATE_EXACT, DUPLICATE_NEAR, THRESHOLD
 from detectors.duplicates.statement import SAME, VARIANT, Candidate, Statement, deletion
 from detectors.duplicates.view import CatalogueView, Hits
@@ -60,6 +62,8 @@ def _candidates(view: CatalogueView, hits: Hits, clean: bool, threshold: float) 
     """By line of a search, those that may be the same, and variants."""
     found: dict[int, list[Candidate]] = {}
     row = np.maximum(hits.row, 0)
+    if view.matcher is None:
+        hits = replace(hits, candidates=_promising(view, hits, clean, threshold))
     comparison = view.evidence.compare(row, hits.candidates)
     features = features_of(view, hits, comparison)
     if view.matcher is None:
@@ -83,7 +87,8 @@ def _candidates(view: CatalogueView, hits: Hits, clean: bool, threshold: float) 
     )
     facts_of_mine, facts_of_theirs = view.facts_of(mine.tolist()), view.facts_of(theirs.tolist())
     prices = zip(view.match_prices(mine), view.match_prices(theirs), strict=True)
-    for i, facts, other, both_prices, other_version, score, doubted, near, variant, *is_ in zip(
+    codes, amounts = view.evidence.shared_of(mine, theirs)
+    for i, facts, other, both_prices, other_version, score, doubted, near, variant, codes_shared, shared, *is_ in zip(
         line.tolist(),
         facts_of_mine,
         facts_of_theirs,
@@ -93,6 +98,8 @@ def _candidates(view: CatalogueView, hits: Hits, clean: bool, threshold: float) 
         doubt[line, place].tolist(),
         hits.similarity[line, place].tolist(),
         not_same.tolist(),
+        codes.tolist(),
+        amounts.tolist(),
         *(what[line, place].tolist() for what in (unlike, same, sure)),
         strict=True,
     ):
@@ -110,7 +117,7 @@ def _candidates(view: CatalogueView, hits: Hits, clean: bool, threshold: float) 
             named_variants[i] += 1
             why = variant_reason(facts, other, told, both_prices, similarity)
         else:
-            why = reason(facts, other, both_prices, similarity)
+            why = reason(facts, other, both_prices, similarity, codes=codes_shared, amounts=shared)
         linked = DUPLICATE_EXACT if is_same else DUPLICATE_NEAR
         found.setdefault(i, []).append(
             Candidate(
@@ -126,6 +133,14 @@ def _candidates(view: CatalogueView, hits: Hits, clean: bool, threshold: float) 
             )
         )
     return found
+
+
+def _promising(view: CatalogueView, hits: Hits, clean: bool, threshold: float) -> NDArray[np.intp]:
+    """(b, k) the candidates without those of which the price alone says that they are none: they need no more work."""
+    row, other = np.maximum(hits.row, 0), np.maximum(hits.candidates, 0)
+    coded = view.evidence.coded(row)[:, None] & view.evidence.coded(other)
+    price = view.evidence.prices_apart(row, other)
+    return np.where(hopeless(hits.similarity, price, coded, clean=clean, threshold=threshold), -1, hits.candidates)
 
 
 def features_of(view: CatalogueView, hits: Hits, comparison: Comparison) -> PairFeatures:

@@ -73,7 +73,12 @@ def _word(word: str) -> tuple[str, tuple[str, ...]]:
 
 def compounds(text: str) -> list[str]:
     """Words such as `ps-lx350h` without their separators: they join the sketch, so that both spellings meet."""
-    return [joined for word in _NUMBERED_WORD.findall(text) if (joined := _word(word)[0])]
+    return [joined for word in _numbered(text) if (joined := _word(word)[0])]
+
+
+@lru_cache(maxsize=1 << 10)  # for who asks twice in a batch
+def _numbered(text: str) -> Sequence[str]:
+    return _NUMBERED_WORD.findall(text)
 
 
 @memoised(1 << 13, 300)
@@ -86,7 +91,7 @@ def codes_of(text: str, mpn: str | None = None, names: frozenset[str] = frozense
     found: dict[str, None] = {}
     if part_number := squeezed_code(mpn):
         found[part_number] = None
-    for word in _NUMBERED_WORD.findall(text):
+    for word in _numbered(text):
         for code in _word(word)[1]:
             if not any(_is_name(code, name) for name in names):
                 found[code] = None
@@ -121,6 +126,7 @@ def squashed(lowered: str) -> bytes:
     return lowered.encode("ascii", "ignore").translate(None, _NO_ALNUM)
 
 
+@lru_cache(maxsize=1 << 14)
 def _squeezed(text: str) -> str:
     return squashed(text.lower()).decode()
 

@@ -16,13 +16,13 @@ from difflib import SequenceMatcher
 from importlib.metadata import version
 from itertools import islice
 from pathlib import Path
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from detectors.duplicates.codes import CODES, codes_of, squashed, squeezed_code
-from detectors.duplicates.inside import found_inside
+from detectors.duplicates.inside import Searched, packed_body
 from detectors.duplicates.measures import PACK_KIND, UNITS, measures
 from detectors.duplicates.reading import MARK_BYTES, Readings, read
 from detectors.duplicates.room import grown
@@ -67,6 +67,7 @@ class Comparison:
     units: kinds of unit, and colours, that both state with no common value.
     price: |ln price ratio|, 0 where a price or an exchange rate is missing.
     same_text: the titles are the same but for case, spaces and signs.
+    searched: what all of these products are searched by.
     """
 
     code_in: NDArray[np.bool_]
@@ -79,6 +80,7 @@ class Comparison:
     price: NDArray[np.float32]
     gtin: NDArray[np.int8]
     same_text: NDArray[np.bool_]
+    searched: Searched
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,20 +147,6 @@ class _Column(Generic[T]):
         self._texts.drop([row * _COLUMNS + self._number for row in rows])
 
 
-class _Body(NamedTuple):
-    """What texts are searched by: the long codes, and the words of the title in the order of the tokens, with spaces
-    between; and the letters and digits of title, part number and description, without anything between.
-    """
-
-    names: bytes
-    words: bytes
-    squashed: bytes
-
-
-def _body_from(packed: bytes) -> _Body:
-    return _Body._make(packed.split(b"\n"))
-
-
 class EvidenceRows:
     """Evidence of products by row number. texts: where what is of no fixed size is kept; in memory unless said."""
 
@@ -174,9 +162,9 @@ class EvidenceRows:
         self._price = np.zeros(0)  # logarithms
         self._rate = np.zeros(0)  # logarithms, NaN for a currency without a rate
         self._currency = np.zeros(0, _U)
-        self._bodies = _Column(self._texts, 0, _body_from, _Body(b"", b"", b""))
-        # of a mostly Chinese title: its letters and digits, and its grams, without what is on offer
-        self._said = _Column(self._texts, 1, lambda b: b.decode(), "")
+        # Behind what is sketched, of a mostly Chinese title: its letters and digits, and its grams, without what is on
+        # offer.
+        self._said = _Column(self._texts, 1, lambda b: b.partition(b"\n")[2].decode(), "")
         self._grams = _Column(self._texts, 2, lambda b: np.frombuffer(b, "<i4").astype(np.intp), _NO_GRAMS)
         self._part: list[str] = []  # the part number
         self._shop: list[str] = []
@@ -226,9 +214,9 @@ class EvidenceRows:
             getattr(self, f"_{name}")[index] = said.fixed[name]
         self._note_keys(rows, index)
         self._tokens[index] = said.tokens
-        self._bodies.put(rows, [*map(b"\n".join, zip(said.names, said.words, searched, strict=True))])
+        self._texts.put([row * _COLUMNS for row in rows], map(packed_body, said.names, said.words, searched))
         self._grams.put(rows, said.grams)
-        self._said.put(rows, said.said)
+        self._said.put(rows, [*map(b"\n".join, zip(said.sketched, said.said, strict=True))])
         self._texts.flush()
         self._chinese[index] = [len(mine) > 0 for mine in said.grams]
         amounts = self._units[index]
@@ -304,10 +292,27 @@ class EvidenceRows:
                 break
         return len(titles) > max(_TITLES, _TITLES_A_SOURCE * len(shops))
 
+    def sketched(self, rows: Sequence[int]) -> list[str]:
+        """What is sketched of the products of these rows."""
+        kept = self._texts.get([row * _COLUMNS + 1 for row in rows])
+        return [body.partition(b"\n")[0].decode() for body in kept]
+
+    def searched(self, rows: NDArray[np.intp]) -> Searched:
+        """What these rows are searched by; of a row that is named more often once."""
+        rows = np.unique(rows)
+        return Searched(rows, self._texts.get((rows * _COLUMNS).tolist()))
+
     def said_of_both(
-        self, rows: NDArray[np.intp], others: NDArray[np.intp], weights: NDArray[np.uint8], epoch: NDArray[np.intp]
+        self,
+        rows: NDArray[np.intp],
+        others: NDArray[np.intp],
+        weights: NDArray[np.uint8],
+        epoch: NDArray[np.intp],
+        searched: Searched,
     ) -> WordsCompared:
-        """The words of rows (p,) and others (p,). weights: (epochs, buckets). epoch: (p,) which of them holds."""
+        """The words of rows (p,) and others (p,). weights: (epochs, buckets). epoch: (p,) which of them holds.
+        searched: of all of these rows.
+        """
         a, b = self._tokens[rows], self._tokens[others]
         width = int(max((a != 0).sum(axis=1).max(initial=1), (b != 0).sum(axis=1).max(initial=1)))
         a, b = a[:, :width], b[:, :width]
@@ -315,14 +320,13 @@ class EvidenceRows:
         weight_b = weights[epoch[:, None], b & WORD_MASK].astype(np.int64) * (b != 0)
         shared_a, shared_b = _shared(a, b)
         own_a, own_b = ~shared_a & (a != 0), ~shared_b & (b != 0)
-        asked, line = np.unique(rows, return_inverse=True)
-        found, text = np.unique(others, return_inverse=True)
-        bodies, found_bodies = self._bodies.of(asked.tolist()), self._bodies.of(found.tolist())
-        words, texts = [words for _, words, _ in bodies], [text for _, _, text in bodies]
-        found_words, found_texts = [words for _, words, _ in found_bodies], [text for _, _, text in found_bodies]
         # What stands inside the other's text is said there after all.
-        own_a &= ~found_inside(own_a, line, text, words, found_texts)
-        own_b &= ~found_inside(own_b, text, line, found_words, texts)
+        place, other_place = searched.places(rows), searched.places(others)
+        inside = searched.found_inside(
+            np.vstack((own_a, own_b)), np.concatenate((place, other_place)), np.concatenate((other_place, place))
+        )
+        own_a &= ~inside[: len(rows)]
+        own_b &= ~inside[len(rows) :]
         rest_a, rest_b = weight_a * own_a, weight_b * own_b
         count_a, count_b = own_a.sum(axis=1), own_b.sum(axis=1)
         least = np.minimum((a != 0).sum(axis=1) - count_a, (b != 0).sum(axis=1) - count_b)
@@ -359,6 +363,15 @@ class EvidenceRows:
             ~np.isnan(self._price[rows]),
         )
 
+    def shared_of(
+        self, rows: NDArray[np.intp], others: NDArray[np.intp]
+    ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+        """(p,) each: whether rows (p,) and others (p,) share a model code, and whether they may share an amount."""
+        (a, b), (u, v) = ((x[rows][:, :, None], x[others][:, None]) for x in (self._codes, self._units))
+        cut = (self._units[rows, -1] != 0) & (self._units[others, -1] != 0)  # there may be more than are kept
+        codes, amounts = (((x == y) & (x != 0)).any(axis=(1, 2)) for x, y in ((a, b), (u, v)))
+        return codes, amounts | cut
+
     def traits(self, rows: NDArray[np.intp]) -> NDArray[np.uint32]:
         """(p, groups) masks, as in `TitleWords`."""
         return self._traits[rows]
@@ -379,7 +392,8 @@ class EvidenceRows:
         self._price[index] = np.nan
         for row in rows:
             self._part[row] = ""
-        for column in (self._bodies, self._said, self._grams):
+        self._texts.drop([row * _COLUMNS for row in rows])
+        for column in (self._said, self._grams):
             column.drop(rows)
 
     def _keys(self, row: int) -> list[int]:
@@ -425,8 +439,8 @@ class EvidenceRows:
                 (named[key],) = rows
 
     def coded(self, rows: NDArray[np.intp]) -> NDArray[np.bool_]:
-        """(p,) whether the products of these rows have a code or GTIN."""
-        return np.asarray((self._codes[rows] != 0).any(axis=1) | (self._gtin[rows] != 0))
+        """Whether the products of these rows, of whatever shape, have a code or GTIN."""
+        return np.asarray((self._codes[rows] != 0).any(axis=-1) | (self._gtin[rows] != 0))
 
     def sharing(self, row: int) -> dict[int, int]:
         """Rows that share a code or the GTIN with this one, where few do; not itself.
@@ -443,6 +457,17 @@ class EvidenceRows:
                         found[other] = common
         found.pop(row, None)
         return found
+
+    def prices_apart(self, rows: NDArray[np.intp], others: NDArray[np.intp]) -> NDArray[np.float32]:
+        """(b, k) |ln price ratio| of rows (b,) and others (b, k), as in `Comparison`."""
+        ca, cb = self._currency[rows][:, None], self._currency[others]
+        foreign = (ca != cb) & (ca != 0) & (cb != 0)
+        ratio = self._price[rows][:, None] - self._price[others]
+        exchanged = ratio - (self._rate[rows][:, None] - self._rate[others])
+        apart = np.where(foreign, np.abs(exchanged) - _FOREIGN_SLACK, np.abs(ratio))
+        # rounded: a logarithm's last bit is not the same on every machine
+        price: NDArray[np.float32] = np.round(np.maximum(np.nan_to_num(apart), 0), 5).astype(np.float32)
+        return price
 
     def _words_among(self, rows: NDArray[np.intp], codes: NDArray[np.uint64]) -> set[int]:
         """Hashes of the codes of these rows that are words and no part number."""
@@ -472,19 +497,18 @@ class EvidenceRows:
         # What the hashes leave open: codes inside the other's text. Only where a code is there without its like.
         alone = ((a != 0)[:, None] & ~in_b).any(axis=2) | ((b != 0) & ~in_a).any(axis=2)
         open_i, open_j = np.nonzero(alone & there)
-        of_a, of_b = rows[open_i].tolist(), other[open_i, open_j].tolist()
-        for x, y, (names_i, _, text_i), (names_j, _, text_j) in zip(
-            open_i.tolist(), open_j.tolist(), self._bodies.of(of_a), self._bodies.of(of_b), strict=True
-        ):
-            codes_i, codes_j = names_i.split(), names_j.split()
-            if words:
-                codes_i = [code for code in codes_i if hash_name(code.decode()) not in words]
-                codes_j = [code for code in codes_j if hash_name(code.decode()) not in words]
-            found_a = [code in text_j for code in codes_i]
-            found_b = [code in text_i for code in codes_j]
-            if any(found_a) or any(found_b):
+        searched = self.searched(np.concatenate((rows, candidates[there])))
+        of_a, of_b = searched.places(rows[open_i]), searched.places(other[open_i, open_j])
+        codes_of_place: dict[int, list[bytes]] = {}
+        for place in {*of_a.tolist(), *of_b.tolist()}:
+            codes = searched.codes(place)
+            codes_of_place[place] = [c for c in codes if hash_name(c.decode()) not in words] if words else codes
+        for x, y, i, j in zip(open_i.tolist(), open_j.tolist(), of_a.tolist(), of_b.tolist(), strict=True):
+            found_a = [searched.has(j, code) for code in codes_of_place[i]]
+            found_b = [searched.has(i, code) for code in codes_of_place[j]]
+            if True in found_a or True in found_b:
                 inside[x, y] = True
-            left[x, y] = not all(found_a) and not all(found_b)
+            left[x, y] = False in found_a and False in found_b
         ma, mb = self._mpn[rows][:, None], self._mpn[other]
         sa, sb = self._stems[rows][:, None, :, None], self._stems[other][:, :, None, :]
         stem = ((sa == sb) & (sa != 0)).any(axis=(2, 3))
@@ -498,13 +522,7 @@ class EvidenceRows:
         units[x_, y_] = np.bitwise_count(shared[x_, y_] & ~bits)
         # A title that names no number sells one piece.
         units += ((self._kinds[rows][:, None] ^ self._kinds[other]) & np.uint32(1 << PACK_KIND)) != 0
-        ca, cb = self._currency[rows][:, None], self._currency[other]
-        foreign = (ca != cb) & (ca != 0) & (cb != 0)
-        price = self._price[rows][:, None] - self._price[other]
-        exchanged = price - (self._rate[rows][:, None] - self._rate[other])
-        apart = np.where(foreign, np.abs(exchanged) - _FOREIGN_SLACK, np.abs(price))
-        # rounded: a logarithm's last bit is not the same on every machine
-        price = np.round(np.maximum(np.nan_to_num(apart), 0), 5).astype(np.float32)
+        price = self.prices_apart(rows, other)
         ga, gb = self._gtin[rows][:, None], self._gtin[other]
         known = (ga != 0) & (gb != 0)
         gtin = np.where(known, np.where(ga == gb, 1, -1), 0).astype(np.int8)
@@ -520,13 +538,14 @@ class EvidenceRows:
             price=price,
             gtin=gtin,
             same_text=(ta == self._text[other]) & (ta != 0),
+            searched=searched,
         )
 
 
 def _mark() -> bytes:
     about = f"{version('opencc')} {unicodedata.unidata_version} {RATES}"
     digest = hashlib.blake2b(about.encode(), digest_size=MARK_BYTES)
-    for part in (_mark, read, codes_of, measures, title_words, fold, grams, number, split_identity):
+    for part in (_mark, read, codes_of, measures, title_words, fold, grams, packed_body, number, split_identity):
         digest.update(Path(str(sys.modules[part.__module__].__file__)).read_bytes())
     return digest.digest()
 

@@ -19,9 +19,10 @@ from numpy.typing import NDArray
 from detectors.duplicates.evidence import Comparison, EvidenceRows
 from detectors.duplicates.words import GROUPS
 
-__all__ = ["FEATURES", "PairFeatures", "pair_features"]
+__all__ = ["FEATURES", "MOST_PRICE", "PairFeatures", "pair_features"]
 
 STEP = 1024
+MOST_PRICE = 3.0
 
 FEATURES = (
     "similarity",  # of the two vectors, 0-1
@@ -41,7 +42,7 @@ FEATURES = (
     "gtin_same",
     "gtin_conflict",
     "units",  # kinds of amounts and colours that both state with no common value
-    "price",  # |ln price ratio|, at most 3
+    "price",  # |ln price ratio|, at most `MOST_PRICE`
     "version_conflict",  # both name versions, none agrees
     "version_missing",  # one alone names a version
     "year_conflict",
@@ -88,7 +89,7 @@ def pair_features(
     i, j = np.nonzero(there)
     a, b = rows[i], candidates[i, j]
     c = comparison
-    said = evidence.said_of_both(a, b, weights, epoch[i])
+    said = evidence.said_of_both(a, b, weights, epoch[i], c.searched)
     total = said.shared + said.own_a + said.own_b
     least, most = np.minimum(said.own_a, said.own_b), np.maximum(said.own_a, said.own_b)
     numbers = evidence.numbers_of_both(a, b)
@@ -110,7 +111,7 @@ def pair_features(
         c.gtin[i, j] > 0,
         c.gtin[i, j] < 0,
         c.units[i, j],
-        np.minimum(c.price[i, j], 3),
+        np.minimum(c.price[i, j], MOST_PRICE),
         *numbers,
     ]
     trait_a, trait_b = evidence.traits(a), evidence.traits(b)

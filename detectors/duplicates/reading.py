@@ -11,14 +11,15 @@ import struct
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors.duplicates.codes import CODES, codes_of, names_of, squeezed_code, stems_of
+from detectors.duplicates.codes import CODES, codes_of, compounds, names_of, squeezed_code, stems_of
 from detectors.duplicates.measures import UNIT, UNITS, amounts_written, measures
-from detectors.duplicates.sketch import grams
+from detectors.duplicates.sketch import gram_counts
 from detectors.duplicates.words import (
     GROUPS,
     NUMBERS,
@@ -26,10 +27,12 @@ from detectors.duplicates.words import (
     TitleWords,
     brand_word,
     hash_name,
+    respelled,
     title_words,
     without_promotion,
 )
 from detectors.records import Facts
+from detectors.standardise.chinese import fold
 
 __all__ = ["MARK_BYTES", "Readings", "fits", "pack", "read", "unpack"]
 
@@ -46,7 +49,7 @@ _FIXED = np.dtype(
         ("traits", "<u4", len(GROUPS)),
         ("brand", "<u4"),
         ("set", "?"),
-        ("sizes", "<u4", 5),
+        ("sizes", "<u4", 6),
     ]
 )
 _CHECKSUM = struct.Struct("<I")
@@ -70,7 +73,7 @@ class Readings:
     tokens: (n, TOKENS) uint32 hashes of the title's words in their order, then zeros.
     names: the long codes, with spaces between. words: those of the tokens, with spaces between. said: of a mostly
     Chinese title the letters and digits, without what is on offer; grams: its grams, as int32, each once. Of other
-    titles both are empty.
+    titles both are empty. sketched: what is sketched of the title and the brand.
     """
 
     fixed: NDArray[Any]
@@ -79,6 +82,7 @@ class Readings:
     words: Sequence[bytes]
     said: Sequence[bytes]
     grams: Sequence[bytes]
+    sketched: Sequence[bytes]
 
 
 def read(folded: Sequence[str], facts: Sequence[Facts]) -> Readings:
@@ -106,9 +110,11 @@ def read(folded: Sequence[str], facts: Sequence[Facts]) -> Readings:
     counts = np.fromiter((len(words.tokens) for words in titles), np.intp, n)
     tokens[np.arange(TOKENS) < counts[:, None]] = [token for words in titles for token in words.tokens]
     said, buckets, fixed["set"] = _chinese(folded)
-    whole = Readings(fixed, tokens, names, [" ".join(words.words).encode() for words in titles], said, buckets)
+    words = [" ".join(words.words).encode() for words in titles]
+    sketched = [_sketched(text, fact.brand) for text, fact in zip(folded, facts, strict=True)]
+    whole = Readings(fixed, tokens, names, words, said, buckets, sketched)
     fixed["sizes"][:, 0] = counts * 4
-    for column, parts in enumerate((whole.names, whole.words, whole.said, whole.grams), 1):
+    for column, parts in enumerate((names, words, said, buckets, sketched), 1):
         fixed["sizes"][:, column] = [*map(len, parts)]
     return whole
 
@@ -126,6 +132,7 @@ def pack(readings: Readings, mark: bytes) -> list[bytes]:
                 readings.words,
                 readings.said,
                 readings.grams,
+                readings.sketched,
                 strict=True,
             )
         )
@@ -144,7 +151,7 @@ def fits(packed: bytes, mark: bytes) -> bool:
 def unpack(packed: Sequence[bytes]) -> Readings:
     """What `pack` gave, of readings that fit."""
     fixed = np.frombuffer(b"".join([one[_CHECKED:_HEAD_BYTES] for one in packed]), _FIXED)
-    parts: tuple[list[bytes], ...] = ([], [], [], [], [])
+    parts: tuple[list[bytes], ...] = ([], [], [], [], [], [])
     ends_of = (np.cumsum(fixed["sizes"], axis=1, dtype=np.intp) + _HEAD_BYTES).tolist()
     for one, ends in zip(packed, ends_of, strict=True):
         start = _HEAD_BYTES
@@ -155,6 +162,25 @@ def unpack(packed: Sequence[bytes]) -> Readings:
     there = 4 * np.arange(TOKENS) < fixed["sizes"][:, :1]
     tokens[there] = np.frombuffer(b"".join(parts[0]), "<u4")
     return Readings(fixed, tokens, *parts[1:])
+
+
+def _sketched(folded: str, brand: str | None) -> bytes:
+    """What is sketched of a folded title and its brand: the words; compounds once more without their separators, and
+    words once more in the one spelling of all; and the brand's first word, for one shop begins with it the title that
+    another leaves it out of. One line of text.
+    """
+    more = compounds(folded)
+    more += respelled(folded)
+    if brand and (name := _first_word(brand)) not in folded:
+        more.append(name)
+    text = f"{folded} {' '.join(more)}" if more else folded
+    return text.replace("\n", " ").encode("utf-8", "replace")
+
+
+@lru_cache(maxsize=1 << 12)
+def _first_word(brand: str) -> str:
+    words = title_words(fold(brand)).words
+    return words[0] if words else ""
 
 
 def _numbers(folded: Sequence[str], titles: Sequence[TitleWords]) -> NDArray[np.uint32]:
@@ -173,11 +199,10 @@ def _chinese(folded: Sequence[str]) -> tuple[list[bytes], list[bytes], NDArray[n
     said, buckets, is_set = [b""] * len(folded), [b""] * len(folded), np.zeros(len(folded), bool)
     texts = {i: without_promotion(text) for i, text in enumerate(folded) if _mostly_cjk(text)}
     if texts:
-        bucket, line = grams(list(texts.values()))
-        order = np.argsort(line, kind="stable")
-        ends = np.searchsorted(line[order], np.arange(1, len(texts)))
-        for (i, text), mine in zip(texts.items(), np.split(bucket[order], ends), strict=True):
-            buckets[i] = np.unique(mine).astype("<i4").tobytes()
+        counts = gram_counts(list(texts.values()))
+        ends = np.searchsorted(counts.row, np.arange(1, len(texts)))
+        for (i, text), mine in zip(texts.items(), np.split(counts.bucket.astype("<i4"), ends), strict=True):
+            buckets[i] = mine.tobytes()
             said[i] = "".join(filter(str.isalnum, text)).encode("utf-8", "replace")
             is_set[i] = _SET.search(text) is not None
     return said, buckets, is_set

@@ -9,16 +9,17 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors.duplicates.codes import codes_of, names_in
+from detectors.duplicates.codes import codes_of, names_of
 from detectors.duplicates.evidence import Comparison
-from detectors.duplicates.features import FEATURES, PairFeatures
+from detectors.duplicates.features import FEATURES, MOST_PRICE, PairFeatures
 from detectors.duplicates.measures import measures_in_words
 from detectors.duplicates.words import GROUPS
-from detectors.records import Facts, split_identity
+from detectors.records import Facts
 from detectors.standardise.chinese import fold
 
 __all__ = [
     "doubts",
+    "hopeless",
     "reason",
     "rule_scores",
 ]
@@ -54,6 +55,7 @@ _MARKETPLACE_BIAS, _MARKETPLACE_EXCHANGED = -0.75, -2.0
 # What full caution takes of titles that share no code: at once, and for what each says that the other does not.
 _DOUBT, _DOUBT_OWN, _DOUBT_WEIGHT = 1.0, 0.125, 8.0
 # Of titles that differ in little else: by the weight of their words, and in price (3 times).
+_ROUNDED = 0.01  # more than a score gains when features are rounded
 _VARIANT_CONTAINED, _VARIANT_OVERLAP, _VARIANT_PRICE = 0.75, 0.5, 1.1
 _WORD = re.compile(r"[^\W_]+(?:[./-][^\W_]+)*")
 _WORDS_SAID = 4
@@ -71,6 +73,22 @@ def rule_scores(features: PairFeatures, *, clean: bool) -> NDArray[np.float64]:
     if not clean:
         scores += _MARKETPLACE_BIAS + _MARKETPLACE_EXCHANGED * features.of("exchanged") * ~features.named
     return np.where(features.there, np.round(scores, 4), -np.inf)
+
+
+def hopeless(
+    similarity: NDArray[np.float32],
+    price: NDArray[np.float32],
+    coded: NDArray[np.bool_],
+    *,
+    clean: bool,
+    threshold: float,
+) -> NDArray[np.bool_]:
+    """(b, k) pairs without a code whose prices are so far apart that whatever else they say, they are neither the same
+    nor variants. similarity, price: as the features. coded: whether both have a code or GTIN, which might be the same.
+    """
+    most = WEIGHTS["similarity"] * similarity + WEIGHTS["contained"] + WEIGHTS["overlap"]
+    most = most + WEIGHTS["price"] * np.minimum(price, MOST_PRICE) + _BIAS + (0.0 if clean else _MARKETPLACE_BIAS)
+    return np.asarray(~coded & (price > _VARIANT_PRICE + _ROUNDED) & (most < threshold - _ROUNDED))
 
 
 def doubts(features: PairFeatures, *, clean: bool) -> NDArray[np.float64]:
@@ -123,14 +141,25 @@ def exact(c: Comparison) -> NDArray[np.bool_]:
     return np.asarray(c.same_text & ((c.code_in & (c.gtin >= 0)) | (c.gtin > 0)))
 
 
-def reason(a: Facts, b: Facts, prices: tuple[float | None, float | None], similarity: float) -> str:
-    """Why two products are taken for one, in words: what they share, then what the prices are."""
-    text_a, codes_a, amounts_a = _parsed(a.title, a.mpn, a.brand, split_identity(a.identity)[0])
-    text_b, codes_b, amounts_b = _parsed(b.title, b.mpn, b.brand, split_identity(b.identity)[0])
+def reason(
+    a: Facts,
+    b: Facts,
+    prices: tuple[float | None, float | None],
+    similarity: float,
+    *,
+    codes: bool = True,
+    amounts: bool = True,
+) -> str:
+    """Why two products are taken for one, in words: what they share, then what the prices are.
+
+    codes, amounts: whether they may share a model code, an amount; of what they do not share nothing is looked for.
+    """
+    text_a, text_b = fold(a.title), fold(b.title)
     parts = []
     if a.gtin and b.gtin and a.gtin.lstrip("0") == b.gtin.lstrip("0"):
         parts.append(f"same GTIN {a.gtin}")
-    shared = [code for code in codes_a if code in codes_b]
+    codes_b = _codes(b) if codes else ()
+    shared = [code for code in _codes(a) if code in codes_b] if codes_b else []
     if shared:
         parts.append(f"same model code {shared[0].upper()}")
     if text_a == text_b:
@@ -141,19 +170,17 @@ def reason(a: Facts, b: Facts, prices: tuple[float | None, float | None], simila
         words_b = _words(text_b)
         if common := [word for word in _words(text_a) if word in words_b]:
             parts.append(f"both say {' '.join(common[:_WORDS_SAID])}")
-    amounts = [amount for amount in amounts_a if amount in amounts_b]
-    if amounts:
-        parts.append(f"both {amounts[0]}")
+    amounts_b = measures_in_words(text_b) if amounts else []
+    both = [amount for amount in measures_in_words(text_a) if amount in amounts_b] if amounts_b else []
+    if both:
+        parts.append(f"both {both[0]}")
     if prices[0] is not None and prices[1] is not None:
         parts.append(f"{_money(prices[0], a.currency)} and {_money(prices[1], b.currency)}")
     return "; ".join(parts)
 
 
-@lru_cache(maxsize=1 << 14)
-def _parsed(title: str, mpn: str | None, brand: str | None, shop: str) -> tuple[str, Sequence[str], Sequence[str]]:
-    """The folded title, its codes and its amounts; a product is asked for with each of its likes."""
-    text = fold(title)
-    return text, codes_of(text, mpn, names_in(brand, shop)), measures_in_words(text)
+def _codes(facts: Facts) -> Sequence[str]:
+    return codes_of(fold(facts.title), facts.mpn, names_of(facts))
 
 
 @lru_cache(maxsize=1 << 13)

@@ -20,14 +20,12 @@ import math
 import struct
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors.duplicates.codes import compounds
 from detectors.duplicates.entry import Entry, as_read
 from detectors.duplicates.epoch import Epoch, EpochChunk, join_chunks
 from detectors.duplicates.evidence import EVIDENCE_MARK, EvidenceRows
@@ -66,18 +64,17 @@ from detectors.duplicates.texts import (
     recalled,
     split_texts,
 )
-from detectors.duplicates.words import respelled, title_words, word_buckets
+from detectors.duplicates.words import WORD_MASK
 from detectors.records import Facts, Neighbours, Version, split_identity
 from detectors.standardise.chinese import fold
 
 if TYPE_CHECKING:
     from detectors.duplicates.matcher import Matcher
 
-__all__ = ["CANDIDATES", "CatalogueView", "Hits", "sketched_texts"]
+__all__ = ["CANDIDATES", "CatalogueView", "Hits"]
 
 DENSE_SHARE = 0.3
 CANDIDATES = 10  # that the decision looks at, beside those that share a code
-_Said = tuple[str, str | None]  # a folded title and a brand
 _COLUMNS = ("_head", "_at", "_visible", "_prefix", "_source", "_first_seen", "_digest", "_counted")
 _SHARED = 8  # candidates that share a code or GTIN and are not among the nearest
 _HIDDEN = np.iinfo(np.int64).max
@@ -666,13 +663,6 @@ class CatalogueView:
         if self._next is not None:
             self._next.sketches.clear(index)
 
-    def _said(self, rows: NDArray[np.intp]) -> list[_Said]:
-        numbers = rows.tolist()
-        return [
-            (fold(facts.title), self._brands.get(row, facts.brand))
-            for row, facts in zip(numbers, self.facts_of(numbers), strict=True)
-        ]
-
     def _flush(self, batch: _Applied) -> None:
         """Compute the rows of what was applied."""
         if batch.removed:
@@ -689,16 +679,15 @@ class CatalogueView:
             mine = [i for i, row in enumerate(fresh) if row in batch.vectors]
             if mine:
                 rows = np.array([fresh[i] for i in mine], np.intp)
-                counts = gram_counts(sketched_texts([(folded[i], facts[i].brand) for i in mine]))
+                counts = gram_counts([readings.sketched[i].decode() for i in mine])
                 self._put(rows, np.stack([batch.vectors[fresh[i]] for i in mine]), counts)
                 # While a catalogue grows all are new, so that the same grams serve for both.
                 if not counted and [id(entries[i]) for i in mine] == [*map(id, batch.first)]:
-                    self._count(counts, [folded[i] for i in mine])
+                    self._count(counts, readings.tokens[mine])
                     counted = True
         if not counted:
-            titles = [fold(entry.facts.title) for entry in batch.first]
-            brands = [entry.brand_read or None for entry in batch.first]
-            self._count(gram_counts(sketched_texts(zip(titles, brands, strict=True))), titles)
+            readings = read([fold(e.facts.title) for e in batch.first], [e.facts_read for e in batch.first])
+            self._count(gram_counts([text.decode() for text in readings.sketched]), readings.tokens)
         again = [row for row in batch.again if row in batch.vectors and row not in batch.renewed]
         if again:
             rows = np.array(again, np.intp)
@@ -706,7 +695,7 @@ class CatalogueView:
             moved = (dense != self._index.dense.values[rows]).any(axis=1)
             if moved.any():
                 rows = rows[moved]
-                self._put(rows, dense[moved], gram_counts(sketched_texts(self._said(rows))))
+                self._put(rows, dense[moved], gram_counts(self.evidence.sketched(rows.tolist())))
         batch.clear()
 
     def _readings(self, entries: Sequence[Entry], folded: Sequence[str], facts: Sequence[Facts]) -> Readings:
@@ -721,11 +710,11 @@ class CatalogueView:
                 packed[i] = one
         return unpack(packed)
 
-    def _count(self, counts: GramCounts, titles: Sequence[str]) -> None:
-        """Add these folded titles to the frequencies."""
+    def _count(self, counts: GramCounts, tokens: NDArray[np.uint32]) -> None:
+        """Add titles to the frequencies. tokens: (n, TOKENS) of `Readings`."""
         counts.add_to(self._frequencies)
-        np.add.at(self._frequencies, word_buckets(titles), 1)
-        self._titles += len(titles)
+        np.add.at(self._frequencies, tokens[tokens != 0] & WORD_MASK, 1)
+        self._titles += len(tokens)
 
     def _put(self, rows: NDArray[np.intp], dense: NDArray[np.int8], counts: GramCounts) -> None:
         self._index.put(rows, dense, quantised(sketch(counts, self.epoch.weights)))
@@ -770,7 +759,7 @@ class CatalogueView:
         last = min(n, coming.done + rows)
         live = np.flatnonzero(self._visible[coming.done : last] != _HIDDEN) + coming.done
         if len(live):
-            counts = gram_counts(sketched_texts(self._said(live)))
+            counts = gram_counts(self.evidence.sketched(live.tolist()))
             coming.sketches.put(live, quantised(sketch(counts, coming.epoch.weights)))
             if coming.cells is not None:
                 coming.cells.offer(live)
@@ -1244,24 +1233,3 @@ def _number(numbers: dict[str, int], names: list[str], name: str) -> int:
     if number == len(names):
         names.append(name)
     return number
-
-
-def sketched_texts(said: Iterable[_Said]) -> list[str]:
-    """What is sketched of folded titles and their brands: the words; compounds once more without their separators, and
-    words once more in the one spelling of all; and the brand's first word, for one shop begins with it the title that
-    another leaves it out of.
-    """
-    texts = []
-    for title, brand in said:
-        more = compounds(title)
-        more += respelled(title)
-        if brand and (name := _first_word(brand)) not in title:
-            more.append(name)
-        texts.append(f"{title} {' '.join(more)}" if more else title)
-    return texts
-
-
-@lru_cache(maxsize=1 << 12)
-def _first_word(brand: str) -> str:
-    words = title_words(fold(brand)).words
-    return words[0] if words else ""

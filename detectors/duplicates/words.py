@@ -24,7 +24,6 @@ __all__ = [
     "respelled",
     "title_words",
     "without_promotion",
-    "word_buckets",
 ]
 
 TOKENS = 32  # words kept of one title
@@ -255,7 +254,7 @@ def title_words(folded: str) -> TitleWords:
     after_system = False
     if not folded.isascii():
         folded = without_promotion(folded)
-    for raw in _WORD.findall(_DROPPED.sub("", folded)):
+    for raw in _words_in(_DROPPED.sub("", folded)):
         if raw[0] > "\u2fff":
             pairs = [*map(add, raw, raw[1:])] or [raw]
             tokens.update(zip(map(hash_word, pairs), pairs, strict=True))
@@ -276,19 +275,19 @@ def title_words(folded: str) -> TitleWords:
 
 def respelled(folded: str) -> list[str]:
     """The words of a folded title that it spells otherwise than all: `professional` where it says `pro`."""
-    words = _WORD.findall(folded)
+    words = _words_in(folded)
     return [word for raw in words if (word := _spelling(raw)) != raw and raw.isascii() and word not in folded]
+
+
+@lru_cache(maxsize=1 << 10)  # for who asks twice in a batch
+def _words_in(text: str) -> Sequence[str]:
+    return _WORD.findall(text)
 
 
 @lru_cache(maxsize=1 << 10)
 def without_promotion(folded: str) -> str:
     """A folded Chinese title without what shops promise of everything."""
     return _PROMOTION.sub(" ", folded)
-
-
-def word_buckets(texts: Sequence[str]) -> list[int]:
-    """The bucket of every word of these folded titles, once for each title that has it."""
-    return [token & WORD_MASK for text in texts for token in title_words(text).tokens]
 
 
 @lru_cache(maxsize=1 << 12)

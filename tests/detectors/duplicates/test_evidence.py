@@ -65,7 +65,7 @@ def _rows(*facts: Facts) -> EvidenceRows:
 
 def _pair(a: Facts, b: Facts) -> dict[str, float]:
     c = _rows(a, b).compare(np.array([1]), np.array([[0]]))
-    return {name: float(getattr(c, name)[0, 0]) for name in c.__slots__}
+    return {name: float(getattr(c, name)[0, 0]) for name in c.__slots__ if name != "searched"}
 
 
 def test_comparison_of_one_product_in_two_words() -> None:

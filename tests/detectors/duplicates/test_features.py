@@ -1,15 +1,21 @@
 from __future__ import annotations
 
+import re
+from dataclasses import replace
+from typing import Any
+
 import numpy as np
 import pytest
 
+from detectors.duplicates.candidates import statements
 from detectors.duplicates.evidence import EvidenceRows
 from detectors.duplicates.features import STEP, PairFeatures, pair_features
 from detectors.duplicates.matcher import margins
-from detectors.duplicates.rule import points, reason, rule_scores, variants
+from detectors.duplicates.rule import hopeless, points, reason, rule_scores, variants
 from detectors.duplicates.sketch import flat_weights
 from detectors.records import Facts
 from detectors.standardise.chinese import fold
+from tests.detectors.duplicates.offers import apply, log_of, new_view, random_entries
 
 
 def compared(*titles: str, similarity: float = 0.5, description: str = "") -> PairFeatures:
@@ -87,3 +93,57 @@ def test_reasons_in_words() -> None:
     assert reason(a, b, (399.0, 379.95), 0.7) == "same model code AM53BK; 399.00 USD and 379.95 USD"
     c = Facts("c/1", "Bose Acoustimass 5 Speaker System white")
     assert reason(a, c, (None, None), 0.9) == "titles 90% alike; both say bose acoustimass 5 speaker"
+
+
+def test_nothing_is_looked_for_that_is_not_shared() -> None:
+    a, b = Facts("a/1", "Bose speaker 500 ml AM53BK"), Facts("b/1", "Bose speaker 500 ml AM53BK red")
+    assert reason(a, b, (None, None), 0.9) == "same model code AM53BK; both 500 ml"
+    assert (
+        reason(a, b, (None, None), 0.9, codes=False, amounts=False) == "titles 90% alike; both say bose speaker 500 ml"
+    )
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "codes", "amounts"),
+    [
+        ("speaker am53bk 500 ml", "am53bk 0.5 l", True, True),
+        ("speaker am53bk 500 ml", "am54bk 500 g", False, False),
+        ("1 g 2 ml 3 cm 4 w 5 gb 6 v 7 kg", "1.5 g 2.5 ml 3.5 cm 4.5 w 5.5 gb 6.5 v 7 kg", False, True),
+        ("speaker", "speaker", False, False),
+    ],
+)
+def test_what_may_be_shared(one: str, other: str, codes: bool, amounts: bool) -> None:
+    rows = EvidenceRows()
+    rows.put([0, 1], [one, other], [Facts("a/1", one), Facts("b/1", other)], [None, None])
+    got = rows.shared_of(np.array([0]), np.array([1]))
+    assert [x.item() for x in got] == [codes, amounts]
+
+
+def test_prices_far_apart_leave_no_hope_for_what_has_no_code() -> None:
+    """At .5 alike, in a marketplace, from 1.23 on: 4.75 - 5.75 - 1.625 * 1.23 is below -3."""
+    similarity, coded = np.full((1, 4), 0.5, np.float32), np.array([[False, False, False, True]])
+    price = np.array([[1.2, 1.25, 3.0, 3.0]], np.float32)
+    assert hopeless(similarity, price, coded, clean=False, threshold=-3.0).tolist() == [[False, True, True, False]]
+    assert hopeless(similarity, price, coded, clean=True, threshold=-3.0).tolist() == [[False, False, True, False]]
+
+
+@pytest.mark.parametrize("clean", [False, True])
+def test_what_is_left_out_would_not_have_been_said(clean: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(1)
+    priced = [
+        replace(one, facts=replace(one.facts, title=title), match_price=round(float(np.exp(rng.normal(3, 1.5))), 2))
+        for one in random_entries(1, 300)
+        if (title := re.sub(r"[A-Z]X-\d+", "", one.facts.title))
+    ]
+    view = apply(new_view(), log_of(priced))
+    hits = view.search([e.identity for e in priced], clean=clean)
+    said = statements(view, hits, clean=clean)
+    left_out: list[int] = []
+
+    def nothing(similarity: np.ndarray, *args: np.ndarray, **how: Any) -> np.ndarray:
+        left_out.append(int(hopeless(similarity, *args, **how).sum()))
+        return np.zeros(similarity.shape, bool)
+
+    monkeypatch.setattr("detectors.duplicates.candidates.hopeless", nothing)
+    assert statements(view, hits, clean=clean) == said
+    assert left_out[0] > 100 and sum(len(one.candidates) for one in said) > 100

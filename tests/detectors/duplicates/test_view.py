@@ -8,10 +8,11 @@ import pytest
 from detectors.duplicates.candidates import statements
 from detectors.duplicates.entry import Entry
 from detectors.duplicates.epoch import Epoch
+from detectors.duplicates.sketch import BUCKETS, gram_counts
 from detectors.duplicates.statement import Statement, decode_statement, encode_statement
 from detectors.duplicates.texts import packed_facts
 from detectors.duplicates.view import CatalogueView
-from detectors.duplicates.words import hash_name
+from detectors.duplicates.words import WORD_MASK, hash_name, title_words
 from detectors.records import StoredRecord, Version
 from tests.detectors.duplicates.offers import apply, deleted, entry, log_of, new_view, random_entries
 
@@ -27,6 +28,20 @@ def test_only_what_came_before_is_seen() -> None:
     assert found.scores[1, 0] == pytest.approx(1, abs=1e-3)
     assert found.dense[1, 0] == pytest.approx(1, abs=1e-2)
     assert (found.scores[0] == -1).all()
+
+
+@pytest.mark.parametrize("at_once", [1, 4])
+def test_words_and_grams_are_counted_once_a_product(at_once: int) -> None:
+    """With the title that came first, also of a product that has changed in the same fetch."""
+    first = [entry("a/0", 0, "oak bench bench"), entry("a/1", 1, "bench")]
+    log = log_of([*first, entry("a/0", 2, "steel desk"), entry("a/1", 3, "bench")])
+    draft = apply(new_view(), log, at_once).draft_epoch()
+    want = np.zeros(BUCKETS, np.int32)
+    for title in ("oak bench bench", "bench"):
+        gram_counts([title]).add_to(want)
+        np.add.at(want, [token & WORD_MASK for token in title_words(title).tokens], 1)
+    assert draft.titles == 2
+    np.testing.assert_array_equal(draft.frequencies, want)
 
 
 def test_a_new_price_neither_hides_nor_shows() -> None:
@@ -188,13 +203,13 @@ def test_a_row_that_another_product_takes_at_once_is_all_its_own(fetch: int | No
 def test_more_than_is_remembered_is_read_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("detectors.duplicates.view._REMEMBERED", 3)
     monkeypatch.setattr("detectors.duplicates.evidence._REMEMBERED", 3)
-    items = [entry(f"a/{i}", i, f"Sony TV X10{i}", 9.0) for i in range(8)]
+    items = [entry(f"a/{i}", i, f"索尼 电视 X10{i}", 9.0) for i in range(8)]
     view = apply(new_view(), log_of(items))
     for rows in ([0, 1], [1, 2, 0], [5, 1, 5], list(range(8)), [7]):
-        assert [facts.title for facts in view.facts_of(rows)] == [f"Sony TV X10{row}" for row in rows]
-        assert [body.squashed for body in view.evidence._bodies.of(rows)] == [b"sonytvx10%d" % row for row in rows]
+        assert [facts.title for facts in view.facts_of(rows)] == [f"索尼 电视 X10{row}" for row in rows]
+        assert view.evidence._said.of(rows) == [f"索尼电视x10{row}" for row in rows]
         assert len(view._facts) <= 3
-        assert len(view.evidence._bodies._read) <= 3
+        assert len(view.evidence._said._read) <= 3
 
 
 def test_ids_that_one_source_has() -> None:

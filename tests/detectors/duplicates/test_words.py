@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from detectors.duplicates.words import WORD_MASK, respelled, title_words, word_buckets
+from detectors.duplicates.words import respelled, title_words
 
 
 @pytest.mark.parametrize(
@@ -30,12 +30,6 @@ def test_what_a_title_says() -> None:
 
 def test_chinese_runs_are_pairs() -> None:
     assert title_words("自然堂 bb霜").words == ("自然", "然堂", "bb", "霜")
-
-
-def test_buckets_are_those_of_the_words() -> None:
-    assert word_buckets(["oak bench", "bench"]) == [t & WORD_MASK for t in title_words("oak bench bench").tokens] + [
-        title_words("bench").tokens[0] & WORD_MASK
-    ]
 
 
 def test_words_that_a_title_spells_otherwise() -> None:
