@@ -137,10 +137,15 @@ def _candidates(view: CatalogueView, hits: Hits, clean: bool, threshold: float) 
 
 def _promising(view: CatalogueView, hits: Hits, clean: bool, threshold: float) -> NDArray[np.intp]:
     """(b, k) the candidates without those of which the price alone says that they are none: they need no more work."""
-    row, other = np.maximum(hits.row, 0), np.maximum(hits.candidates, 0)
-    coded = view.evidence.coded(row)[:, None] & view.evidence.coded(other)
-    price = view.evidence.prices_apart(row, other)
-    return np.where(hopeless(hits.similarity, price, coded, clean=clean, threshold=threshold), -1, hits.candidates)
+    there = np.nonzero(hits.candidates >= 0)
+    mine, theirs = np.maximum(hits.row, 0)[there[0]], hits.candidates[there]
+    coded = view.evidence.coded(mine) & view.evidence.coded(theirs)
+    price = view.evidence.prices_apart(mine, theirs)
+    promising = hits.candidates.copy()
+    promising[there] = np.where(
+        hopeless(hits.similarity[there], price, coded, clean=clean, threshold=threshold), -1, theirs
+    )
+    return promising
 
 
 def features_of(view: CatalogueView, hits: Hits, comparison: Comparison) -> PairFeatures:

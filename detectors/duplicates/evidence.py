@@ -439,7 +439,7 @@ class EvidenceRows:
                 (named[key],) = rows
 
     def coded(self, rows: NDArray[np.intp]) -> NDArray[np.bool_]:
-        """Whether the products of these rows, of whatever shape, have a code or GTIN."""
+        """(p,) whether the products of these rows have a code or GTIN."""
         return np.asarray((self._codes[rows] != 0).any(axis=-1) | (self._gtin[rows] != 0))
 
     def sharing(self, row: int) -> dict[int, int]:
@@ -459,11 +459,11 @@ class EvidenceRows:
         return found
 
     def prices_apart(self, rows: NDArray[np.intp], others: NDArray[np.intp]) -> NDArray[np.float32]:
-        """(b, k) |ln price ratio| of rows (b,) and others (b, k), as in `Comparison`."""
-        ca, cb = self._currency[rows][:, None], self._currency[others]
+        """|ln price ratio| of rows and others of the same shape, as in `Comparison`."""
+        ca, cb = self._currency[rows], self._currency[others]
         foreign = (ca != cb) & (ca != 0) & (cb != 0)
-        ratio = self._price[rows][:, None] - self._price[others]
-        exchanged = ratio - (self._rate[rows][:, None] - self._rate[others])
+        ratio = self._price[rows] - self._price[others]
+        exchanged = ratio - (self._rate[rows] - self._rate[others])
         apart = np.where(foreign, np.abs(exchanged) - _FOREIGN_SLACK, np.abs(ratio))
         # rounded: a logarithm's last bit is not the same on every machine
         price: NDArray[np.float32] = np.round(np.maximum(np.nan_to_num(apart), 0), 5).astype(np.float32)
@@ -481,63 +481,65 @@ class EvidenceRows:
         return found
 
     def compare(self, rows: NDArray[np.intp], candidates: NDArray[np.intp]) -> Comparison:
-        """rows (b,) against candidates (b, k), -1 for none (what is said of those has no meaning)."""
-        there = candidates >= 0
-        other = np.maximum(candidates, 0)
-        a, b = self._codes[rows], self._codes[other]
-        words = self._words_among(rows, a)
+        """rows (b,) against candidates (b, k), -1 for none, of which all is 0 or False."""
+        there = np.nonzero(candidates >= 0)
+        mine, theirs = rows[there[0]], candidates[there]
+        codes = self._codes[rows]
+        words = self._words_among(rows, codes)
+        a, b = codes[there[0]], self._codes[theirs]
         if words:
             a, b = (np.where(np.isin(x, np.array(sorted(words), _U)), _U(0), x) for x in (a, b))
-        has_a, has_b = (a != 0).any(axis=1, keepdims=True), (b != 0).any(axis=2)
-        same = a[:, None, :, None] == b[:, :, None, :]
-        in_b = same.any(axis=3) & (a != 0)[:, None]  # (b, k, codes of a)
-        in_a = same.any(axis=2) & (b != 0)
-        equal = in_b.any(axis=2)
-        inside, left = equal.copy(), np.zeros(candidates.shape, bool)
+        same = a[:, :, None] == b[:, None]
+        in_b, in_a = same.any(axis=2) & (a != 0), same.any(axis=1) & (b != 0)
+        equal = in_b.any(axis=1)
+        inside, left = equal.copy(), np.zeros(len(mine), bool)
         # What the hashes leave open: codes inside the other's text. Only where a code is there without its like.
-        alone = ((a != 0)[:, None] & ~in_b).any(axis=2) | ((b != 0) & ~in_a).any(axis=2)
-        open_i, open_j = np.nonzero(alone & there)
-        searched = self.searched(np.concatenate((rows, candidates[there])))
-        of_a, of_b = searched.places(rows[open_i]), searched.places(other[open_i, open_j])
-        codes_of_place: dict[int, list[bytes]] = {}
-        for place in {*of_a.tolist(), *of_b.tolist()}:
-            codes = searched.codes(place)
-            codes_of_place[place] = [c for c in codes if hash_name(c.decode()) not in words] if words else codes
-        for x, y, i, j in zip(open_i.tolist(), open_j.tolist(), of_a.tolist(), of_b.tolist(), strict=True):
-            found_a = [searched.has(j, code) for code in codes_of_place[i]]
-            found_b = [searched.has(i, code) for code in codes_of_place[j]]
+        alone = np.flatnonzero(((a != 0) & ~in_b).any(axis=1) | ((b != 0) & ~in_a).any(axis=1))
+        searched = self.searched(np.concatenate((rows, theirs)))
+        of_a, of_b = searched.places(mine[alone]).tolist(), searched.places(theirs[alone]).tolist()
+        codes_at: dict[int, list[bytes]] = {}
+        for place in {*of_a, *of_b}:
+            names = searched.codes(place)
+            codes_at[place] = [name for name in names if hash_name(name.decode()) not in words] if words else names
+        for pair, x, y in zip(alone.tolist(), of_a, of_b, strict=True):
+            found_a = [searched.has(y, code) for code in codes_at[x]]
+            found_b = [searched.has(x, code) for code in codes_at[y]]
             if True in found_a or True in found_b:
-                inside[x, y] = True
-            left[x, y] = False in found_a and False in found_b
-        ma, mb = self._mpn[rows][:, None], self._mpn[other]
-        sa, sb = self._stems[rows][:, None, :, None], self._stems[other][:, :, None, :]
-        stem = ((sa == sb) & (sa != 0)).any(axis=(2, 3))
+                inside[pair] = True
+            left[pair] = False in found_a and False in found_b
+        ma, mb = self._mpn[mine], self._mpn[theirs]
+        sa, sb = self._stems[mine][:, :, None], self._stems[theirs][:, None]
         mpn = np.where((ma != 0) & (mb != 0), np.where(ma == mb, 1, np.where(inside & ~left, 0, -1)), 0)
-        shared = self._kinds[rows][:, None] & self._kinds[other]
-        units = np.zeros(candidates.shape, np.float32)
-        x_, y_ = np.nonzero(shared)
-        u, v = self._units[rows[x_]], self._units[other[x_, y_]]
+        kinds_a, kinds_b = self._kinds[mine], self._kinds[theirs]
+        shared = kinds_a & kinds_b
+        units = np.zeros(len(mine), np.float32)
+        both = np.flatnonzero(shared)
+        u, v = self._units[mine[both]], self._units[theirs[both]]
         agree = (u[:, :, None] == v[:, None]).any(axis=2) & (u != 0)
         bits = np.bitwise_or.reduce(np.where(agree, np.uint32(1) << (u & np.uint32(31)), np.uint32(0)), axis=1)
-        units[x_, y_] = np.bitwise_count(shared[x_, y_] & ~bits)
+        units[both] = np.bitwise_count(shared[both] & ~bits)
         # A title that names no number sells one piece.
-        units += ((self._kinds[rows][:, None] ^ self._kinds[other]) & np.uint32(1 << PACK_KIND)) != 0
-        price = self.prices_apart(rows, other)
-        ga, gb = self._gtin[rows][:, None], self._gtin[other]
-        known = (ga != 0) & (gb != 0)
-        gtin = np.where(known, np.where(ga == gb, 1, -1), 0).astype(np.int8)
-        ta = self._text[rows][:, None]
+        units += ((kinds_a ^ kinds_b) & np.uint32(1 << PACK_KIND)) != 0
+        ga, gb = self._gtin[mine], self._gtin[theirs]
+        gtin = np.where((ga != 0) & (gb != 0), np.where(ga == gb, 1, -1), 0)
+        ta = self._text[mine]
+
+        def grid(values: NDArray[Any], dtype: type = np.bool_) -> NDArray[Any]:
+            filled: NDArray[Any] = np.zeros(candidates.shape, dtype)
+            filled[there] = values
+            return filled
+
         return Comparison(
-            code_in=inside,
-            code_conflict=has_a & has_b & ~inside,
-            code_equal=equal,
-            code_left=left,
-            code_stem=stem,
-            mpn=mpn.astype(np.int8),
-            units=units,
-            price=price,
-            gtin=gtin,
-            same_text=(ta == self._text[other]) & (ta != 0),
+            code_in=grid(inside),
+            code_conflict=grid((a != 0).any(axis=1) & (b != 0).any(axis=1) & ~inside),
+            code_equal=grid(equal),
+            code_left=grid(left),
+            code_stem=grid(((sa == sb) & (sa != 0)).any(axis=(1, 2))),
+            mpn=grid(mpn, np.int8),
+            units=grid(units, np.float32),
+            price=grid(self.prices_apart(mine, theirs), np.float32),
+            gtin=grid(gtin, np.int8),
+            same_text=grid((ta == self._text[theirs]) & (ta != 0)),
             searched=searched,
         )
 

@@ -83,7 +83,7 @@ def hopeless(
     clean: bool,
     threshold: float,
 ) -> NDArray[np.bool_]:
-    """(b, k) pairs without a code whose prices are so far apart that whatever else they say, they are neither the same
+    """(p,) pairs without a code whose prices are so far apart that whatever else they say, they are neither the same
     nor variants. similarity, price: as the features. coded: whether both have a code or GTIN, which might be the same.
     """
     most = WEIGHTS["similarity"] * similarity + WEIGHTS["contained"] + WEIGHTS["overlap"]
