@@ -85,8 +85,9 @@ _COLOURS = {
     for colour in group
 }
 COLOUR_KIND, PACK_KIND = len(_KINDS), len(_KINDS) + 1
-_COLOUR = re.compile(
-    r"\b(?:" + "|".join(c for c in _COLOURS if c.isascii()) + r")\b|" + "|".join(c for c in _COLOURS if not c.isascii())
+_COLOUR = re.compile(  # first, for speed, whether any of them can begin here
+    rf"(?=[{''.join(sorted({colour[0] for colour in _COLOURS}))}])"
+    rf"(?:\b(?:{'|'.join(c for c in _COLOURS if c.isascii())})\b|{'|'.join(c for c in _COLOURS if not c.isascii())})"
 )
 _CJK_UNITS = "|".join(sorted((u for u in UNIT if ord(u[0]) > 127), key=len, reverse=True))
 _MEASURE = re.compile(rf'(\d+(?:\.\d+)?)[ \t-]*("|[a-z]+|{_CJK_UNITS})')
