@@ -85,7 +85,7 @@ def _candidates(view: CatalogueView, hits: Hits, clean: bool, threshold: float) 
     not_same[asked] = view.evidence.other_products(
         mine[asked], theirs[asked], apart[line, place][asked], weights, epoch[line[asked]]
     )
-    facts_of_mine, facts_of_theirs = view.facts_of(mine.tolist()), view.facts_of(theirs.tolist())
+    facts_of_mine, facts_of_theirs = view.facts_read_of(mine.tolist()), view.facts_read_of(theirs.tolist())
     prices = zip(view.match_prices(mine), view.match_prices(theirs), strict=True)
     codes, amounts = view.evidence.shared_of(mine, theirs)
     for i, facts, other, both_prices, other_version, score, doubted, near, variant, codes_shared, shared, *is_ in zip(

@@ -21,7 +21,17 @@ from numpy.typing import NDArray
 from detectors.duplicates.epoch import EPOCH_KEY, EpochChunk
 from detectors.records import Facts, SourceRecord, Version
 
-__all__ = ["Decoded", "Entry", "EntryError", "Skipped", "as_read", "decode_entries", "encode_entry", "quantise"]
+__all__ = [
+    "Decoded",
+    "Entry",
+    "EntryError",
+    "Skipped",
+    "as_read",
+    "decode_entries",
+    "encode_entry",
+    "quantise",
+    "unless_said",
+]
 
 _FORMAT = 1
 _MAX_DIM = 4096
@@ -66,8 +76,9 @@ class Entry:
     made its vector, by one: so a repair is newer than a new vector that was made beside it, of what was before both. A
     revision changes brand, category, price, currency or the vector, never what matching reads.
     match_version: the version at which title, description, brand, gtin or mpn last changed.
-    match_price: the price at `match_version`, in `facts.currency`; matching reads this one, so that a later price
-    neither makes nor cuts a link.
+    match_price: the price at `match_version`; matching reads this one, so that a later price neither makes nor cuts a
+    link.
+    match_currency: its currency, "" for none, where `facts.currency` is another one by now; else None.
     match_brand: the brand at `match_version`, "" for none, where a repair has made `facts.brand` another one; else
     None. Matching reads `brand_read`.
     encoder: who made `vector`; vectors of two encoders are never compared.
@@ -90,6 +101,7 @@ class Entry:
     facts: Facts = field(default_factory=lambda: Facts(""))
     deleted: bool = False
     match_brand: str | None = None
+    match_currency: str | None = None
     seen_from: int | None = field(default=None, compare=False)
     reading: bytes = field(default=b"", compare=False, repr=False)
 
@@ -99,18 +111,24 @@ class Entry:
         return (self.facts.brand or "") if self.match_brand is None else self.match_brand
 
     @property
+    def currency_read(self) -> str:
+        """The currency that matching reads, "" for none."""
+        return (self.facts.currency or "") if self.match_currency is None else self.match_currency
+
+    @property
     def facts_read(self) -> Facts:
         """The facts as matching reads them."""
-        return as_read(self.facts, self.match_brand)
+        return as_read(self.facts, self.match_brand, self.match_currency)
 
     def repaired(self, facts: Facts) -> Entry:
-        """The next revision, with facts that a repair changed. Matching reads the brand that it read before."""
-        brand = self.brand_read
+        """The next revision, with facts that a repair changed. Matching reads what it read before."""
+        brand, currency = self.brand_read, self.currency_read
         return replace(
             self,
             revision=self.revision + 2,
             facts=facts,
-            match_brand=None if (facts.brand or "") == brand else brand,
+            match_brand=unless_said(facts.brand, brand),
+            match_currency=unless_said(facts.currency, currency),
         )
 
 
@@ -132,9 +150,16 @@ class Decoded:
     position: int
 
 
-def as_read(facts: Facts, match_brand: str | None) -> Facts:
-    """The facts of an entry as matching reads them. match_brand: of the same entry."""
-    return facts if match_brand is None else replace(facts, brand=match_brand or None)
+def as_read(facts: Facts, match_brand: str | None, match_currency: str | None) -> Facts:
+    """The facts of an entry as matching reads them. match_brand, match_currency: of the same entry."""
+    if match_brand is not None:
+        facts = replace(facts, brand=match_brand or None)
+    return facts if match_currency is None else replace(facts, currency=match_currency or None)
+
+
+def unless_said(now: str | None, read: str) -> str | None:
+    """`match_brand` or `match_currency` of an entry whose facts say `now`. read: what matching reads, "" for none."""
+    return None if (now or "") == read else read
 
 
 def quantise(vectors: NDArray[np.floating[Any]]) -> NDArray[np.int8]:
@@ -182,6 +207,8 @@ def encode_entry(entry: Entry) -> tuple[bytes, bytes | None, list[tuple[str, byt
         rest: dict[str, Any] = {"topic": entry.topic, "encoder": entry.encoder, "facts": facts}
         if entry.match_brand is not None:
             rest["match_brand"] = entry.match_brand
+        if entry.match_currency is not None:
+            rest["match_currency"] = entry.match_currency
         if entry.seen_from is not None:
             rest["seen_from"] = entry.seen_from
         body = orjson.dumps(rest)
@@ -247,9 +274,9 @@ def _decode_live(
     ):
         raise ValueError("a number among the facts is none")
     topic, encoder = body["topic"], body["encoder"]
-    match_brand = body.get("match_brand")
-    if not isinstance(topic, str) or not isinstance(encoder, str) or not isinstance(match_brand, str | None):
-        raise ValueError("topic, encoder or brand is no text")
+    read_as = match_brand, match_currency = body.get("match_brand"), body.get("match_currency")
+    if not isinstance(topic, str) or not isinstance(encoder, str) or not {*map(type, read_as)} <= _A_TEXT_OR_NONE:
+        raise ValueError("topic, encoder, brand or currency is no text")
     seen_from = body.get("seen_from")
     if seen_from is not None and not (type(seen_from) is int and -1 <= seen_from < _INT64):
         raise ValueError("the place among the others is none")
@@ -265,6 +292,7 @@ def _decode_live(
         np.frombuffer(value, np.int8, dim, size),
         facts,
         match_brand=match_brand,
+        match_currency=match_currency,
         seen_from=seen_from,
         reading=_header(headers, _READING_HEADER) or b"",
     )

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detectors.contract.model import Role
-from detectors.duplicates.entry import DESCRIPTION_CHARS, TITLE_CHARS, Entry
+from detectors.duplicates.entry import DESCRIPTION_CHARS, TITLE_CHARS, Entry, unless_said
 from detectors.duplicates.reading import pack, read
 from detectors.records import Batch, Facts, Version
 from detectors.standardise.chinese import fold
@@ -80,13 +80,14 @@ def next_entry(
 
     A product was first seen when its life began: who comes back after a deletion begins anew.
     """
-    match_version, match_price = version, facts.price
+    match_version, match_price, match_currency = version, facts.price, None
     if prior is not None and not prior.deleted:
         if facts.first_seen != prior.facts.first_seen:
             facts = replace(facts, first_seen=prior.facts.first_seen)
         same = all(getattr(prior.facts, name) == getattr(facts, name) for name in _MATCHING)
         if same and prior.encoder == encoder and prior.brand_read == (facts.brand or ""):
             match_version, match_price = prior.match_version, prior.match_price
+            match_currency = unless_said(facts.currency, prior.currency_read)
     return Entry(
         identity=facts.identity,
         topic=topic,
@@ -97,6 +98,7 @@ def next_entry(
         encoder=encoder,
         vector=vector,
         facts=facts,
+        match_currency=match_currency,
     )
 
 

@@ -24,6 +24,7 @@ from itertools import chain, islice
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import orjson
 from numpy.typing import NDArray
 
 from detectors.duplicates.entry import Entry, as_read
@@ -87,6 +88,7 @@ _COMPARED = 1 << 21  # products, times rows, of a search that looks at every row
 _WAITING = 8  # steps of work that may wait for cells that are searched
 _MOVED_ROWS = 4096  # that cells may hold in vain, beside as many as there are products
 _EMPTY = np.zeros(0, np.int8)
+_AS_SAID = (None, None)
 _PLACE = struct.Struct("<q")
 _HEAD = np.dtype(
     [
@@ -251,7 +253,8 @@ class CatalogueView:
         self._encoders: dict[str, int] = {}
         self._encoder_names: list[str] = []
         self._foreign: dict[int, _Foreign] = {}
-        self._brands: dict[int, str] = {}  # that matching reads, where a repair has changed the brand
+        # brand and currency that matching reads, where one of them is another by now; else None
+        self._read_as: dict[int, tuple[str | None, str | None]] = {}
         self._head = np.zeros(0, _HEAD)
         self._at = np.zeros(0, np.int64)  # offset of the newest entry
         self._visible = np.zeros(0, np.int64)  # offset from which the row is seen; _HIDDEN for none
@@ -374,6 +377,7 @@ class CatalogueView:
             self._head[row].item()
         )
         identity = self.identity_at(row)
+        match_brand, match_currency = self._read_as.get(row, _AS_SAID)
         return Entry(
             identity,
             self._topic_names[topic],
@@ -385,7 +389,8 @@ class CatalogueView:
             self._encoder_names[encoder],
             _EMPTY,
             self.facts_at(row),
-            match_brand=self._brands.get(row),
+            match_brand=match_brand,
+            match_currency=match_currency,
         )
 
     def match_versions(self, rows: NDArray[np.intp]) -> list[Version]:
@@ -404,6 +409,13 @@ class CatalogueView:
     def facts_of(self, rows: Collection[int]) -> list[Facts]:
         """As `facts_at`, of many rows."""
         return recalled(self._facts, rows, _REMEMBERED, self._kept_facts)
+
+    def facts_read_of(self, rows: Sequence[int]) -> list[Facts]:
+        """As `facts_of`, as matching reads them."""
+        found = self.facts_of(rows)
+        if not self._read_as:
+            return found
+        return [as_read(facts, *self._read_as.get(row, _AS_SAID)) for row, facts in zip(rows, found, strict=True)]
 
     def _kept_facts(self, rows: Sequence[int]) -> list[Facts]:
         return [*map(facts_from, map(self.identity_at, rows), self._texts.get(rows))]
@@ -570,9 +582,9 @@ class CatalogueView:
             self._facts.clear()
         self._facts[row] = entry.facts  # that will be asked for next
         self._foreign.pop(row, None)
-        self._brands.pop(row, None)
-        if entry.match_brand is not None:
-            self._brands[row] = entry.match_brand
+        self._read_as.pop(row, None)
+        if (read_as := (entry.match_brand, entry.match_currency)) != _AS_SAID:
+            self._read_as[row] = read_as
         if ours:
             batch.vectors[row] = entry.vector
             if not self._counted[row]:
@@ -650,7 +662,7 @@ class CatalogueView:
         self._ids[row] = ""
         self._visible[row], self._held[row] = _HIDDEN, False
         self._foreign.pop(row, None)
-        self._brands.pop(row, None)
+        self._read_as.pop(row, None)
         self._facts.pop(row, None)
         self._free.append(row)
 
@@ -854,7 +866,7 @@ class CatalogueView:
             *join_texts([self._ids[row].encode("utf-8", "surrogatepass") for row in numbers]),
             *join_texts(self._texts.get(numbers)),
             *join_texts([b"" if one is None else _PLACE.pack(one.seen_from) + one.vector.tobytes() for one in foreign]),
-            *join_texts([b"" if brand is None else b"=" + brand.encode() for brand in map(self._brands.get, numbers)]),
+            *join_texts([orjson.dumps(self._read_as[row]) if row in self._read_as else b"" for row in numbers]),
             *(array[rows] for part in parts for array in (part.values, part.weights)),
             *self.evidence.block(rows),
         ]
@@ -955,7 +967,7 @@ class CatalogueView:
             return
         for name in _COLUMNS:
             getattr(self, name)[rows] = rest.pop(0)
-        ids, texts, foreign, brands = (split_texts(rest.pop(0), rest.pop(0)) for _ in range(4))
+        ids, texts, foreign, read_as = (split_texts(rest.pop(0), rest.pop(0)) for _ in range(4))
         numbers = rows.tolist()
         self._held[rows] = True
         self._texts.put(numbers, texts)
@@ -967,14 +979,15 @@ class CatalogueView:
             part.room(self.rows)
             part.values[rows], part.weights[rows] = rest.pop(0), rest.pop(0)
         facts: list[Facts] = []
-        for row, raw, text, kept, brand in zip(numbers, ids, texts, foreign, brands, strict=True):
+        for row, raw, text, kept, names in zip(numbers, ids, texts, foreign, read_as, strict=True):
             self._ids[row] = raw.decode("utf-8", "surrogatepass")
             if kept:
                 (seen_from,) = _PLACE.unpack_from(kept)
                 self._foreign[row] = _Foreign(seen_from, np.frombuffer(kept, np.int8, offset=_PLACE.size))
-            if brand:
-                self._brands[row] = brand[1:].decode()
-            facts.append(as_read(facts_from(self.identity_at(row), text), self._brands.get(row)))
+            if names:
+                brand, currency = orjson.loads(names)
+                self._read_as[row] = brand, currency
+            facts.append(as_read(facts_from(self.identity_at(row), text), *self._read_as.get(row, _AS_SAID)))
         if parsed:
             self.evidence.restore(numbers, facts, rest)
         else:

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 __all__ = ["Snapshot", "SnapshotError", "SnapshotHead", "SnapshotWriter", "load_snapshot"]
 
-FORMAT = 5
+FORMAT = 6
 _DIGEST = 32
 _CHUNK = 1 << 20
 _PLACE = struct.Struct("<Q")

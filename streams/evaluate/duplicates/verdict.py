@@ -67,7 +67,7 @@ def verdicts(
         a, b = view.entry_at(view.row_of(later)), view.entry_at(view.row_of(earlier))
         times = math.exp(float(comparison.price[i, column[i]]))
         words = {
-            **_words(a.facts, b.facts, a.match_price, b.match_price, times),
+            **_words(a.facts_read, b.facts_read, a.match_price, b.match_price, times),
             "similarity": f"titles {line[earlier]:.0%} alike",
         }
         terms = [

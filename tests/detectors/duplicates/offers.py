@@ -29,7 +29,7 @@ def entry(
     identity: str, offset: int, title: str, price: float | None = None, *, match: int | None = None, **facts: object
 ) -> Entry:
     revision = int(facts.pop("revision", 0))  # type: ignore[call-overload]  # an int
-    match_price = facts.pop("match_price", price)
+    match_price, match_currency = facts.pop("match_price", price), facts.pop("match_currency", None)
     version = Version(0, offset)
     return Entry(
         identity=identity,
@@ -39,6 +39,7 @@ def entry(
         revision=revision,
         match_version=version if match is None else Version(0, match),
         match_price=match_price,  # type: ignore[arg-type]  # a float or None
+        match_currency=match_currency,  # type: ignore[arg-type]  # a text or None
         encoder=ENCODER,
         vector=vector(title),
         facts=Facts(identity, title=title, price=price, **{"first_seen": offset, **facts}),  # type: ignore[arg-type]  # fields

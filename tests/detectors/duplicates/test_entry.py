@@ -45,10 +45,11 @@ def test_an_entry_comes_back_as_it_was() -> None:
     gone = deleted("b/1", 9)
     repaired = without.repaired(replace(without.facts, brand="Sony"))
     assert (repaired.revision, repaired.brand_read) == (2, "")
-    decoded = decode_entries(log_of([full, gone, without, repaired], start=40))
-    assert [offset for offset, _ in decoded.items] == [40, 41, 42, 43]
-    assert decoded.position == 44
-    for (_, got), sent in zip(decoded.items, (full, gone, without, repaired), strict=True):
+    priced = replace(full, match_currency="USD")
+    decoded = decode_entries(log_of([full, gone, without, repaired, priced], start=40))
+    assert [offset for offset, _ in decoded.items] == [40, 41, 42, 43, 44]
+    assert decoded.position == 45
+    for (_, got), sent in zip(decoded.items, (full, gone, without, repaired, priced), strict=True):
         assert isinstance(got, Entry)
         assert _same(got, sent)
 

@@ -50,3 +50,15 @@ def test_matching_reads_another_brand_of_the_shop_and_none_of_a_repair() -> None
     assert (cheaper.match_version, cheaper.brand_read) == (Version(0, 1), "")
     named = entry(taken(brand="Osram"), 3, repaired)
     assert (named.match_version, named.brand_read) == (Version(0, 3), "Osram")
+
+
+def test_matching_reads_the_currency_of_the_price_that_it_reads() -> None:
+    first = entry(taken(price=100, currency="USD"), 1, None)
+    dearer = entry(taken(price=90, currency="EUR"), 2, first)
+    assert (dearer.match_version, dearer.match_price, dearer.facts.currency) == (Version(0, 1), 100, "EUR")
+    assert (dearer.currency_read, dearer.facts_read.currency) == ("USD", "USD")
+    back = entry(taken(price=99, currency="USD"), 3, dearer)
+    assert (back.match_currency, back.currency_read) == (None, "USD")
+    repaired = entry(taken(price=100), 4, None)
+    repaired = repaired.repaired(replace(repaired.facts, currency="CNY"))
+    assert (repaired.facts.currency, repaired.currency_read, repaired.facts_read.currency) == ("CNY", "", None)

@@ -27,7 +27,7 @@ def _log(seed: int, n: int = 400) -> list[StoredRecord]:
     log += log_of([deleted(f"shop{i % 3}/{i}", len(log) + 5000) for i in range(12)], start=len(log))
     again = [entry(f"shop{i % 3}/{i}", len(log) + 9000 + i, f"Bose lamp CX-{i}") for i in range(6)]
     branded = entry("z/3", len(log) + 9200, "lamp CX-3", brand="Bose")
-    again += [branded, branded.repaired(replace(branded.facts, brand="BOSE Corp"))]
+    again += [branded, branded.repaired(replace(branded.facts, brand="BOSE Corp", currency="JPY"))]
     other = replace(entry("z/1", len(log) + 9100, "Sony"), encoder="other", vector=np.ones(7, np.int8))
     return log + log_of([*again, other, entry("z/2", 3, "old"), entry("z/2", 2, "older")], start=len(log))
 

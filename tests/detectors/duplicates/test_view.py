@@ -59,6 +59,24 @@ def test_a_new_price_neither_hides_nor_shows() -> None:
     assert named == {"a/0": Version(0, 0), "a/1": Version(0, 1)}, "of what was compared, not of the new price"
 
 
+def test_a_new_currency_neither_hides_nor_shows() -> None:
+    """Whatever came together in one fetch, also from a log of which compaction has left the newest entry alone."""
+    first, other = (entry(f"a/{i}", i, "Sony Camera DSC-W120", 100.0, currency="USD") for i in range(2))
+    now = {"match": 0, "match_price": 100.0, "match_currency": "USD"}
+    yen = entry("a/0", 2, "Sony Camera DSC-W120", 15_000.0, currency="JPY", **now)
+    views = [apply(new_view(), log_of([first, other, yen]), fetch) for fetch in (1, 3)]
+    views.append(apply(new_view(), log_of([other, yen], start=1)))
+    said = [_said(view, ["a/1"]) for view in views]
+    assert said[0][0].candidates[0].reason.endswith("100.00 USD and 100.00 USD")
+    assert said[0] == said[1] == said[2]
+    blocks = [view.evidence.block(np.array([view.row_of("a/0")])) for view in views]
+    for view, block in zip(views[1:], blocks[1:], strict=True):
+        assert view.facts("a/0") == yen.facts
+        assert view.entry("a/0") == yen
+        for one, another in zip(blocks[0], block, strict=True):
+            np.testing.assert_array_equal(one, another)
+
+
 def test_what_was_said_can_be_said_anew_after_a_new_price() -> None:
     view = apply(new_view(), log_of([entry("b/0", 0, "Sony Camera DSC-W120", 101.0)]))
     apply(view, log_of([entry("a/0", 1, "Sony Camera DSC-W120", 100.0)], start=1))
