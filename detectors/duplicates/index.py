@@ -43,7 +43,7 @@ __all__ = [
 ]
 
 FLAT_ROWS = 16_384  # products up to which an epoch has no centroids, and every search is exact
-POOL = 96  # rows that a search scores exactly, of those that cells propose
+POOL = 128  # rows that a search scores exactly, of those that cells propose
 _LEAST_PROBES, _PROBES_TIMES_LISTS = 32, 3 << 16  # 48 of 4,096 lists, which hold up to a million products
 _SUBSPACE = 8  # dimensions that share four bits
 _CODEBOOK_ROWS = 8192  # it is trained on
