@@ -139,7 +139,7 @@ def _promising(view: CatalogueView, hits: Hits, clean: bool, threshold: float) -
     """(b, k) the candidates without those of which the price alone says that they are none: they need no more work."""
     there = np.nonzero(hits.candidates >= 0)
     mine, theirs = np.maximum(hits.row, 0)[there[0]], hits.candidates[there]
-    coded = view.evidence.coded(mine) & view.evidence.coded(theirs)
+    coded = view.evidence.coded(mine).astype(np.intp) + view.evidence.coded(theirs)
     price = view.evidence.prices_apart(mine, theirs)
     promising = hits.candidates.copy()
     promising[there] = np.where(

@@ -76,9 +76,9 @@ def compounds(text: str) -> list[str]:
     return [joined for word in _numbered(text) if (joined := _word(word)[0])]
 
 
-@lru_cache(maxsize=1 << 10)  # for who asks twice in a batch
-def _numbered(text: str) -> Sequence[str]:
-    return _NUMBERED_WORD.findall(text)
+@memoised(1 << 10, 300)  # for who asks twice in a batch
+def _numbered(text: str) -> tuple[str, ...]:
+    return tuple(_NUMBERED_WORD.findall(text))
 
 
 @memoised(1 << 13, 300)
@@ -126,7 +126,7 @@ def squashed(lowered: str) -> bytes:
     return lowered.encode("ascii", "ignore").translate(None, _NO_ALNUM)
 
 
-@lru_cache(maxsize=1 << 14)
+@memoised(1 << 14, 100)
 def _squeezed(text: str) -> str:
     return squashed(text.lower()).decode()
 

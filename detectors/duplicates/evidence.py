@@ -368,7 +368,7 @@ class EvidenceRows:
     ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
         """(p,) each: whether rows (p,) and others (p,) share a model code, and whether they may share an amount."""
         (a, b), (u, v) = ((x[rows][:, :, None], x[others][:, None]) for x in (self._codes, self._units))
-        cut = (self._units[rows, -1] != 0) & (self._units[others, -1] != 0)  # there may be more than are kept
+        cut = (self._units[rows, -1] != 0) | (self._units[others, -1] != 0)  # there may be more than are kept
         codes, amounts = (((x == y) & (x != 0)).any(axis=(1, 2)) for x, y in ((a, b), (u, v)))
         return codes, amounts | cut
 

@@ -20,6 +20,7 @@ __all__ = [
 ]
 
 UNITS = 6  # amounts kept of one product
+_LONGEST = 12  # a number of more characters is no amount
 
 # Factor to the base unit, by kind. A kind is what makes two amounts comparable.
 _KINDS: tuple[dict[str, float], ...] = (
@@ -103,7 +104,7 @@ _NUMERALS = {numeral: str(i) for i, numeral in enumerate("二三四五六七八�
 def _measure(value: str, unit: str) -> int:
     """An amount in 32 bits: a hash of kind and value, the kind in the low 5 bits; 0 where the unit is none."""
     kind, factor = UNIT.get(unit, (-1, 0.0))
-    if kind < 0 or len(value) > 12:
+    if kind < 0 or len(value) > _LONGEST:
         return 0
     return _amount(kind, str(round(float(value) * factor, 2)))
 
@@ -148,7 +149,7 @@ def _pack(text: str) -> int:
 
 def measures_in_words(folded: str) -> list[str]:
     """The amounts of a folded text as they are written there, such as `500 ml`."""
-    return [f"{value} {unit}" for value, unit in amounts_written(folded) if unit in UNIT]
+    return [f"{value} {unit}" for value, unit in amounts_written(folded) if unit in UNIT and len(value) <= _LONGEST]
 
 
 def amounts_said(folded: str) -> tuple[list[tuple[int, str, str]], str]:
@@ -165,7 +166,7 @@ def amounts_said(folded: str) -> tuple[list[tuple[int, str, str]], str]:
 
     def amount(match: re.Match[str]) -> str:
         value, unit = match.groups()
-        if unit not in UNIT or len(value) > 12 or match.string.startswith("/", match.end()):
+        if unit not in UNIT or len(value) > _LONGEST or match.string.startswith("/", match.end()):
             return match.group()  # `7000 MB/s` is no size
         kind, factor = UNIT[unit]
         said.append((kind, str(round(float(value) * factor, 2)), f"{value} {unit}"))

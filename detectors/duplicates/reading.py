@@ -34,7 +34,7 @@ from detectors.duplicates.words import (
 from detectors.records import Facts
 from detectors.standardise.chinese import fold
 
-__all__ = ["MARK_BYTES", "Readings", "fits", "pack", "read", "unpack"]
+__all__ = ["MARK_BYTES", "Readings", "fits", "pack", "read", "sketched_text", "unpack"]
 
 MARK_BYTES = 8
 _FIXED = np.dtype(
@@ -111,7 +111,7 @@ def read(folded: Sequence[str], facts: Sequence[Facts]) -> Readings:
     tokens[np.arange(TOKENS) < counts[:, None]] = [token for words in titles for token in words.tokens]
     said, buckets, fixed["set"] = _chinese(folded)
     words = [" ".join(words.words).encode() for words in titles]
-    sketched = [_sketched(text, fact.brand) for text, fact in zip(folded, facts, strict=True)]
+    sketched = [sketched_text(text, fact.brand) for text, fact in zip(folded, facts, strict=True)]
     whole = Readings(fixed, tokens, names, words, said, buckets, sketched)
     fixed["sizes"][:, 0] = counts * 4
     for column, parts in enumerate((names, words, said, buckets, sketched), 1):
@@ -164,7 +164,7 @@ def unpack(packed: Sequence[bytes]) -> Readings:
     return Readings(fixed, tokens, *parts[1:])
 
 
-def _sketched(folded: str, brand: str | None) -> bytes:
+def sketched_text(folded: str, brand: str | None) -> bytes:
     """What is sketched of a folded title and its brand: the words; compounds once more without their separators, and
     words once more in the one spelling of all; and the brand's first word, for one shop begins with it the title that
     another leaves it out of. One line of text.

@@ -55,8 +55,8 @@ _MARKETPLACE_BIAS, _MARKETPLACE_EXCHANGED = -0.75, -2.0
 # What full caution takes of titles that share no code: at once, and for what each says that the other does not.
 _DOUBT, _DOUBT_OWN, _DOUBT_WEIGHT = 1.0, 0.125, 8.0
 # Of titles that differ in little else: by the weight of their words, and in price (3 times).
-_ROUNDED = 0.01  # more than a score gains when features are rounded
 _VARIANT_CONTAINED, _VARIANT_OVERLAP, _VARIANT_PRICE = 0.75, 0.5, 1.1
+_ROUNDED = 0.01  # more than a score gains when features are rounded
 _WORD = re.compile(r"[^\W_]+(?:[./-][^\W_]+)*")
 _WORDS_SAID = 4
 _VECTOR = np.array([WEIGHTS.get(name, 0.0) for name in FEATURES])
@@ -78,17 +78,20 @@ def rule_scores(features: PairFeatures, *, clean: bool) -> NDArray[np.float64]:
 def hopeless(
     similarity: NDArray[np.float32],
     price: NDArray[np.float32],
-    coded: NDArray[np.bool_],
+    coded: NDArray[np.intp],
     *,
     clean: bool,
     threshold: float,
 ) -> NDArray[np.bool_]:
-    """(p,) pairs without a code whose prices are so far apart that whatever else they say, they are neither the same
-    nor variants. similarity, price: as the features. coded: whether both have a code or GTIN, which might be the same.
+    """(p,) pairs whose prices are so far apart that whatever else they say, they are neither the same nor variants.
+
+    similarity, price: as the features. coded: how many of the two have a code or GTIN. One's code may stand in the
+    other's text.
     """
     most = WEIGHTS["similarity"] * similarity + WEIGHTS["contained"] + WEIGHTS["overlap"]
+    most = most + WEIGHTS["code_shared"] * (coded > 0) + (WEIGHTS["code_stem"] + WEIGHTS["gtin_same"]) * (coded > 1)
     most = most + WEIGHTS["price"] * np.minimum(price, MOST_PRICE) + _BIAS + (0.0 if clean else _MARKETPLACE_BIAS)
-    return np.asarray(~coded & (price > _VARIANT_PRICE + _ROUNDED) & (most < threshold - _ROUNDED))
+    return np.asarray((price > _VARIANT_PRICE + _ROUNDED) & (most < threshold - _ROUNDED))
 
 
 def doubts(features: PairFeatures, *, clean: bool) -> NDArray[np.float64]:

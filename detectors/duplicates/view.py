@@ -698,7 +698,8 @@ class CatalogueView:
                     self._count(counts, readings.tokens[mine])
                     counted = True
         if not counted:
-            readings = read([fold(e.facts.title) for e in batch.first], [e.facts_read for e in batch.first])
+            folded, facts = [fold(e.facts.title) for e in batch.first], [e.facts_read for e in batch.first]
+            readings = self._readings(batch.first, folded, facts)
             self._count(gram_counts([text.decode() for text in readings.sketched]), readings.tokens)
         again = [row for row in batch.again if row in batch.vectors and row not in batch.renewed]
         if again:

@@ -10,10 +10,12 @@ from __future__ import annotations
 import hashlib
 import re
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from operator import add
+
+from detectors.standardise.memoised import memoised
 
 __all__ = [
     "GROUPS",
@@ -279,9 +281,9 @@ def respelled(folded: str) -> list[str]:
     return [word for raw in words if (word := _spelling(raw)) != raw and raw.isascii() and word not in folded]
 
 
-@lru_cache(maxsize=1 << 10)  # for who asks twice in a batch
-def _words_in(text: str) -> Sequence[str]:
-    return _WORD.findall(text)
+@memoised(1 << 10, 300)  # for who asks twice in a batch
+def _words_in(text: str) -> tuple[str, ...]:
+    return tuple(_WORD.findall(text))
 
 
 @lru_cache(maxsize=1 << 10)

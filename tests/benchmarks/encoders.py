@@ -31,8 +31,9 @@ import numpy as np
 import psutil
 from numpy.typing import NDArray
 
+from detectors.duplicates.reading import sketched_text
 from detectors.duplicates.sketch import BUCKETS, GramCounts, document_weights, gram_counts, sketch
-from detectors.duplicates.view import DENSE_SHARE, sketched_texts
+from detectors.duplicates.view import DENSE_SHARE
 from detectors.standardise.chinese import fold
 from models.encoder import load_encoder
 from models.protocol import Encoder
@@ -119,7 +120,7 @@ def _english_chinese() -> Task:
 
 
 def _counts(titles: Sequence[str]) -> GramCounts:
-    return gram_counts(sketched_texts((fold(title), None) for title in titles))
+    return gram_counts([sketched_text(fold(title), None).decode() for title in titles])
 
 
 def _weights(pool: GramCounts) -> NDArray[np.uint8]:

@@ -11,7 +11,7 @@ from detectors.duplicates.candidates import statements
 from detectors.duplicates.evidence import EvidenceRows
 from detectors.duplicates.features import STEP, PairFeatures, pair_features
 from detectors.duplicates.matcher import margins
-from detectors.duplicates.rule import hopeless, points, reason, rule_scores, variants
+from detectors.duplicates.rule import WEIGHTS, hopeless, points, reason, rule_scores, variants
 from detectors.duplicates.sketch import flat_weights
 from detectors.records import Facts
 from detectors.standardise.chinese import fold
@@ -109,6 +109,7 @@ def test_nothing_is_looked_for_that_is_not_shared() -> None:
         ("speaker am53bk 500 ml", "am53bk 0.5 l", True, True),
         ("speaker am53bk 500 ml", "am54bk 500 g", False, False),
         ("1 g 2 ml 3 cm 4 w 5 gb 6 v 7 kg", "1.5 g 2.5 ml 3.5 cm 4.5 w 5.5 gb 6.5 v 7 kg", False, True),
+        ("7 kg speaker", "speaker 1 g 2 ml 3 cm 4 w 5 gb 6 v 7 kg", False, True),
         ("speaker", "speaker", False, False),
     ],
 )
@@ -119,22 +120,33 @@ def test_what_may_be_shared(one: str, other: str, codes: bool, amounts: bool) ->
     assert [x.item() for x in got] == [codes, amounts]
 
 
-def test_prices_far_apart_leave_no_hope_for_what_has_no_code() -> None:
-    """At .5 alike, in a marketplace, from 1.23 on: 4.75 - 5.75 - 1.625 * 1.23 is below -3."""
-    similarity, coded = np.full((1, 4), 0.5, np.float32), np.array([[False, False, False, True]])
-    price = np.array([[1.2, 1.25, 3.0, 3.0]], np.float32)
-    assert hopeless(similarity, price, coded, clean=False, threshold=-3.0).tolist() == [[False, True, True, False]]
-    assert hopeless(similarity, price, coded, clean=True, threshold=-3.0).tolist() == [[False, False, True, False]]
+def test_prices_far_apart_leave_no_hope() -> None:
+    """At .5 alike, in a marketplace, from 1.23 on: 4.75 - 5.75 - 1.625 * 1.23 is below -3. One code, which may stand in
+    the other's text, adds 2, and two may add more than any price takes.
+    """
+    similarity, coded = np.full(6, 0.5, np.float32), np.array([0, 0, 0, 1, 1, 2])
+    price = np.array([1.2, 1.25, 3.0, 2.4, 2.5, 3.0], np.float32)
+    got = [hopeless(similarity, price, coded, clean=clean, threshold=-3.0).tolist() for clean in (False, True)]
+    assert got == [[False, True, True, False, True, False], [False, False, True, False, False, False]]
+
+
+def test_what_no_price_can_outweigh_is_all_that_speaks_for_a_pair() -> None:
+    """`hopeless` adds up whatever may speak for it."""
+    speak_for = {name for name, weight in WEIGHTS.items() if weight > 0}
+    assert speak_for == {"similarity", "contained", "overlap", "code_shared", "code_stem", "gtin_same"}
 
 
 @pytest.mark.parametrize("clean", [False, True])
 def test_what_is_left_out_would_not_have_been_said(clean: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     rng = np.random.default_rng(1)
-    priced = [
-        replace(one, facts=replace(one.facts, title=title), match_price=round(float(np.exp(rng.normal(3, 1.5))), 2))
-        for one in random_entries(1, 300)
-        if (title := re.sub(r"[A-Z]X-\d+", "", one.facts.title))
-    ]
+    priced = []
+    for one in random_entries(1, 400):
+        code = re.search(r"[A-Z]X-\d+", one.facts.title)
+        assert code is not None
+        bare, where = one.facts.title.replace(code[0], ""), int(rng.integers(4))
+        title = one.facts.title if where == 0 else bare
+        facts = replace(one.facts, title=title, description=f"model {code[0]}" if where == 1 else "")
+        priced.append(replace(one, facts=facts, match_price=round(float(np.exp(rng.normal(3, 1.5))), 2)))
     view = apply(new_view(), log_of(priced))
     hits = view.search([e.identity for e in priced], clean=clean)
     said = statements(view, hits, clean=clean)

@@ -43,7 +43,7 @@ def test_a_word_is_found_across_no_border_of_texts() -> None:
     searched = _searched(([], [b"shop"], b"sh"), ([b"shop"], [b"shop"], b"op"), ([], [b"print", b"shop"], b"theshopx"))
     one, none = np.ones((1, 1), bool), np.array([[False]])
     for text in (0, 1):
-        assert (searched.found_inside(one, np.array([2]), np.array([text])) == none).all()
+        assert (searched.found_inside(one, np.array([0]), np.array([text])) == none).all()
     assert searched.found_inside(np.ones((1, 2), bool), np.array([2]), np.array([2])).tolist() == [[False, True]]
     assert searched.found_inside(one, np.array([0]), np.array([2])).tolist() == [[True]]
 

@@ -77,6 +77,14 @@ def test_a_new_currency_neither_hides_nor_shows() -> None:
             np.testing.assert_array_equal(one, another)
 
 
+def test_why_is_told_of_what_matching_reads() -> None:
+    """A repaired brand takes no code from the reason that the decision has not lost."""
+    lamp, other = entry("a/0", 0, "Oriel TL1000 lamp red", 9.0), entry("b/0", 1, "Oriel TL1000 lamp", 9.0)
+    repaired = lamp.repaired(replace(lamp.facts, brand="TL1000"))
+    ((said,),) = (one.candidates for one in _said(apply(new_view(), log_of([lamp, other, repaired])), ["b/0"]))
+    assert said.reason == "same model code TL1000; 9.00 and 9.00"
+
+
 def test_what_was_said_can_be_said_anew_after_a_new_price() -> None:
     view = apply(new_view(), log_of([entry("b/0", 0, "Sony Camera DSC-W120", 101.0)]))
     apply(view, log_of([entry("a/0", 1, "Sony Camera DSC-W120", 100.0)], start=1))

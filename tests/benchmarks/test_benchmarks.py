@@ -1,0 +1,15 @@
+"""The commands that measure are run by hand; that they can be begun at all is tested here."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+
+_FOLDER = Path(__file__).parent
+
+
+@pytest.mark.parametrize("name", sorted(path.stem for path in _FOLDER.glob("[a-z]*.py") if path.stem[:5] != "test_"))
+def test_a_benchmark_can_be_imported(name: str) -> None:
+    assert import_module(f"tests.benchmarks.{name}").__doc__
