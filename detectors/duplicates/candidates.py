@@ -88,7 +88,7 @@ def _candidates(view: CatalogueView, hits: Hits, clean: bool, threshold: float) 
     facts_of_mine, facts_of_theirs = view.facts_read_of(mine.tolist()), view.facts_read_of(theirs.tolist())
     prices = zip(view.match_prices(mine), view.match_prices(theirs), strict=True)
     codes, amounts = view.evidence.shared_of(mine, theirs)
-    for i, facts, other, both_prices, other_version, score, doubted, near, variant, codes_shared, shared, *is_ in zip(
+    for i, facts, other, both_prices, other_version, score, doubted, near, variant, *is_ in zip(
         line.tolist(),
         facts_of_mine,
         facts_of_theirs,
@@ -98,12 +98,12 @@ def _candidates(view: CatalogueView, hits: Hits, clean: bool, threshold: float) 
         doubt[line, place].tolist(),
         hits.similarity[line, place].tolist(),
         not_same.tolist(),
+        *(what[line, place].tolist() for what in (unlike, same, sure)),
         codes.tolist(),
         amounts.tolist(),
-        *(what[line, place].tolist() for what in (unlike, same, sure)),
         strict=True,
     ):
-        is_unlike, is_same, is_sure = is_
+        is_unlike, is_same, is_sure, shares_code, shares_amount = is_
         if variant and (not is_unlike or named_variants[i] == _VARIANTS):
             continue
         told = differences(facts, other) if is_unlike and not is_sure else ()
@@ -117,7 +117,7 @@ def _candidates(view: CatalogueView, hits: Hits, clean: bool, threshold: float) 
             named_variants[i] += 1
             why = variant_reason(facts, other, told, both_prices, similarity)
         else:
-            why = reason(facts, other, both_prices, similarity, codes=codes_shared, amounts=shared)
+            why = reason(facts, other, both_prices, similarity, codes=shares_code, amounts=shares_amount)
         linked = DUPLICATE_EXACT if is_same else DUPLICATE_NEAR
         found.setdefault(i, []).append(
             Candidate(
