@@ -245,6 +245,12 @@ class Cells:
                 self.added += len(rows)
             steps = None if steps is None else steps - 1
 
+    def keep_pace(self, share: float, rows: int) -> None:
+        """Add what waits too long where all of these rows are to be there in the end, and this share of them by now."""
+        late = self.steps - math.ceil((1 - share) * rows / _STEP)
+        if late > 0:
+            self.work(late)
+
     @contextmanager
     def _alone(self) -> Iterator[None]:
         """Hold FAISS's index. Who asks gets it before who has just had it, which a lock alone does not see to."""

@@ -162,13 +162,18 @@ class _Foreign:
 class _Next:
     """An epoch that is to hold from a later offset on, and the sketches and cells that are made for it meanwhile.
 
-    done: rows below it have the epoch's sketch.
+    since: the offset at which it was known. done: rows below it have the epoch's sketch.
     """
 
     epoch: Epoch
+    since: int
     sketches: Part
     cells: Cells | None
     done: int = 0
+
+    def share(self, position: int) -> float:
+        """Of the offsets between its being known and its start, those that are past at this one."""
+        return min(1.0, max(0, position - self.since) / max(1, self.epoch.switch_at - self.since))
 
 
 @dataclass(frozen=True, slots=True)
@@ -759,7 +764,7 @@ class CatalogueView:
         sketches, cells = Part(SKETCH_DIM, 1 - DENSE_SHARE), None
         if len(epoch.centroids):
             cells = Cells(epoch.centroids, epoch.codebook, lambda rows: self._index.unit(rows, sketches))
-        self._next = _Next(epoch, sketches, cells)
+        self._next = _Next(epoch, offset, sketches, cells)
 
     def prepare(self, rows: int) -> bool:
         """Sketch up to this many rows for the epoch that is to come; whether some are left.
@@ -780,17 +785,18 @@ class CatalogueView:
         return last < n
 
     def _keep_pace(self, position: int) -> None:
-        """Do the share of what the coming epoch needs that is due by this position, so that nothing is left at its
-        switch even where nobody had the time to do it between fetches.
+        """Do what the coming epoch needs by this position and nobody has done between fetches or beside the stream, so
+        that nothing is left at its switch.
         """
         coming = self._next
-        left = 0 if coming is None else coming.epoch.switch_at - self.position
-        if coming is None or left <= 0:
+        if coming is None:
             return
-        share = min(1.0, max(0, position - self.position) / left)
-        self.prepare(math.ceil(share * (len(self._index) - coming.done)))
+        share = coming.share(position)
+        due = math.ceil(share * len(self._index))
+        if due > coming.done:
+            self.prepare(due - coming.done)
         if coming.cells is not None:
-            coming.cells.work(math.ceil(share * coming.cells.steps))
+            coming.cells.keep_pace(share, len(self._index))
 
     @property
     def switching(self) -> bool:
