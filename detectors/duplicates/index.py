@@ -24,6 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detectors.duplicates.epoch import MAX_LISTS
+from detectors.duplicates.kernels import add_products
 from detectors.duplicates.room import grown
 
 __all__ = [
@@ -33,7 +34,6 @@ __all__ = [
     "InnerProducts",
     "Part",
     "RowIndex",
-    "best",
     "centroids_of",
     "float_inner_products",
     "lists_for",
@@ -50,8 +50,6 @@ _CODEBOOK_ROWS = 8192  # it is trained on
 POINTS, _ITERATIONS = 24, 6  # of the training, per centroid
 _STEP = 128  # rows added to cells at once: what a search may have to wait for
 _BLOCK = 4096  # rows turned into float32 at once
-_LINES = 16  # lines of candidates turned into float32 at once
-_NONE = np.float32(-1e9)
 
 InnerProducts = Callable[[NDArray[np.int8], NDArray[np.int8]], NDArray[np.float32]]
 """Whole numbers (b, dim) and (n, dim) -> (b, n), exact below 2**24."""
@@ -123,22 +121,10 @@ class Part:
             product *= weights[:, None] * self.weights[i:j]
             out[:, i:j] += product
 
-    def products_with(
-        self, queries: NDArray[np.float32], weights: NDArray[np.float32], rows: NDArray[np.intp]
-    ) -> NDArray[np.float32]:
-        """(b, m) the scores of whole-number queries (b, dim) with rows (b, m)."""
-        b, m = rows.shape
-        product = np.empty((b, m), np.float32)
-        # A few lines at a time in the same memory: most of the work is fetching the rows, and that of new memory.
-        size = (min(_LINES, b), m, self.dim)
-        values, x = np.empty(size, np.int8), np.empty(size, np.float32)
-        for i in range(0, b, _LINES):
-            j = min(b, i + _LINES)
-            np.take(self.values, rows[i:j], axis=0, out=values[: j - i], mode="clip")
-            x[: j - i] = values[: j - i]
-            product[i:j] = np.matmul(x[: j - i], queries[i:j, :, None])[:, :, 0]
-        product *= weights[:, None] * self.weights[rows]
-        return product
+    def add_products_with(self, mine: NDArray[np.intp], others: NDArray[np.intp], out: NDArray[np.float32]) -> None:
+        """Add to out (b, m) the scores of rows (b,) with others (b, m); -1e9 where that is negative."""
+        queries = self.values[mine].astype(np.float32)
+        add_products(self.values, self.weights, queries, self.weights[mine], others, out)
 
 
 def unit_rows(*parts: Part) -> NDArray[np.float32]:
@@ -281,14 +267,12 @@ class Cells:
         self.offer(waiting)
 
     def propose(self, queries: NDArray[np.float32], pool: int = POOL) -> NDArray[np.intp]:
-        """(b, pool) rows near unit queries (b, dim), each once, -1 for none."""
+        """(b, pool) rows near unit queries (b, dim), some of them perhaps twice; -1 for none."""
         self.work()
         with self._alone():
             self._index.nprobe = probes_for(self._index.nlist)
             _, rows = self._index.search(queries, pool)
-        rows.sort(axis=1)
-        rows[:, 1:][rows[:, 1:] == rows[:, :-1]] = -1
-        found: NDArray[np.intp] = rows.astype(np.intp)
+        found: NDArray[np.intp] = rows.astype(np.intp, copy=False)
         return found
 
 
@@ -345,7 +329,9 @@ class RowIndex:
     def propose(
         self, rows: NDArray[np.intp], cells: Cells, before: Part | None = None
     ) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
-        """(b, pool) rows near these rows, -1 for none, and their scores. before: the sketches to use instead."""
+        """(b, pool) rows near these rows, as `Cells.propose` gives them, and their scores. before: the sketches to use
+        instead.
+        """
         found = cells.propose(self.unit(rows, before))
         return found, self.scores(rows, found, before)
 
@@ -353,58 +339,13 @@ class RowIndex:
         self, rows: NDArray[np.intp], others: NDArray[np.intp], before: Part | None = None
     ) -> NDArray[np.float32]:
         """(b, m) scores of these rows with others (b, m); -1e9 where that is negative."""
-        there = np.maximum(others, 0)
         if before is not None:
             before.room(self._n)
         out = np.zeros(others.shape, np.float32)
         for part in (self.dense, self.sketch if before is None else before):
-            out += part.products_with(part.values[rows].astype(np.float32), part.weights[rows], there)
-        out[others < 0] = _NONE
+            part.add_products_with(rows, others, out)
         return out
 
     def unit(self, rows: NDArray[np.intp], sketch: Part | None = None) -> NDArray[np.float32]:
         """(m, dim) the one vector of each row, of unit length. sketch: the sketches to use instead."""
         return np.hstack((self.dense.unit(rows), (sketch or self.sketch).unit(rows)))
-
-
-def best(
-    scores: NDArray[np.float32], k: int, ranked: Callable[[int, NDArray[np.intp]], NDArray[np.intp]]
-) -> NDArray[np.intp]:
-    """(b, min(k, n)) columns of the largest scores of each line, not sorted.
-
-    ranked: (line, columns of one score) -> the same columns, those first that are to be taken first. Asked only where
-    not all of them fit; not for scores at or below -1e9, which stand for none.
-
-    Maxima of blocks first: what is among the best k lies in one of the k best blocks.
-    """
-    b, n = scores.shape
-    if n <= k:
-        return np.broadcast_to(np.arange(n), scores.shape).copy()
-    block = 32
-    if n <= 8 * k or n <= 4 * block:
-        chosen, kth, tied = _top(scores, k)
-    else:
-        whole = n // block * block
-        # The columns of a block do not stand together, so that blocks are compared column by column, many at once.
-        maxima = scores[:, :whole].reshape(b, block, -1).max(axis=1)
-        blocks, _, _ = _top(maxima, k)
-        columns = (blocks[:, :, None] + np.arange(0, whole, whole // block)).reshape(b, -1)
-        columns = np.hstack((columns, np.broadcast_to(np.arange(whole, n), (b, n - whole))))
-        within, kth, tied = _top(np.take_along_axis(scores, columns, axis=1), k)
-        chosen = np.take_along_axis(columns, within, axis=1)
-        tied |= (maxima >= kth).sum(axis=1) > k  # the k-th score stands in a block that was left out, too
-    for line in np.flatnonzero(tied & (kth[:, 0] > _NONE)).tolist():
-        above, equal = np.flatnonzero(scores[line] > kth[line]), np.flatnonzero(scores[line] == kth[line])
-        chosen[line] = np.concatenate((above, ranked(line, equal)[: k - len(above)]))
-    return chosen
-
-
-def _top(scores: NDArray[np.float32], k: int) -> tuple[NDArray[np.intp], NDArray[np.float32], NDArray[np.bool_]]:
-    """Of each line k columns of the largest scores, the k-th score (b, 1), and whether more than k reach it."""
-    n = scores.shape[1]
-    if n <= k:
-        chosen = np.broadcast_to(np.arange(n), scores.shape).copy()
-    else:
-        chosen = np.argpartition(scores, n - k, axis=1)[:, n - k :]
-    kth = np.take_along_axis(scores, chosen, axis=1).min(axis=1, keepdims=True)
-    return chosen, kth, (scores >= kth).sum(axis=1) > k

@@ -37,12 +37,12 @@ from detectors.duplicates.index import (
     InnerProducts,
     Part,
     RowIndex,
-    best,
     centroids_of,
     lists_for,
     quantised,
     unit_rows,
 )
+from detectors.duplicates.kernels import nearest
 from detectors.duplicates.reading import Readings, fits, pack, read, unpack
 from detectors.duplicates.room import grown
 from detectors.duplicates.sketch import (
@@ -79,7 +79,6 @@ CANDIDATES = 10  # that the decision looks at, beside those that share a code
 _COLUMNS = ("_head", "_at", "_visible", "_prefix", "_source", "_first_seen", "_digest", "_counted")
 _SHARED = 8  # candidates that share a code or GTIN and are not among the nearest
 _HIDDEN = np.iinfo(np.int64).max
-_NONE = np.float32(-1e9)
 _KEEP_SKETCHES = 50_000  # offsets after a switch during which the sketches of before are kept
 _BLOCK = 1 << 24  # products computed at once
 _REMEMBERED = 32_768  # facts and rows that were asked for last: of most products many are
@@ -1097,53 +1096,25 @@ class CatalogueView:
         similarity: NDArray[np.float32],
     ) -> None:
         """proposed: the rows that the products are with, None for all. before: the sketches of before, to be used."""
-        if proposed is None:
-            n = products.shape[1]
-            late = np.flatnonzero(self._visible[:n] >= limit.min())
-            products[:, late] = np.where(self._visible[late] >= limit[:, None], _NONE, products[:, late])
-            products[np.arange(len(rows)), rows] = _NONE
-            columns = np.broadcast_to(np.arange(n), products.shape)
-        else:
-            columns = proposed
-            hidden = (self._visible[columns] >= limit[:, None]) | (columns == rows[:, None]) | (columns < 0)
-            products = np.where(hidden, _NONE, products)
-        self._keep(part, products, columns, k, neighbours, scores)
+        columns = np.arange(products.shape[1])[None] if proposed is None else proposed
+
+        def best(most: int, rows_out: NDArray[np.intp], scores_out: NDArray[np.float32], *, clean: bool) -> None:
+            found, near = np.full((len(rows), most), -1, np.intp), np.full((len(rows), most), -1, np.float32)
+            nearest(
+                columns, products, rows, limit, self._visible, self._source, clean, self._first_seen, self._digest,
+                found, near,
+            )  # fmt: skip
+            rows_out[part, :most], scores_out[part, :most] = found, near
+
+        best(k, neighbours, scores, clean=False)
         if not deciding:
             return
-        if clean:
-            products = np.where(self._source[columns] == self._source[rows][:, None], _NONE, products)
-            self._keep(part, products, columns, CANDIDATES, candidates, similarity)
-        elif k >= CANDIDATES:
+        if clean or k < CANDIDATES:
+            best(CANDIDATES, candidates, similarity, clean=clean)
+        else:
             candidates[part, :CANDIDATES] = neighbours[part, :CANDIDATES]
             similarity[part, :CANDIDATES] = scores[part, :CANDIDATES]
-        else:
-            self._keep(part, products, columns, CANDIDATES, candidates, similarity)
         self._add_sharing(part, rows, limit, clean, before, candidates, similarity)
-
-    def _keep(
-        self,
-        part: NDArray[np.intp],
-        products: NDArray[np.float32],
-        columns: NDArray[np.intp],
-        k: int,
-        rows_out: NDArray[np.intp],
-        scores_out: NDArray[np.float32],
-    ) -> None:
-        """The k best of each line, best first, of equal ones the one first seen."""
-
-        def ranked(line: int, tied: NDArray[np.intp]) -> NDArray[np.intp]:
-            rows = columns[line, tied]
-            return tied[np.lexsort((self._digest[rows], self._first_seen[rows]))]
-
-        chosen = best(products, k, ranked)
-        value = np.take_along_axis(products, chosen, axis=1)
-        row = np.take_along_axis(columns, chosen, axis=1)
-        order = np.lexsort((self._digest[row], self._first_seen[row], -value))
-        value, row = np.take_along_axis(value, order, axis=1), np.take_along_axis(row, order, axis=1)
-        there = value > _NONE
-        width = row.shape[1]
-        rows_out[part, :width] = np.where(there, row, -1)
-        scores_out[part, :width] = np.where(there, value, np.float32(-1))
 
     def _add_sharing(
         self,
@@ -1205,8 +1176,8 @@ class CatalogueView:
         for i in range(0, len(row), _AT_ONCE):
             rows, others = row[i : i + _AT_ONCE], neighbours[i : i + _AT_ONCE]
             if (others >= 0).any():
-                rows, there = np.maximum(rows, 0), np.maximum(others, 0)
-                found = part.products_with(part.values[rows].astype(np.float32), part.weights[rows], there)
+                found = np.zeros(others.shape, np.float32)
+                part.add_products_with(np.maximum(rows, 0), others, found)
                 out[i : i + _AT_ONCE] = np.where(others >= 0, found / np.float32(DENSE_SHARE), np.float32(-1))
         return out
 

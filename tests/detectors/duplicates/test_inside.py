@@ -1,4 +1,4 @@
-"""Words inside texts: the filter changes nothing of what is found."""
+"""Words and codes inside texts: the filter changes nothing of what is found."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from detectors.duplicates.inside import RUN, Searched, packed_body
+from detectors.duplicates.inside import Searched, packed_body
+from detectors.duplicates.kernels import RUN, stands_inside, words_compared
 
 CODES = st.lists(st.text("ab1", min_size=1, max_size=8).map(str.encode), max_size=3)
 WORDS = st.lists(st.text("ab1中", min_size=1, max_size=8).map(str.encode), max_size=6)
@@ -19,35 +20,73 @@ def _searched(*products: tuple[list[bytes], list[bytes], bytes] | None) -> Searc
     return Searched(np.arange(len(products)) * 10, bodies)
 
 
+def _stands(searched: Searched, place: int, at: np.ndarray) -> bool:
+    (start, end), (text_start, text_end) = at.tolist(), searched.texts[place].tolist()
+    return stands_inside(searched.bytes, start, end, text_start, text_end, searched.filters[place])
+
+
 @given(PRODUCTS)
 def test_it_finds_what_stands_there(products: list[tuple[list[bytes], list[bytes], bytes] | None]) -> None:
-    n = len(products)
-    words = [[] if one is None else one[1] for one in products]
-    texts = [b"" if one is None else one[2] for one in products]
-    words_of, text_of = (side.ravel() for side in np.meshgrid(np.arange(n), np.arange(n)))
-    asked = np.zeros((len(words_of), max(map(len, words))), bool)
-    expected = asked.copy()
-    for pair, (mine, theirs) in enumerate(zip(words_of.tolist(), text_of.tolist(), strict=True)):
-        for number, word in enumerate(words[mine]):
-            asked[pair, number] = (pair + number) % 3 > 0
-            expected[pair, number] = asked[pair, number] and len(word) >= RUN and word in texts[theirs]
     searched = _searched(*products)
-    assert (searched.found_inside(asked, words_of, text_of) == expected).all()
-    for place, one in enumerate(products):
-        assert searched.codes(place) == ([] if one is None else one[0])
-        assert [searched.has(place, word) for word in (b"a", b"ab1")] == [w in texts[place] for w in (b"a", b"ab1")]
-    assert searched.places(np.arange(n) * 10).tolist() == [*range(n)]
+    assert searched.codes() == [code for one in products if one is not None for code in one[0]]
+    for mine, one in enumerate(products):
+        codes, words, _ = one or ([], [], b"")
+        for said, first, at in (
+            (codes, searched.first_code, searched.code_at),
+            (words, searched.first_word, searched.word_at),
+        ):
+            places = at[first[mine] : first[mine + 1]]
+            assert [bytes(searched.bytes[start:end]) for start, end in places.tolist()] == said
+            for theirs, other in enumerate(products):
+                text = b"" if other is None else other[2]
+                assert [_stands(searched, theirs, place) for place in places] == [word in text for word in said]
+    assert searched.places(np.arange(len(products)) * 10).tolist() == [*range(len(products))]
 
 
 def test_a_word_is_found_across_no_border_of_texts() -> None:
     searched = _searched(([], [b"shop"], b"sh"), ([b"shop"], [b"shop"], b"op"), ([], [b"print", b"shop"], b"theshopx"))
-    one, none = np.ones((1, 1), bool), np.array([[False]])
-    for text in (0, 1):
-        assert (searched.found_inside(one, np.array([0]), np.array([text])) == none).all()
-    assert searched.found_inside(np.ones((1, 2), bool), np.array([2]), np.array([2])).tolist() == [[False, True]]
-    assert searched.found_inside(one, np.array([0]), np.array([2])).tolist() == [[True]]
+    assert [_stands(searched, place, searched.word_at[0]) for place in range(3)] == [False, False, True]
+    assert not _stands(searched, 2, searched.word_at[2])
 
 
-def test_nothing_is_asked() -> None:
-    place = np.zeros(1, np.intp)
-    assert not _searched(([], [b"a"], b"")).found_inside(np.zeros((1, 2), bool), place, place).any()
+@given(PRODUCTS)
+def test_words_that_both_say_one_says_and_that_stand_inside(
+    products: list[tuple[list[bytes], list[bytes], bytes] | None],
+) -> None:
+    """Against the same in sets."""
+    searched = _searched(*products)
+    n, numbers = len(products), {b"": 0}
+    tokens = np.zeros((n, 8), np.uint32)
+    said = [[*dict.fromkeys(one[1])] if one is not None else [] for one in products]
+    bodies = [None if one is None else (one[0], words, one[2]) for one, words in zip(products, said, strict=True)]
+    searched = _searched(*bodies)
+    for place, words in enumerate(said):
+        tokens[place, : len(words)] = [numbers.setdefault(word, len(numbers)) for word in words]
+    weights = np.stack((np.ones(64, np.uint8), np.arange(64).astype(np.uint8)))
+    a, b = (side.ravel() for side in np.meshgrid(np.arange(n), np.arange(n)))
+    epoch = (a + b) % 2
+    sums, exchanged = words_compared(
+        a, b, a, b, tokens, weights, epoch, 63,
+        searched.bytes, searched.texts, searched.first_word, searched.word_at, searched.filters,
+    )  # fmt: skip
+    for i, (x, y) in enumerate(zip(a.tolist(), b.tolist(), strict=True)):
+        own = []
+        for mine, theirs in ((x, y), (y, x)):
+            text = b"" if products[theirs] is None else products[theirs][2]
+            own.append(
+                [w for w in said[mine] if w not in said[theirs] and not (len(w) >= RUN and w.isascii() and w in text)]
+            )
+        weight = [[int(weights[epoch[i], numbers[w]]) for w in words] for words in own]
+        whole = sum(int(weights[epoch[i], numbers[w]]) for w in said[x])
+        rarest = [max(one, default=0) for one in weight]
+        assert sums[i].tolist() == [whole - sum(weight[0]), sum(weight[0]), sum(weight[1]), *rarest]
+        least = min(len(said[x]) - len(own[0]), len(said[y]) - len(own[1]))
+        assert exchanged[i] == (least > 0 and min(map(len, own)) > 0 and max(map(len, own)) <= max(1, least / 3))
+
+
+def test_nothing_is_there() -> None:
+    searched = _searched(None, ([], [], b""))
+    assert searched.codes() == []
+    assert searched.texts.tolist() == [[8, 8], [16, 16]]
+    assert not searched.filters.any()
+    assert _searched().texts.shape == (0, 2)

@@ -1,0 +1,427 @@
+"""The innermost loops of searching and comparing, compiled by Numba when they are first used on a machine.
+
+numpy does one thing to all pairs of a batch and then the next, and most of the time of a lookup went into what lies
+between. These do all there is to do for one pair and then take the next. The interpreter's lock is free meanwhile.
+
+What was compiled is kept beside this file, or where `NUMBA_CACHE_DIR` says. They are all in this one file, for Numba
+notices that a file has changed, but not that one has whose functions it calls.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Literal, TypeVar
+
+import numpy as np
+from numba import njit, types
+from numpy.typing import NDArray
+
+__all__ = ["FILTER_WORDS", "RUN", "add_products", "looked_through", "nearest", "pairs_compared", "words_compared"]
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+RUN = 4  # bytes; words that are shorter are found nowhere
+_BITS = 10  # of a filter: 1,024 places a text, of which one of 400 bytes takes a third
+FILTER_WORDS = (1 << _BITS) // 32
+_FACTOR = np.uint32(2_654_435_769)
+_SPACE = ord(" ")
+_HEAD = 8  # bytes of `packed_body` before the codes
+_NONE = np.float32(-1e9)
+_EXCHANGED_SHARE = 1 / 3  # of the words that both titles have
+
+
+def _array(dtype: Any, dimensions: int, layout: Literal["C", "A"] = "C") -> Any:
+    """An array that is only read."""
+    return types.Array(dtype, dimensions, layout, readonly=True)
+
+
+_BYTES, _ROWS, _ROWS_2D = _array(types.uint8, 1), _array(types.intp, 1, "A"), _array(types.intp, 2)
+_I64, _I64_2D, _F32, _BOOL = _array(types.int64, 1), _array(types.int64, 2), _array(types.float32, 1, "A"), types.bool_
+_U64, _U64_2D, _U32, _U32_2D = (
+    _array(types.uint64, 1),
+    _array(types.uint64, 2),
+    _array(types.uint32, 1),
+    _array(types.uint32, 2),
+)
+_I8_2D = _array(types.int8, 2)
+
+
+def _compiled(*signature: Any, any_order: bool = False) -> Callable[[F], F]:
+    """Compile a function for arguments of these types, or take it from where it was kept. any_order: sums may be added
+    up in any order.
+    """
+
+    def decorate(function: F) -> F:
+        def made(*, cache: bool) -> Any:
+            fast = {"reassoc", "nsz"} if any_order else False
+            return njit(signature, cache=cache, nogil=True, error_model="numpy", fastmath=fast)(function)
+
+        try:
+            kept: F = made(cache=True)
+        except RuntimeError:  # there is no folder that it could be kept in
+            kept = made(cache=False)
+        return kept
+
+    return decorate
+
+
+# -- searching
+
+
+@_compiled(_array(types.int8, 1), _array(types.float32, 1), any_order=True)
+def _product(value: NDArray[np.int8], query: NDArray[np.float32]) -> np.float32:
+    total = np.float32(0)
+    for d in range(len(query)):
+        total += np.float32(value[d]) * query[d]
+    return total
+
+
+@_compiled(_I8_2D, _F32, _array(types.float32, 2), _F32, _ROWS_2D, types.float32[:, ::1])
+def add_products(
+    values: NDArray[np.int8],
+    weights: NDArray[np.float32],
+    queries: NDArray[np.float32],
+    query_weights: NDArray[np.float32],
+    rows: NDArray[np.intp],
+    out: NDArray[np.float32],
+) -> None:
+    """Add to out (b, m) the inner products of queries (b, dim) with rows (b, m) of values (n, dim), times the weights
+    of both; -1e9 where there is no row. Sums of whole numbers below 2**24: the same bits in whatever order.
+    """
+    for i in range(rows.shape[0]):
+        query = queries[i]
+        for j in range(rows.shape[1]):
+            row = rows[i, j]
+            if row < 0:
+                out[i, j] = _NONE
+            else:
+                out[i, j] += _product(values[row], query) * (query_weights[i] * weights[row])
+
+
+@_compiled(
+    _ROWS_2D, _array(types.float32, 2), _ROWS, _I64, _I64, _array(types.int32, 1), _BOOL, _I64, _I64,
+    types.intp[:, ::1], types.float32[:, ::1],
+)  # fmt: skip
+def nearest(
+    columns: NDArray[np.intp],
+    scores: NDArray[np.float32],
+    rows: NDArray[np.intp],
+    limit: NDArray[np.int64],
+    visible: NDArray[np.int64],
+    source: NDArray[np.int32],
+    others_only: bool,
+    first_seen: NDArray[np.int64],
+    digest: NDArray[np.int64],
+    found: NDArray[np.intp],
+    found_scores: NDArray[np.float32],
+) -> None:
+    """Into found (b, k) and found_scores the best of columns (b, m), or (1, m) of all lines the same, by their scores
+    (b, m), best first, each once; of equal ones the one first seen. Left as they are where there are fewer.
+
+    Not the row itself, -1, what is visible only from its limit on, and with `others_only` what is of its source.
+    """
+    k = found.shape[1]
+    for i in range(scores.shape[0]):
+        n = 0
+        row = rows[i]
+        line = columns[i if columns.shape[0] > 1 else 0]
+        for j in range(scores.shape[1]):
+            column, score = line[j], scores[i, j]
+            if n == k and score < found_scores[i, k - 1]:
+                continue
+            if column < 0 or column == row or visible[column] >= limit[i]:
+                continue
+            if score <= _NONE or (others_only and source[column] == source[row]):
+                continue
+            place = n
+            known = False
+            while place > 0:
+                before = found[i, place - 1]
+                if before == column:
+                    known = True
+                    break
+                other = found_scores[i, place - 1]
+                if other > score:
+                    break
+                if other == score:
+                    if first_seen[before] < first_seen[column]:
+                        break
+                    if first_seen[before] == first_seen[column] and digest[before] <= digest[column]:
+                        break
+                place -= 1
+            if known or place >= k:
+                continue
+            last = min(n, k - 1)
+            for to in range(last, place, -1):
+                found[i, to], found_scores[i, to] = found[i, to - 1], found_scores[i, to - 1]
+            found[i, place], found_scores[i, place] = column, score
+            n = last + 1
+
+
+# -- words inside texts
+
+
+@_compiled(_BYTES, _I64)
+def looked_through(
+    joined: NDArray[np.uint8], sizes: NDArray[np.int64]
+) -> tuple[
+    NDArray[np.int64], NDArray[np.int64], NDArray[np.int64], NDArray[np.int64], NDArray[np.int64], NDArray[np.uint32]
+]:
+    """Of bodies as `packed_body` gives them, joined, and their sizes: (n, 2) where the texts begin and end; (n + 1,)
+    the number of each one's first code, and (m, 2) where codes begin and end; the same of the words; (n, FILTER_WORDS)
+    a filter of the runs of four bytes in each text.
+    """
+    n = len(sizes)
+    texts = np.empty((n, 2), np.int64)
+    first_code, first_word = np.zeros(n + 1, np.int64), np.zeros(n + 1, np.int64)
+    filters = np.zeros((n, FILTER_WORDS), np.uint32)
+    begin = 0
+    for i in range(n):
+        codes = words = np.int64(0)
+        for b in range(4):
+            codes |= np.int64(joined[begin + b]) << (8 * b)
+            words |= np.int64(joined[begin + 4 + b]) << (8 * b)
+        from_code = begin + _HEAD
+        from_word = from_code + codes
+        texts[i, 0], texts[i, 1] = from_word + words, begin + sizes[i]
+        count = 1 if codes else 0
+        for place in range(from_code, from_word):
+            count += joined[place] == _SPACE
+        first_code[i + 1] = first_code[i] + count
+        count = 0
+        for place in range(from_word, texts[i, 0]):
+            count += joined[place] == _SPACE
+        first_word[i + 1] = first_word[i] + count
+        begin = texts[i, 1]
+    code_at, word_at = np.empty((first_code[n], 2), np.int64), np.empty((first_word[n], 2), np.int64)
+    begin = 0
+    for i in range(n):
+        start = begin + _HEAD
+        code, word = first_code[i], first_word[i]
+        end_of_codes = texts[i, 0]
+        if code < first_code[i + 1]:
+            end_of_codes = start
+            for b in range(4):
+                end_of_codes += np.int64(joined[begin + b]) << (8 * b)
+            for place in range(start, end_of_codes + 1):
+                if place == end_of_codes or joined[place] == _SPACE:
+                    code_at[code, 0], code_at[code, 1] = start, place
+                    code += 1
+                    start = place + 1
+            start = end_of_codes
+        for place in range(start, texts[i, 0]):
+            if joined[place] == _SPACE:
+                word_at[word, 0], word_at[word, 1] = start, place
+                word += 1
+                start = place + 1
+        run = np.uint32(0)
+        for place in range(texts[i, 0], texts[i, 1]):
+            run = (run >> np.uint32(8)) | (np.uint32(joined[place]) << np.uint32(24))
+            if place - texts[i, 0] >= RUN - 1:
+                bit = np.uint32(run * _FACTOR) >> np.uint32(32 - _BITS)
+                filters[i, bit >> np.uint32(5)] |= np.uint32(1) << (bit & np.uint32(31))
+        begin = texts[i, 1]
+    return texts, first_code, code_at, first_word, word_at, filters
+
+
+@_compiled(_BYTES, types.int64, types.int64, types.int64, types.int64, _U32)
+def stands_inside(
+    joined: NDArray[np.uint8], start: int, end: int, text_start: int, text_end: int, runs: NDArray[np.uint32]
+) -> bool:
+    """Whether the bytes from start to end stand between text_start and text_end, of which runs is the filter."""
+    size = end - start
+    if size > text_end - text_start:
+        return False
+    if size >= RUN:
+        for begin in (start, end - RUN, start + (size - RUN) // 2):
+            run = np.uint32(0)
+            for b in range(RUN):
+                run |= np.uint32(joined[begin + b]) << np.uint32(8 * b)
+            bit = np.uint32(run * _FACTOR) >> np.uint32(32 - _BITS)
+            if not (runs[bit >> np.uint32(5)] >> (bit & np.uint32(31))) & np.uint32(1):
+                return False
+    for place in range(text_start, text_end - size + 1):
+        same = 0
+        while same < size and joined[place + same] == joined[start + same]:
+            same += 1
+        if same == size:
+            return True
+    return False
+
+
+@_compiled(
+    _ROWS, _ROWS, _ROWS, _ROWS, _U32_2D, _array(types.uint8, 2), _ROWS, types.uint32,
+    _BYTES, _I64_2D, _I64, _I64_2D, _U32_2D,
+)  # fmt: skip
+def words_compared(
+    rows: NDArray[np.intp],
+    others: NDArray[np.intp],
+    place: NDArray[np.intp],
+    other_place: NDArray[np.intp],
+    tokens: NDArray[np.uint32],
+    weights: NDArray[np.uint8],
+    epoch: NDArray[np.intp],
+    mask: int,
+    joined: NDArray[np.uint8],
+    texts: NDArray[np.int64],
+    first_word: NDArray[np.int64],
+    word_at: NDArray[np.int64],
+    filters: NDArray[np.uint32],
+) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """Of pairs (p,): (p, 5) weights of the words that both say, that only the one and only the other says, and of the
+    rarest of those of the one and of the other; (p,) whether the titles are the same but for few words.
+
+    place, other_place: of them in what `looked_through` gave. mask: of a token, for its place in weights[epoch].
+    """
+    p, width = len(rows), tokens.shape[1]
+    sums, exchanged = np.zeros((p, 5), np.int64), np.zeros(p, np.bool_)
+    own, other_own = np.empty(width, np.bool_), np.empty(width, np.bool_)
+    for i in range(p):
+        a, b = tokens[rows[i]], tokens[others[i]]
+        weight = weights[epoch[i]]
+        size = other_size = 0
+        while size < width and a[size] != 0:
+            own[size] = True
+            size += 1
+        while other_size < width and b[other_size] != 0:
+            other_own[other_size] = True
+            other_size += 1
+        for x in range(size):
+            for y in range(other_size):
+                if a[x] == b[y]:
+                    own[x] = other_own[y] = False
+        shared = only = other_only = rarest = other_rarest = np.int64(0)
+        count = other_count = 0
+        for side in range(2):
+            mine, theirs = (place[i], other_place[i]) if side == 0 else (other_place[i], place[i])
+            held = own if side == 0 else other_own
+            words = a if side == 0 else b
+            first, n = first_word[mine], first_word[mine + 1] - first_word[mine]
+            rest = most = np.int64(0)
+            number = 0
+            for x in range(size if side == 0 else other_size):
+                one = np.int64(weight[words[x] & mask])
+                if held[x] and x < n:
+                    start, end = word_at[first + x, 0], word_at[first + x, 1]
+                    # Texts are of ASCII. What stands inside the other's text is said there after all.
+                    held[x] = (
+                        end - start < RUN
+                        or joined[start] >= 128
+                        or not stands_inside(joined, start, end, texts[theirs, 0], texts[theirs, 1], filters[theirs])
+                    )
+                if held[x]:
+                    rest += one
+                    most = max(most, one)
+                    number += 1
+                elif side == 0:
+                    shared += one
+            if side == 0:
+                only, rarest, count = rest, most, number
+            else:
+                other_only, other_rarest, other_count = rest, most, number
+        least = min(size - count, other_size - other_count)
+        few = max(1.0, least * _EXCHANGED_SHARE)
+        sums[i, 0], sums[i, 1], sums[i, 2], sums[i, 3], sums[i, 4] = shared, only, other_only, rarest, other_rarest
+        exchanged[i] = count > 0 and other_count > 0 and count <= few and other_count <= few and least > 0
+    return sums, exchanged
+
+
+# -- codes, amounts and numbers
+
+
+@_compiled(
+    _ROWS, _ROWS, _ROWS, _ROWS, _U64_2D, _U64_2D, _U64, _U64, _U64, _U32, _U32_2D, types.uint32, _U64,
+    _BYTES, _I64_2D, _I64, _I64_2D, _array(types.bool_, 1), _U32_2D,
+)  # fmt: skip
+def pairs_compared(
+    rows: NDArray[np.intp],
+    others: NDArray[np.intp],
+    place: NDArray[np.intp],
+    other_place: NDArray[np.intp],
+    codes: NDArray[np.uint64],
+    stems: NDArray[np.uint64],
+    mpn: NDArray[np.uint64],
+    gtin: NDArray[np.uint64],
+    text: NDArray[np.uint64],
+    kinds: NDArray[np.uint32],
+    units: NDArray[np.uint32],
+    pack: int,
+    words: NDArray[np.uint64],
+    joined: NDArray[np.uint8],
+    texts: NDArray[np.int64],
+    first_code: NDArray[np.int64],
+    code_at: NDArray[np.int64],
+    is_word: NDArray[np.bool_],
+    filters: NDArray[np.uint32],
+) -> tuple[NDArray[np.bool_], NDArray[np.int8]]:
+    """Of pairs (p,) of rows: (6, p) code_in, code_conflict, code_equal, code_left, code_stem, same_text; (3, p) mpn,
+    gtin, units, as in `Comparison`.
+
+    place, other_place: as in `words_compared`. codes to units: of all rows. pack: the bit of `kinds` that says how many
+    are sold together. words: codes that are words. is_word: which of `code_at` are.
+    """
+    p = len(rows)
+    flags, numbers = np.zeros((6, p), np.bool_), np.zeros((3, p), np.int8)
+    for i in range(p):
+        r, s = rows[i], others[i]
+        a, b = codes[r], codes[s]
+        any_a = any_b = alone = equal = False
+        for side in range(2):
+            mine, theirs = (a, b) if side == 0 else (b, a)
+            for code in mine:
+                if code == 0:
+                    continue
+                known = False
+                for word in words:
+                    known |= word == code
+                if known:
+                    continue
+                there = False
+                for other in theirs:
+                    there |= other == code
+                equal |= there
+                alone |= not there
+                if side == 0:
+                    any_a = True
+                else:
+                    any_b = True
+        inside, left = equal, False
+        if alone:  # What the hashes leave open: codes inside the other's text.
+            left = True
+            for side in range(2):
+                mine, theirs = (place[i], other_place[i]) if side == 0 else (other_place[i], place[i])
+                missed = False
+                for code in range(first_code[mine], first_code[mine + 1]):
+                    if is_word[code]:
+                        continue
+                    if stands_inside(
+                        joined, code_at[code, 0], code_at[code, 1], texts[theirs, 0], texts[theirs, 1], filters[theirs]
+                    ):
+                        inside = True
+                    else:
+                        missed = True
+                left &= missed
+        stem = False
+        for one in stems[r]:
+            for other in stems[s]:
+                stem |= one == other and one != 0
+        flags[0, i], flags[1, i] = inside, any_a and any_b and not inside
+        flags[2, i], flags[3, i], flags[4, i] = equal, left, stem
+        flags[5, i] = text[r] == text[s] and text[r] != 0
+        if mpn[r] != 0 and mpn[s] != 0:
+            numbers[0, i] = 1 if mpn[r] == mpn[s] else 0 if inside and not left else -1
+        if gtin[r] != 0 and gtin[s] != 0:
+            numbers[1, i] = 1 if gtin[r] == gtin[s] else -1
+        apart = kinds[r] & kinds[s]
+        if apart != 0:
+            for one in units[r]:
+                for other in units[s]:
+                    if one == other and one != 0:
+                        apart &= ~(np.uint32(1) << (one & np.uint32(31)))
+        # A title that names no number sells one piece.
+        count = ((kinds[r] ^ kinds[s]) & pack) != 0
+        while apart != 0:
+            apart &= apart - np.uint32(1)
+            count += 1
+        numbers[2, i] = count
+    return flags, numbers
