@@ -18,11 +18,12 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
-__all__ = ["EPOCH_KEY", "Epoch", "EpochChunk", "EpochPolicy", "epoch_chunks", "join_chunks"]
+__all__ = ["EPOCH_KEY", "FEW_LISTS", "Epoch", "EpochChunk", "EpochPolicy", "epoch_chunks", "join_chunks", "subspace"]
 
 EPOCH_KEY = b"\x00epoch/"  # no identity begins with it: a source is printable
 CHUNK_BYTES = 400_000
 MAX_LISTS = 1 << 15
+FEW_LISTS = 128
 _MARGIN, _MARGIN_SHARE = 500, 0.5
 _SIZES = struct.Struct("<III")  # buckets, lists, dimension
 
@@ -36,7 +37,7 @@ class Epoch:
     n: products in the catalogue when it was made.
     weights: (buckets,) uint8, sixteenths of the inverse document frequency, see `document_weights`.
     centroids: (lists, dim) int8, whose directions are meant; no lists while every search is exact.
-    codebook: (dim / 8, 16, 8), of the index's codes, where there are centroids.
+    codebook: (dim / s, 16, s), of the index's codes, where there are centroids. s: as `subspace` says.
     """
 
     number: int
@@ -114,8 +115,15 @@ def join_chunks(chunks: Iterable[EpochChunk], buckets: int, dim: int) -> Epoch |
     if not lists or width != dim or len(content) != at + (lists + 64) * dim:  # 16 times 4 bytes a dimension
         return epoch
     centroids = np.frombuffer(content, np.int8, lists * dim, at).reshape(lists, dim)
-    codebook = np.frombuffer(content, "<f4", offset=at + lists * dim).reshape(-1, 16, 8)
+    codebook = np.frombuffer(content, "<f4", offset=at + lists * dim).reshape(-1, 16, subspace(lists, dim))
     return replace(epoch, centroids=centroids, codebook=codebook) if np.isfinite(codebook).all() else epoch
+
+
+def subspace(lists: int, dim: int) -> int:
+    """How many of so many dimensions share four bits in the codes of an index of so many lists. Of fewer rows more come
+    into the pool, so that coarser codes do.
+    """
+    return 16 if lists <= FEW_LISTS and dim % 16 == 0 else 8
 
 
 @dataclass(frozen=True, slots=True)

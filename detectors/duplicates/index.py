@@ -4,10 +4,10 @@ A row has two parts, the encoder's vector and the sketch, each as whole numbers 
 below 2**24, so float32 holds it exactly whatever the order of summation: any BLAS on any machine gives the same scores.
 The 8-bit rows are the truth; what FAISS keeps is a view of them that only proposes which rows to score.
 
-Cells are an inverted file with product-quantised codes of half a bit a dimension in FAISS's fast-scan layout (Andre,
-Kermarrec and Le Scouarnec, Quicker ADC, 2019). Its centroids and codebook come with an epoch, the same for every
-worker. Rows are only ever added to it: what it proposes is scored with the rows as they are now, so a row that moved
-or went costs a place in the pool, nothing else.
+Cells are an inverted file with product-quantised codes of half or a quarter of a bit a dimension in FAISS's fast-scan
+layout (Andre, Kermarrec and Le Scouarnec, Quicker ADC, 2019). Its centroids and codebook come with an epoch, the same
+for every worker. Rows are only ever added to it: what it proposes is scored with the rows as they are now, so a row
+that moved or went costs a place in the pool, nothing else.
 """
 
 from __future__ import annotations
@@ -23,13 +23,12 @@ import faiss
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors.duplicates.epoch import MAX_LISTS
+from detectors.duplicates.epoch import FEW_LISTS, MAX_LISTS, subspace
 from detectors.duplicates.kernels import add_products
 from detectors.duplicates.room import grown
 
 __all__ = [
     "FLAT_ROWS",
-    "POINTS",
     "Cells",
     "InnerProducts",
     "Part",
@@ -39,15 +38,16 @@ __all__ = [
     "lists_for",
     "probes_for",
     "quantised",
+    "sample_for",
     "unit_rows",
 ]
 
 FLAT_ROWS = 16_384  # products up to which an epoch has no centroids, and every search is exact
 POOL = 128  # rows that a search scores exactly, of those that cells propose
+_FEW_ROWS = 1 << 16  # below it: long lists, of which a search looks into half
 _LEAST_PROBES, _PROBES_TIMES_LISTS = 32, 3 << 16  # 48 of 4,096 lists, which hold up to a million products
-_SUBSPACE = 8  # dimensions that share four bits
 _CODEBOOK_ROWS = 8192  # it is trained on
-POINTS, _ITERATIONS = 24, 6  # of the training, per centroid
+_POINTS, _ITERATIONS = 24, 4  # of the training: rows per centroid, and how often they are assigned
 _STEP = 128  # rows added to cells at once: what a search may have to wait for
 _BLOCK = 4096  # rows turned into float32 at once
 
@@ -140,18 +140,25 @@ def quantised(unit: NDArray[np.float64]) -> NDArray[np.int8]:
 
 def lists_for(rows: int) -> int:
     """How many centroids a catalogue of this size is given, until it is four times as large."""
-    return min(MAX_LISTS, 1 << max(4, math.floor(math.log2(8 * math.sqrt(rows)))))
+    return min(FEW_LISTS if rows < _FEW_ROWS else MAX_LISTS, 1 << max(4, math.floor(math.log2(8 * math.sqrt(rows)))))
 
 
 def probes_for(lists: int) -> int:
-    """How many lists a search looks into. They hold as many rows whatever the size of the catalogue: in a small one
-    the best match is farther away.
+    """How many lists a search looks into: half of few, which costs least while they hold less than a hundred thousand
+    rows. More lists hold, in what is looked into, as many rows whatever the size of the catalogue.
     """
-    return min(lists, max(_LEAST_PROBES, _PROBES_TIMES_LISTS // lists))
+    if lists <= FEW_LISTS:
+        return min(lists, max(_LEAST_PROBES, lists // 2))
+    return max(_LEAST_PROBES, _PROBES_TIMES_LISTS // lists)
+
+
+def sample_for(lists: int) -> int:
+    """How many rows `centroids_of` learns from."""
+    return max(_POINTS * lists, _CODEBOOK_ROWS)
 
 
 def centroids_of(sample: NDArray[np.float32], lists: int) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
-    """Of unit rows (m, dim): (lists, dim) centroids by spherical k-means, and (dim / 8, 16, 8) a codebook."""
+    """Of unit rows (m, dim): (lists, dim) centroids by spherical k-means, and a codebook, as in `Epoch`."""
     faiss.omp_set_num_threads(1)  # of this thread: beside the stream, not instead of it
     dim = sample.shape[1]
     kmeans = faiss.Kmeans(
@@ -161,13 +168,14 @@ def centroids_of(sample: NDArray[np.float32], lists: int) -> tuple[NDArray[np.in
         spherical=True,
         seed=1,
         min_points_per_centroid=1,
-        max_points_per_centroid=POINTS,
+        max_points_per_centroid=_POINTS,
     )
     kmeans.train(sample)
-    codes = faiss.ProductQuantizer(dim, dim // _SUBSPACE, 4)
+    size = subspace(lists, dim)
+    codes = faiss.ProductQuantizer(dim, dim // size, 4)
     codes.cp.min_points_per_centroid = 1
     codes.train(sample[:: max(1, len(sample) // _CODEBOOK_ROWS)])
-    codebook = faiss.vector_to_array(codes.centroids).reshape(-1, 16, _SUBSPACE)
+    codebook = faiss.vector_to_array(codes.centroids).reshape(-1, 16, size)
     return quantised(np.asarray(kmeans.centroids, np.float64)), codebook
 
 

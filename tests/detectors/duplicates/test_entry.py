@@ -152,24 +152,25 @@ def test_no_body_and_no_head_raises(body: object, head: bytes | None, version: o
     assert "a/1" in view
 
 
-def test_an_epoch_comes_back_from_its_parts_in_any_order() -> None:
+@pytest.mark.parametrize(("lists", "dim", "size"), [(9, 40, 8), (128, 48, 16), (129, 48, 8)])
+def test_an_epoch_comes_back_from_its_parts_in_any_order(lists: int, dim: int, size: int) -> None:
     rng = np.random.default_rng(1)
-    centroids = rng.integers(-127, 128, (9, 40)).astype(np.int8)
-    codebook = rng.standard_normal((5, 16, 8)).astype(np.float32)
+    centroids = rng.integers(-127, 128, (lists, dim)).astype(np.int8)
+    codebook = rng.standard_normal((dim // size, 16, size)).astype(np.float32)
     epoch = Epoch(3, 900, 5000, rng.integers(1, 256, BUCKETS).astype(np.uint8), centroids, codebook)
     parts = epoch_chunks(epoch)
     assert len(parts) > 1
     assert all(len(part.encode()[1]) < 512_000 for part in parts)
-    back = join_chunks(reversed(parts), BUCKETS, 40)
+    back = join_chunks(reversed(parts), BUCKETS, dim)
     assert back is not None
     assert (back.number, back.switch_at, back.n) == (3, 900, 5000)
     assert (back.weights == epoch.weights).all()
     assert (back.centroids == centroids).all()
-    assert (back.codebook == codebook).all()
+    np.testing.assert_array_equal(back.codebook, codebook)
     other = join_chunks(parts, BUCKETS, 20)  # centroids of another encoder
     assert other is not None
     assert len(other.centroids) == 0
-    assert join_chunks(parts[1:], BUCKETS, 40) is None
+    assert join_chunks(parts[1:], BUCKETS, dim) is None
 
 
 def test_an_epoch_of_other_size_is_none() -> None:

@@ -6,7 +6,7 @@ import time
 import numpy as np
 import pytest
 
-from detectors.duplicates.index import Cells, Part, RowIndex, centroids_of, lists_for, quantised
+from detectors.duplicates.index import Cells, Part, RowIndex, centroids_of, lists_for, probes_for, quantised
 from detectors.duplicates.room import grown
 
 
@@ -138,7 +138,9 @@ def test_sketches_of_before_are_given_no_room_beyond_the_rows() -> None:
 
 
 def test_lists_grow_with_the_catalogue_up_to_what_an_epoch_may_bring() -> None:
-    assert [lists_for(rows) for rows in (16, 16_384, 262_144, 1_048_576)] == [32, 1024, 4096, 8192]
+    sizes = (16, 16_384, 65_535, 65_536, 262_144, 1_048_576)
+    assert [lists_for(rows) for rows in sizes] == [32, 128, 128, 2048, 4096, 8192]
+    assert [probes_for(lists_for(rows)) for rows in sizes] == [32, 64, 64, 96, 48, 32]
     assert lists_for(100_000_000) == 32_768
 
 
