@@ -8,7 +8,7 @@ What does not decode is reported and skipped: one bad entry must not stop every 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import lru_cache
 from operator import attrgetter
@@ -120,6 +120,10 @@ class Entry:
         """The facts as matching reads them."""
         return as_read(self.facts, self.match_brand, self.match_currency)
 
+    def carrying(self, reading: bytes) -> Entry:
+        """The same with this reading. In half the time of `replace`."""
+        return _entry(*_BUT_READING(self), reading)
+
     def repaired(self, facts: Facts) -> Entry:
         """The next revision, with facts that a repair changed. Matching reads what it read before."""
         brand, currency = self.brand_read, self.currency_read
@@ -130,6 +134,10 @@ class Entry:
             match_brand=unless_said(facts.brand, brand),
             match_currency=unless_said(facts.currency, currency),
         )
+
+
+_BUT_READING = attrgetter(*(field.name for field in fields(Entry)[:-1]))
+_entry: Callable[..., Entry] = Entry
 
 
 @dataclass(frozen=True, slots=True)

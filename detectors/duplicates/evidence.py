@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from detectors.duplicates.codes import CODES, codes_of, squashed, squeezed_code
 from detectors.duplicates.inside import Searched, packed_body
-from detectors.duplicates.kernels import pairs_compared, words_compared
+from detectors.duplicates.kernels import names_compared, pairs_compared, words_compared
 from detectors.duplicates.measures import PACK_KIND, UNITS, measures
 from detectors.duplicates.reading import MARK_BYTES, Readings, read
 from detectors.duplicates.room import grown
@@ -320,17 +320,9 @@ class EvidenceRows:
         shared, own_a, own_b, rarest_a, rarest_b = sums.T
         return WordsCompared(shared, own_a, own_b, rarest_a, rarest_b, exchanged)
 
-    def numbers_of_both(self, rows: NDArray[np.intp], others: NDArray[np.intp]) -> tuple[NDArray[np.bool_], ...]:
-        """(p,) each: versions in conflict, named by one alone; years in conflict, named by one alone; numbers left."""
-        a, b = self._numbers[rows], self._numbers[others]
-        same = a[:, :, None] == b[:, None, :]
-        in_b, in_a = same.any(axis=2) & (a != 0), same.any(axis=1) & (b != 0)
-        found = []
-        for kind in (0, 1):
-            of_a, of_b = (a != 0) & ((a & 1) == kind), (b != 0) & ((b & 1) == kind)
-            has_a, has_b = of_a.any(axis=1), of_b.any(axis=1)
-            found += [has_a & has_b & ~(in_b & of_a).any(axis=1), has_a != has_b]
-        return (*found, ((a != 0) & ~in_b).any(axis=1) & ((b != 0) & ~in_a).any(axis=1))
+    def names_of_both(self, rows: NDArray[np.intp], others: NDArray[np.intp]) -> NDArray[np.int8]:
+        """What the numbers, names and brands of rows (p,) and others (p,) say, as `names_compared` gives it."""
+        return names_compared(rows, others, self._numbers, self._traits, self._brand, self._tokens)
 
     def parsed(self, rows: NDArray[np.intp]) -> Parsed:
         """What is known of the products of these rows."""
@@ -351,16 +343,6 @@ class EvidenceRows:
         cut = (self._units[rows, -1] != 0) | (self._units[others, -1] != 0)  # there may be more than are kept
         codes, amounts = (((x == y) & (x != 0)).any(axis=(1, 2)) for x, y in ((a, b), (u, v)))
         return codes, amounts | cut
-
-    def traits(self, rows: NDArray[np.intp]) -> NDArray[np.uint32]:
-        """(p, groups) masks, as in `TitleWords`."""
-        return self._traits[rows]
-
-    def brands_conflict(self, rows: NDArray[np.intp], others: NDArray[np.intp]) -> NDArray[np.bool_]:
-        """(p,) whether both name a brand, not the same one, and neither title names the other's."""
-        a, b = self._brand[rows], self._brand[others]
-        named = (self._tokens[others] == a[:, None]).any(axis=1) | (self._tokens[rows] == b[:, None]).any(axis=1)
-        return np.asarray((a != 0) & (b != 0) & (a != b) & ~named)
 
     def drop(self, rows: Sequence[int]) -> None:
         """Forget the products of these rows, each named once, where one was ever put there."""

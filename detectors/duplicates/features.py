@@ -92,7 +92,6 @@ def pair_features(
     said = evidence.said_of_both(a, b, weights, epoch[i], c.searched)
     total = said.shared + said.own_a + said.own_b
     least, most = np.minimum(said.own_a, said.own_b), np.maximum(said.own_a, said.own_b)
-    numbers = evidence.numbers_of_both(a, b)
     columns: list[NDArray[np.generic]] = [
         similarity[i, j],
         said.shared / np.maximum(said.shared + least, 1),
@@ -112,13 +111,9 @@ def pair_features(
         c.gtin[i, j] < 0,
         c.units[i, j],
         np.minimum(c.price[i, j], MOST_PRICE),
-        *numbers,
+        *evidence.names_of_both(a, b).T,
+        c.same_text[i, j],
     ]
-    trait_a, trait_b = evidence.traits(a), evidence.traits(b)
-    for group in range(len(GROUPS)):
-        x, y = trait_a[:, group], trait_b[:, group]
-        columns += [(x != 0) & (y != 0) & ((x & y) == 0), np.minimum(np.bitwise_count(x ^ y), 3)]
-    columns += [evidence.brands_conflict(a, b), c.same_text[i, j]]
     values = np.zeros((*there.shape, len(FEATURES)))
     values[i, j] = np.rint(np.stack([np.asarray(column, np.float64) for column in columns], axis=1) * STEP) / STEP
     return PairFeatures(there, values)

@@ -16,7 +16,16 @@ import numpy as np
 from numba import njit, types
 from numpy.typing import NDArray
 
-__all__ = ["FILTER_WORDS", "RUN", "add_products", "looked_through", "nearest", "pairs_compared", "words_compared"]
+__all__ = [
+    "FILTER_WORDS",
+    "RUN",
+    "add_products",
+    "looked_through",
+    "names_compared",
+    "nearest",
+    "pairs_compared",
+    "words_compared",
+]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -425,3 +434,60 @@ def pairs_compared(
             count += 1
         numbers[2, i] = count
     return flags, numbers
+
+
+@_compiled(_ROWS, _ROWS, _U32_2D, _U32_2D, _U32, _U32_2D)
+def names_compared(
+    rows: NDArray[np.intp],
+    others: NDArray[np.intp],
+    numbers: NDArray[np.uint32],
+    traits: NDArray[np.uint32],
+    brand: NDArray[np.uint32],
+    tokens: NDArray[np.uint32],
+) -> NDArray[np.int8]:
+    """Of pairs (p,) of rows (p, 6 + 2 * groups): versions in conflict, named by one alone; years in conflict, named by
+    one alone; numbers left; of each group of names whether they are in conflict, and how many differ, at most three;
+    whether both name a brand, not the same one, and neither title names the other's.
+
+    numbers to tokens: of all rows, as in `Readings`.
+    """
+    groups = traits.shape[1]
+    said = np.zeros((len(rows), 6 + 2 * groups), np.int8)
+    for i in range(len(rows)):
+        r, s = rows[i], others[i]
+        for kind in range(2):
+            has = other_has = common = False
+            for one in numbers[r]:
+                if one != 0 and one & 1 == kind:
+                    has = True
+                    for other in numbers[s]:
+                        common |= one == other
+            for other in numbers[s]:
+                other_has |= other != 0 and other & 1 == kind
+            said[i, 2 * kind] = has and other_has and not common
+            said[i, 2 * kind + 1] = has != other_has
+        left = True
+        for side in range(2):
+            mine, theirs = (numbers[r], numbers[s]) if side == 0 else (numbers[s], numbers[r])
+            missed = False
+            for one in mine:
+                there = one == 0
+                for other in theirs:
+                    there |= one == other
+                missed |= not there
+            left &= missed
+        said[i, 4] = left
+        for group in range(groups):
+            one, other = traits[r, group], traits[s, group]
+            said[i, 5 + 2 * group] = one != 0 and other != 0 and one & other == 0
+            apart, count = one ^ other, 0
+            while apart != 0 and count < 3:
+                apart &= apart - np.uint32(1)
+                count += 1
+            said[i, 6 + 2 * group] = count
+        if brand[r] != 0 and brand[s] != 0 and brand[r] != brand[s]:
+            named = False
+            for x in range(tokens.shape[1]):
+                named |= tokens[s, x] == brand[r] or tokens[r, x] == brand[s]
+            said[i, 5 + 2 * groups] = not named
+    return said

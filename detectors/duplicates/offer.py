@@ -108,5 +108,5 @@ def with_readings(entries: Sequence[Entry], mark: bytes) -> list[Entry]:
     facts = [entries[i].facts_read for i in new]
     found = [*entries]
     for i, reading in zip(new, pack(read([fold(fact.title) for fact in facts], facts), mark), strict=True):
-        found[i] = replace(entries[i], reading=reading)
+        found[i] = entries[i].carrying(reading)
     return found

@@ -11,6 +11,7 @@ pause of the stream (a step that applies, searches or prepares an epoch; decidin
 however large the index is); the cost of a record of all but the encoder; the start from a snapshot and from the topic.
 Products are looked up as the stream does it: those that came last. All entries carry what was read of their texts, as
 those of new texts do; what that takes whoever publishes them (read_us) is in the cost of a record, not in upsert_us.
+That cost is of the last records of the growth, and each one's share of what epochs took the stream (epochs_us).
 
 Rates and costs are of the CPU time of the stream's own thread, so that a busy machine does not blur them; starts are
 of the clock, and so are pauses, less what the thread waited for a core that somebody else had (Linux says so). What
@@ -186,6 +187,7 @@ class Growth:
         self.policy = EpochPolicy()
         self.longest: dict[str, tuple[float, int]] = {}  # by step: seconds, and the size of the catalogue then
         self.busiest = 0.0  # seconds of this thread's CPU time in one step
+        self.preparing = 0.0  # seconds of it for epochs
         self.epochs: list[tuple[int, bytes, bytes]] = []  # offset, key, value
         self._pool = ThreadPoolExecutor(2)
         self._working: Future[None] | None = None
@@ -201,7 +203,7 @@ class Growth:
         view = self.view
         started = now()
         if view.prepare(SKETCHED_AT_ONCE) or view.switching:
-            self.step("prepare an epoch", started)
+            self.preparing += self.step("prepare an epoch", started)
         self._epoch()
         if view.cells is not None and view.cells.behind and (self._working is None or self._working.done()):
             self._working = self._pool.submit(view.cells.work)
@@ -225,7 +227,7 @@ class Growth:
                 return
             started = now()
             draft = view.draft_epoch()
-            self.step("draft an epoch", started)
+            self.preparing += self.step("draft an epoch", started)
             self._drafting = self._pool.submit(draft.finish, 0)
         if self._drafting.done():
             epoch, self._drafting = self._drafting.result(), None
@@ -323,7 +325,8 @@ def measure(path: Path, size: int) -> dict[str, Any]:
         "grown_s": round(grown),
         "apply_us": round(applied / size * 1e6, 1),
         "read_us": round(read_us, 1),
-        "cost_ms_per_record": round(float(np.median(costs)) * 1e3, 4),
+        "epochs_us": round(growth.preparing / size * 1e6, 1),
+        "cost_ms_per_record": round((float(np.median(costs)) + growth.preparing / size) * 1e3, 4),
     }
     rng = random.Random(3)
     asked = rng.sample(identity_of[-_LOOKUPS:], min(size, _LOOKUPS))

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import numpy as np
 import pytest
@@ -112,6 +112,16 @@ def test_an_entry_carries_its_reading() -> None:
     assert item[1].reading == read_once.reading
     assert encode_entry(first)[2] == []
     assert encode_entry(first)[1] == value  # who knows nothing of readings finds the same entry
+
+
+def test_what_carries_a_reading_is_the_same_otherwise() -> None:
+    plain = replace(
+        entry("a/1", 7, "Sony TV", 2.0), revision=3, match_brand="x", match_currency="EUR", seen_from=9, deleted=True
+    )
+    carrying = plain.carrying(b"read")
+    assert carrying.reading == b"read"
+    for field in fields(plain):
+        assert field.name == "reading" or getattr(carrying, field.name) is getattr(plain, field.name)
 
 
 def test_only_new_texts_are_read() -> None:
