@@ -358,10 +358,6 @@ class EvidenceRows:
         for column in (self._said, self._grams):
             column.drop(rows)
 
-    def _keys(self, row: int) -> list[int]:
-        """Hashes of the codes and the GTIN of a row."""
-        return [key for key in (*self._codes[row].tolist(), int(self._gtin[row])) if key]
-
     def _forget_keys(self, rows: Sequence[int], index: NDArray[np.intp]) -> None:
         """Nobody finds these rows by their codes and GTIN any more. index: the same rows."""
         for key, place in self._keys_of(index):
@@ -402,23 +398,25 @@ class EvidenceRows:
 
     def coded(self, rows: NDArray[np.intp]) -> NDArray[np.bool_]:
         """(p,) whether the products of these rows have a code or GTIN."""
-        return np.asarray((self._codes[rows] != 0).any(axis=-1) | (self._gtin[rows] != 0))
+        return np.asarray((self._codes[rows, 0] != 0) | (self._gtin[rows] != 0))
 
-    def sharing(self, row: int) -> dict[int, int]:
-        """Rows that share a code or the GTIN with this one, where few do; not itself.
+    def sharing(self, rows: NDArray[np.intp]) -> list[dict[int, int]]:
+        """Of each of these rows those that share a code or the GTIN with it, where few do; not itself.
 
         With each, how many rows have the rarest of what both share.
         """
-        found: dict[int, int] = {}
-        for key in self._keys(row):
-            rows = self._crowd(key)
-            common = len(rows)
-            if common <= 4 * _RARE:
-                for other in rows:
+        shared: list[dict[int, int]] = [{} for _ in range(len(rows))]
+        for key, place in self._keys_of(rows):
+            others = self._crowd(key)
+            common = len(others)
+            if 1 < common <= 4 * _RARE:
+                found = shared[place]
+                for other in others:
                     if common < found.get(other, common + 1):
                         found[other] = common
-        found.pop(row, None)
-        return found
+        for row, found in zip(rows.tolist(), shared, strict=True):
+            found.pop(row, None)
+        return shared
 
     def prices_apart(self, rows: NDArray[np.intp], others: NDArray[np.intp]) -> NDArray[np.float32]:
         """|ln price ratio| of rows and others of the same shape, as in `Comparison`."""
@@ -437,6 +435,8 @@ class EvidenceRows:
         for row, line in zip(rows.tolist(), codes.tolist(), strict=True):
             part = self._part[row]
             for key in line:
+                if not key:
+                    break
                 crowd = self._crowd(key)
                 if len(crowd) > _TITLES and not (part and key == hash_name(part)) and self._is_word(key, row):
                     found.add(key)

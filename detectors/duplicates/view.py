@@ -1130,8 +1130,10 @@ class CatalogueView:
         too, then the rarest, then the latest.
         """
         wider: list[tuple[int, list[int], list[int]]] = []  # a place in `part`, the line's new order, who comes into it
-        for n, (i, row, limit) in enumerate(zip(part.tolist(), rows.tolist(), limits.tolist(), strict=True)):
-            sharing = self.evidence.sharing(row)
+        shared = self.evidence.sharing(rows)
+        for n, (i, row, limit, sharing) in enumerate(
+            zip(part.tolist(), rows.tolist(), limits.tolist(), shared, strict=True)
+        ):
             if not sharing:
                 continue
             there = candidates[i, :CANDIDATES].tolist()

@@ -231,20 +231,21 @@ def hash_word(word: str) -> int:
 
 
 @lru_cache(maxsize=1 << 16)
-def _read(raw: str) -> tuple[str, str, int, int, int, int, bool]:
-    """What a word says wherever it stands: its spelling, the word that is kept, its hash (0 for one that says nothing),
-    the hash of the version or year that it names (0 for none), its group and bit, and whether it names a system.
+def _read(raw: str) -> tuple[str, int, tuple[str, int, int, int, bool] | None]:
+    """What a word says wherever it stands: the word that is kept and its hash (0 for one that says nothing). Of some
+    more: the spelling, the hash of the version or year that it names (0 for none), its group and bit, and whether it
+    names a system.
     """
     word = _spelling(raw)
     group, bit = _MEANING.get(word, (0, 0))
     if word in _SYSTEM or word in _SILENT:
-        return word, word, 0, 0, group, bit, word in _SYSTEM
+        return word, 0, (word, 0, group, bit, word in _SYSTEM)
     number = _number(word)
     if not number:
-        return word, word, hash_word(word), 0, group, bit, False
+        return word, hash_word(word), (word, 0, group, bit, False) if bit or word in _SYSTEM_NUMBERS else None
     year = len(number) == 4 and number[:2] in ("19", "20")
     hashed = hash_word(number)
-    return word, number, hashed, hashed & ~1 | year, group, bit, False
+    return number, hashed, (word, hashed & ~1 | year, group, bit, False)
 
 
 @lru_cache(maxsize=1 << 13)
@@ -262,7 +263,12 @@ def title_words(folded: str) -> TitleWords:
             tokens.update(zip(map(hash_word, pairs), pairs, strict=True))
             after_system = False
             continue
-        spelling, word, token, number, group, bit, system = _read(raw)
+        word, token, more = _read(raw)
+        if more is None:
+            after_system = False
+            tokens[token] = word
+            continue
+        spelling, number, group, bit, system = more
         if after_system and spelling in _SYSTEM_NUMBERS:
             continue
         after_system = system
@@ -278,7 +284,11 @@ def title_words(folded: str) -> TitleWords:
 def respelled(folded: str) -> list[str]:
     """The words of a folded title that it spells otherwise than all: `professional` where it says `pro`."""
     words = _words_in(folded)
-    return [word for raw in words if (word := _spelling(raw)) != raw and raw.isascii() and word not in folded]
+    spelled = tuple(map(_spelling, words))
+    if spelled == words:
+        return []
+    both = zip(words, spelled, strict=True)
+    return [word for raw, word in both if word != raw and raw.isascii() and word not in folded]
 
 
 @memoised(1 << 10, 300)  # for who asks twice in a batch

@@ -102,9 +102,9 @@ def test_prices_in_two_currencies_are_exchanged() -> None:
 def test_who_shares_a_code_is_found_until_dropped() -> None:
     facts = [Facts(f"a/{i}", title) for i, title in enumerate(("tv AM53BK", "电视 AM53BK", "tv XY99Z"))]
     rows = _rows(*facts)
-    assert rows.sharing(0) == {1: 2}
+    assert rows.sharing(np.array([0, 1])) == [{1: 2}, {0: 2}]
     rows.drop([1])
-    assert rows.sharing(0) == {}
+    assert rows.sharing(np.array([0])) == [{}]
 
 
 def test_a_code_on_many_titles_of_a_shop_is_a_word() -> None:

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from detectors.duplicates import kernels
-from detectors.duplicates.kernels import add_products, nearest
+from detectors.duplicates.kernels import add_products, looked_through, nearest
 
 
 @settings(deadline=None, max_examples=100)
@@ -77,3 +77,14 @@ def test_where_nothing_can_be_kept_they_are_compiled_all_the_same(monkeypatch: p
     made = kernels._compiled(kernels.types.int64)(doubled)
     assert made is not doubled
     assert made(21) == 42
+
+
+def test_what_is_not_there_is_an_error_or_none() -> None:
+    """Never a read beyond an array."""
+    values, weights, out = np.ones((3, 8), np.int8), np.ones(3, np.float32), np.zeros((1, 3), np.float32)
+    add_products(values, weights, np.ones((1, 8), np.float32), weights[:1], np.array([[2, 3, -1]]), out)
+    assert out.tolist() == [[8, -1e9, -1e9]]
+    with pytest.raises(IndexError):
+        looked_through(np.zeros(8, np.uint8), np.array([8, 8]))
+    with pytest.raises(IndexError):
+        looked_through(np.array([200, 0, 0, 0, 0, 0, 0, 0], np.uint8), np.array([8]))

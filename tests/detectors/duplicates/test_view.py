@@ -218,7 +218,7 @@ def test_a_row_that_another_product_takes_at_once_is_all_its_own(fetch: int | No
     view = apply(new_view(), log, fetch)
     alone = apply(new_view(), log_of([old[1], entry("c/1", 4, "Bose AM53BK", 5.0), entry("d/1", 5, "speaker AM-53BK")]))
     assert view.row_of("c/1") == 0
-    assert view.evidence.sharing(view.row_of("b/1")) == {}
+    assert view.evidence.sharing(np.array([view.row_of("b/1")])) == [{}]
     for identity in ("b/1", "c/1", "d/1"):
         here, there = (np.array([v.row_of(identity)]) for v in (view, alone))
         for got, want in zip(view.evidence.block(here), alone.evidence.block(there), strict=True):
