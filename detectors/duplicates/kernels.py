@@ -20,6 +20,7 @@ __all__ = [
     "FILTER_WORDS",
     "RUN",
     "add_products",
+    "count",
     "looked_through",
     "names_compared",
     "nearest",
@@ -178,6 +179,40 @@ def nearest(
                 found[i, to], found_scores[i, to] = found[i, to - 1], found_scores[i, to - 1]
             found[i, place], found_scores[i, place] = column, score
             n = last + 1
+
+
+@_compiled(
+    _ROWS, _ROWS, _ROWS, _array(types.uint8, 1), _I64, _array(types.uint16, 1), _array(types.int8, 1), types.intp,
+    types.intp,
+)  # fmt: skip
+def summed(
+    bucket: NDArray[np.intp],
+    row: NDArray[np.intp],
+    times: NDArray[np.intp],
+    weights: NDArray[np.uint8],
+    of_times: NDArray[np.int64],
+    column: NDArray[np.uint16],
+    sign: NDArray[np.int8],
+    n: int,
+    dim: int,
+) -> NDArray[np.float64]:
+    """(n, dim) whole numbers: of grams (m,) the weight of each, by its bucket and how often it stands there, with the
+    bucket's sign, in its row and the bucket's column.
+    """
+    sums = np.zeros((n, dim), np.float64)
+    most = len(of_times) - 1
+    for i in range(len(bucket)):
+        place = bucket[i]
+        weight = np.int64(weights[place]) * of_times[min(times[i], most)]
+        sums[row[i], column[place]] += np.float64(weight * sign[place])
+    return sums
+
+
+@_compiled(_ROWS, types.int32[::1])
+def count(places: NDArray[np.intp], counts: NDArray[np.int32]) -> None:
+    """Add one to counts (n,) at each of these places (m,), which may repeat."""
+    for place in places:
+        counts[place] += 1
 
 
 # -- words inside texts

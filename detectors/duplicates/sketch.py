@@ -14,6 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from detectors.duplicates.kernels import count, summed
+
 __all__ = ["BUCKETS", "SKETCH_DIM", "GramCounts", "document_weights", "flat_weights", "gram_counts", "grams", "sketch"]
 
 SKETCH_DIM = 256
@@ -108,9 +110,7 @@ class GramCounts:
 
     def add_to(self, frequencies: NDArray[np.int32]) -> None:
         """Add these texts to document frequencies (BUCKETS,)."""
-        bucket = np.sort(self.bucket)
-        first = _firsts(bucket)
-        frequencies[bucket[first]] += np.diff(first, append=len(bucket)).astype(np.int32)
+        count(self.bucket, frequencies)
 
     def of(self, rows: NDArray[np.intp]) -> GramCounts:
         """Those of some texts, given in rising order."""
@@ -123,11 +123,12 @@ class GramCounts:
 def gram_counts(texts: Sequence[str]) -> GramCounts:
     """Count the grams of folded texts."""
     bucket, row = grams(texts) if len(texts) else (np.zeros(0, np.intp), np.zeros(0, np.intp))
-    key = np.sort((row << _BITS) | bucket)
-    first = _firsts(key)
-    return GramCounts(
-        len(texts), key[first] & (BUCKETS - 1), key[first] >> _BITS, np.diff(first, append=len(key)).astype(np.intp)
-    )
+    keys = (row << _BITS) | bucket
+    # half as wide sorts in half the time
+    keys = np.sort(keys.astype(np.uint32)).astype(np.intp) if len(texts) <= 1 << (32 - _BITS) else np.sort(keys)
+    first = _firsts(keys)
+    times = np.diff(first, append=len(keys)).astype(np.intp)
+    return GramCounts(len(texts), keys[first] & (BUCKETS - 1), keys[first] >> _BITS, times)
 
 
 def _firsts(ordered: NDArray[np.intp]) -> NDArray[np.intp]:
@@ -142,11 +143,7 @@ def sketch(counts: GramCounts, weights: NDArray[np.uint8]) -> NDArray[np.float64
 
     weights: (BUCKETS,) uint8, of an epoch.
     """
-    n, bucket = counts.n, counts.bucket
-    weight = weights[bucket].astype(np.int64) * _TF[np.minimum(counts.times, 255)] * _SIGN[bucket]
-    cell = counts.row * SKETCH_DIM + _COLUMN[bucket]
-    z: NDArray[np.float64] = np.bincount(cell, weight.astype(np.float64), n * SKETCH_DIM).astype(np.float64)
-    z = z.reshape(n, SKETCH_DIM)
+    z = summed(counts.bucket, counts.row, counts.times, weights, _TF, _COLUMN, _SIGN, counts.n, SKETCH_DIM)
     norm = np.sqrt((z * z).sum(axis=1))  # sums of integers below 2**53: exact in whatever order
     z /= np.where(norm > 0, norm, 1.0)[:, None]
     return z

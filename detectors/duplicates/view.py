@@ -42,7 +42,7 @@ from detectors.duplicates.index import (
     sample_for,
     unit_rows,
 )
-from detectors.duplicates.kernels import nearest
+from detectors.duplicates.kernels import count, nearest
 from detectors.duplicates.reading import Readings, fits, pack, read, unpack
 from detectors.duplicates.room import grown
 from detectors.duplicates.sketch import (
@@ -730,7 +730,7 @@ class CatalogueView:
     def _count(self, counts: GramCounts, tokens: NDArray[np.uint32]) -> None:
         """Add titles to the frequencies. tokens: (n, TOKENS) of `Readings`."""
         counts.add_to(self._frequencies)
-        np.add.at(self._frequencies, tokens[tokens != 0] & WORD_MASK, 1)
+        count((tokens[tokens != 0] & WORD_MASK).astype(np.intp), self._frequencies)
         self._titles += len(tokens)
 
     def _put(self, rows: NDArray[np.intp], dense: NDArray[np.int8], counts: GramCounts) -> None:
