@@ -34,6 +34,8 @@ $(STAMP): pyproject.toml constraints.txt
 	@command -v uv >/dev/null || test -x $(BIN)/uv || $(BIN)/python -m pip install --quiet --disable-pip-version-check uv
 	@UV=$$(command -v uv || echo $(BIN)/uv); VIRTUAL_ENV="$(CURDIR)/$(VENV)" $$UV pip install \
 	  --constraint constraints.txt --editable '.[test,lint]'
+	@echo "Compiling the innermost loops, once ..."
+	@$(BIN)/python -c 'import detectors.duplicates.kernels'
 	@touch $(STAMP)
 
 demo: install  ## Run the demonstration: an embedded Kafka, a simulated marketplace, the monitor
