@@ -18,14 +18,16 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
-__all__ = ["EPOCH_KEY", "FEW_LISTS", "Epoch", "EpochChunk", "EpochPolicy", "epoch_chunks", "join_chunks", "subspace"]
+__all__ = ["EPOCH_KEY", "FEW_ROWS", "Epoch", "EpochChunk", "EpochPolicy", "epoch_chunks", "join_chunks"]
 
 EPOCH_KEY = b"\x00epoch/"  # no identity begins with it: a source is printable
 CHUNK_BYTES = 400_000
 MAX_LISTS = 1 << 15
-FEW_LISTS = 128
+FEW_ROWS = 1 << 16  # products below which an index has few and long lists
 _MARGIN, _MARGIN_SHARE = 500, 0.5
 _SIZES = struct.Struct("<III")  # buckets, lists, dimension
+# At the end, where it is not the usual one: who does not know of others drops the centroids then.
+_SUBSPACE, _USUAL_SUBSPACE = struct.Struct("<I"), 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +39,7 @@ class Epoch:
     n: products in the catalogue when it was made.
     weights: (buckets,) uint8, sixteenths of the inverse document frequency, see `document_weights`.
     centroids: (lists, dim) int8, whose directions are meant; no lists while every search is exact.
-    codebook: (dim / s, 16, s), of the index's codes, where there are centroids. s: as `subspace` says.
+    codebook: (dim / s, 16, s), of the index's codes, where there are centroids. s: how many dimensions share four bits.
     """
 
     number: int
@@ -80,7 +82,9 @@ def epoch_chunks(epoch: Epoch) -> list[EpochChunk]:
     """An epoch in parts."""
     sizes = _SIZES.pack(len(epoch.weights), *epoch.centroids.shape)
     arrays = (epoch.weights, epoch.centroids, epoch.codebook.astype("<f4"))
-    packed = zlib.compress(sizes + b"".join(array.tobytes() for array in arrays), 1)
+    size = epoch.codebook.shape[2]
+    last = b"" if size == _USUAL_SUBSPACE else _SUBSPACE.pack(size)
+    packed = zlib.compress(sizes + b"".join(array.tobytes() for array in arrays) + last, 1)
     token = hashlib.blake2b(packed, digest_size=8).hexdigest()
     pieces = [packed[i : i + CHUNK_BYTES] for i in range(0, len(packed), CHUNK_BYTES)] or [b""]
     return [
@@ -100,7 +104,7 @@ def join_chunks(chunks: Iterable[EpochChunk], buckets: int, dim: int) -> Epoch |
     try:
         unpacker = zlib.decompressobj()
         content = unpacker.decompress(
-            b"".join(c.data for c in parts), _SIZES.size + buckets + (MAX_LISTS + 64) * dim + 1
+            b"".join(c.data for c in parts), _SIZES.size + buckets + (MAX_LISTS + 64) * dim + _SUBSPACE.size + 1
         )
         counted, lists, width = _SIZES.unpack_from(content)
     except (zlib.error, struct.error):
@@ -112,25 +116,23 @@ def join_chunks(chunks: Iterable[EpochChunk], buckets: int, dim: int) -> Epoch |
         return None
     epoch = Epoch(parts[0].number, parts[0].switch_at, parts[0].n, weights)
     at = _SIZES.size + buckets
-    if not lists or width != dim or len(content) != at + (lists + 64) * dim:  # 16 times 4 bytes a dimension
+    end = at + (lists + 64) * dim  # 16 times 4 bytes a dimension
+    if not lists or width != dim or len(content) not in (end, end + _SUBSPACE.size):
+        return epoch
+    (size,) = _SUBSPACE.unpack_from(content, end) if len(content) > end else (_USUAL_SUBSPACE,)
+    if not size or dim % size:
         return epoch
     centroids = np.frombuffer(content, np.int8, lists * dim, at).reshape(lists, dim)
-    codebook = np.frombuffer(content, "<f4", offset=at + lists * dim).reshape(-1, 16, subspace(lists, dim))
+    codebook = np.frombuffer(content, "<f4", 16 * dim, at + lists * dim).reshape(-1, 16, size)
     return replace(epoch, centroids=centroids, codebook=codebook) if np.isfinite(codebook).all() else epoch
-
-
-def subspace(lists: int, dim: int) -> int:
-    """How many of so many dimensions share four bits in the codes of an index of so many lists. Of fewer rows more come
-    into the pool, so that coarser codes do.
-    """
-    return 16 if lists <= FEW_LISTS and dim % 16 == 0 else 8
 
 
 @dataclass(frozen=True, slots=True)
 class EpochPolicy:
     """When a new epoch is due: at `first` products and at each growth by `growth`.
 
-    Growth is twofold up to `early` products, where frequencies still change much and counting is cheap.
+    Growth is twofold up to `early` products, where frequencies still change much and counting is cheap, and where an
+    index of few lists would hold too much.
     """
 
     first: int = 64
@@ -141,7 +143,7 @@ class EpochPolicy:
         """Whether a catalogue of `products` needs an epoch, when the newest one counted `counted`."""
         if counted == 0:
             return products >= self.first
-        return products >= counted * (2 if counted < self.early else self.growth)
+        return products >= counted * (2 if counted < self.early else self.growth) or counted < FEW_ROWS <= products // 2
 
     @staticmethod
     def margin(products: int, *, cells: bool) -> int:

@@ -22,12 +22,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detectors.duplicates.codes import CODES, codes_of, squashed, squeezed_code
+from detectors.duplicates.grams import grams
 from detectors.duplicates.inside import Searched, packed_body
 from detectors.duplicates.kernels import names_compared, pairs_compared, words_compared
 from detectors.duplicates.measures import PACK_KIND, UNITS, measures
 from detectors.duplicates.reading import MARK_BYTES, Readings, read
 from detectors.duplicates.room import grown
-from detectors.duplicates.sketch import grams
 from detectors.duplicates.spread import Spread
 from detectors.duplicates.texts import Gathered, MemoryTexts, Texts, join_texts, recalled, split_texts
 from detectors.duplicates.words import GROUPS, NUMBERS, TOKENS, WORD_MASK, hash_name, title_words

@@ -23,7 +23,7 @@ import faiss
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors.duplicates.epoch import FEW_LISTS, MAX_LISTS, subspace
+from detectors.duplicates.epoch import FEW_ROWS, MAX_LISTS
 from detectors.duplicates.kernels import add_products
 from detectors.duplicates.room import grown
 
@@ -44,7 +44,7 @@ __all__ = [
 
 FLAT_ROWS = 16_384  # products up to which an epoch has no centroids, and every search is exact
 POOL = 128  # rows that a search scores exactly, of those that cells propose
-_FEW_ROWS = 1 << 16  # below it: long lists, of which a search looks into half
+_FEW_LISTS = 128
 _LEAST_PROBES, _PROBES_TIMES_LISTS = 32, 3 << 16  # 48 of 4,096 lists, which hold up to a million products
 _CODEBOOK_ROWS = 8192  # it is trained on
 _POINTS, _ITERATIONS = 24, 4  # of the training: rows per centroid, and how often they are assigned
@@ -140,14 +140,15 @@ def quantised(unit: NDArray[np.float64]) -> NDArray[np.int8]:
 
 def lists_for(rows: int) -> int:
     """How many centroids a catalogue of this size is given, until it is four times as large."""
-    return min(FEW_LISTS if rows < _FEW_ROWS else MAX_LISTS, 1 << max(4, math.floor(math.log2(8 * math.sqrt(rows)))))
+    return min(_FEW_LISTS if rows < FEW_ROWS else MAX_LISTS, 1 << max(4, math.floor(math.log2(8 * math.sqrt(rows)))))
 
 
 def probes_for(lists: int) -> int:
-    """How many lists a search looks into: half of few, which costs least while they hold less than a hundred thousand
-    rows. More lists hold, in what is looked into, as many rows whatever the size of the catalogue.
+    """How many lists a search looks into: half of few, which costs less than as good a search among many while they
+    hold one or two hundred thousand rows. Of more lists so many that they hold as many rows whatever the size of the
+    catalogue.
     """
-    if lists <= FEW_LISTS:
+    if lists <= _FEW_LISTS:
         return min(lists, max(_LEAST_PROBES, lists // 2))
     return max(_LEAST_PROBES, _PROBES_TIMES_LISTS // lists)
 
@@ -171,7 +172,8 @@ def centroids_of(sample: NDArray[np.float32], lists: int) -> tuple[NDArray[np.in
         max_points_per_centroid=_POINTS,
     )
     kmeans.train(sample)
-    size = subspace(lists, dim)
+    # Of fewer rows more come into the pool, so that coarser codes do.
+    size = 16 if lists <= _FEW_LISTS and dim % 16 == 0 else 8
     codes = faiss.ProductQuantizer(dim, dim // size, 4)
     codes.cp.min_points_per_centroid = 1
     codes.train(sample[:: max(1, len(sample) // _CODEBOOK_ROWS)])
@@ -208,10 +210,11 @@ class Cells:
         self._unit = unit
         self._waiting: deque[NDArray[np.intp]] = deque()
         self._turn, self._lock = threading.Lock(), threading.Lock()
-        self.added = 0
+        self.added = self._offered = 0  # rows, each of the two set on one thread at a time
 
     def offer(self, rows: NDArray[np.intp]) -> None:
         """Let these rows wait to be added; a row that is there already is there once more."""
+        self._offered += len(rows)
         for i in range(0, len(rows), _STEP):
             self._waiting.append(rows[i : i + _STEP])
 
@@ -240,10 +243,9 @@ class Cells:
             steps = None if steps is None else steps - 1
 
     def keep_pace(self, share: float, rows: int) -> None:
-        """Add what waits too long where all of these rows are to be there in the end, and this share of them by now."""
-        late = self.steps - math.ceil((1 - share) * rows / _STEP)
-        if late > 0:
-            self.work(late)
+        """Add what waits too long where so many rows are to be there in the end, and this share of them by now."""
+        while self.behind and self._offered - self.added > (1 - share) * rows:
+            self.work(1)
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
@@ -271,7 +273,7 @@ class Cells:
             self._index = faiss.deserialize_index(index)
         except RuntimeError as error:
             raise ValueError(f"cells that do not read: {error}") from error
-        self.added = int(added[0])
+        self.added = self._offered = int(added[0])
         self.offer(waiting)
 
     def propose(self, queries: NDArray[np.float32], pool: int = POOL) -> NDArray[np.intp]:

@@ -1,23 +1,27 @@
-"""The innermost loops of searching and comparing, compiled by Numba when they are first used on a machine.
+"""The innermost loops of searching and comparing, compiled by Numba when this is first imported on a machine.
 
 numpy does one thing to all pairs of a batch and then the next, and most of the time of a lookup went into what lies
 between. These do all there is to do for one pair and then take the next. The interpreter's lock is free meanwhile.
 
-What was compiled is kept beside this file, or where `NUMBA_CACHE_DIR` says. They are all in this one file, for Numba
-notices that a file has changed, but not that one has whose functions it calls.
+What was compiled is kept beside this file, or where `NUMBA_CACHE_DIR` says, or for the user, whatever can be written.
+They are all in this one file, of which the folder's name has a digest: Numba does not notice that a function has
+changed which another one calls, nor that it was killed between writing that it keeps something and keeping it.
 """
 
 from __future__ import annotations
 
+import hashlib
+import shutil
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 import numpy as np
+from numba import config as numba_config
 from numba import njit, types
 from numpy.typing import NDArray
 
 __all__ = [
-    "FILTER_WORDS",
     "RUN",
     "add_products",
     "count",
@@ -25,14 +29,22 @@ __all__ = [
     "names_compared",
     "nearest",
     "pairs_compared",
+    "stands_inside",
+    "summed",
     "words_compared",
 ]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
+_config: Any = numba_config  # its names come from the environment
+_HERE = Path(__file__)
+_KEPT = Path(_config.CACHE_DIR or _HERE.with_name("__pycache__")) / (
+    f"{_HERE.stem}-{hashlib.blake2b(_HERE.read_bytes(), digest_size=8).hexdigest()}"
+)
+
 RUN = 4  # bytes; words that are shorter are found nowhere
 _BITS = 10  # of a filter: 1,024 places a text, of which one of 400 bytes takes a third
-FILTER_WORDS = (1 << _BITS) // 32
+_FILTER_WORDS = (1 << _BITS) // 32
 _FACTOR = np.uint32(2_654_435_769)
 _SPACE = ord(" ")
 _LINE = 64  # bytes that a processor fetches at once
@@ -69,10 +81,14 @@ def _compiled(*signature: Any, any_order: bool = False) -> Callable[[F], F]:
                 signature, cache=cache, nogil=True, error_model="numpy", fastmath=fast, boundscheck=not any_order
             )(function)
 
+        elsewhere, _config.CACHE_DIR = _config.CACHE_DIR, str(_KEPT)
         try:
             kept: F = made(cache=True)
-        except RuntimeError:  # there is no folder that it could be kept in
+        except Exception:  # there is no folder or no room for it, or what is there is damaged
+            shutil.rmtree(_KEPT, ignore_errors=True)
             kept = made(cache=False)
+        finally:
+            _config.CACHE_DIR = elsewhere
         return kept
 
     return decorate
@@ -141,7 +157,8 @@ def nearest(
     """Into found (b, k) and found_scores the best of columns (b, m), or (1, m) of all lines the same, by their scores
     (b, m), best first, each once; of equal ones the one first seen. Left as they are where there are fewer.
 
-    Not the row itself, -1, what is visible only from its limit on, and with `others_only` what is of its source.
+    Left out are the row itself, -1, what is visible only from its limit on, and with `others_only` what is of its
+    source.
     """
     k, rows_there = found.shape[1], len(visible)
     for i in range(scores.shape[0]):
@@ -225,13 +242,13 @@ def looked_through(
     NDArray[np.int64], NDArray[np.int64], NDArray[np.int64], NDArray[np.int64], NDArray[np.int64], NDArray[np.uint32]
 ]:
     """Of bodies as `packed_body` gives them, joined, and their sizes: (n, 2) where the texts begin and end; (n + 1,)
-    the number of each one's first code, and (m, 2) where codes begin and end; the same of the words; (n, FILTER_WORDS)
+    the number of each one's first code, and (m, 2) where codes begin and end; the same of the words; (n, 32)
     a filter of the runs of four bytes in each text.
     """
     n = len(sizes)
     texts = np.empty((n, 2), np.int64)
     first_code, first_word = np.zeros(n + 1, np.int64), np.zeros(n + 1, np.int64)
-    filters = np.zeros((n, FILTER_WORDS), np.uint32)
+    filters = np.zeros((n, _FILTER_WORDS), np.uint32)
     begin = 0
     for i in range(n):
         codes = words = np.int64(0)

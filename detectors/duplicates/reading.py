@@ -18,8 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detectors.duplicates.codes import CODES, codes_of, compounds, names_of, squeezed_code, stems_of
+from detectors.duplicates.grams import gram_counts
 from detectors.duplicates.measures import UNIT, UNITS, amounts_written, measures
-from detectors.duplicates.sketch import gram_counts
 from detectors.duplicates.words import (
     GROUPS,
     NUMBERS,

@@ -30,6 +30,7 @@ from numpy.typing import NDArray
 from detectors.duplicates.entry import Entry, as_read
 from detectors.duplicates.epoch import Epoch, EpochChunk, join_chunks
 from detectors.duplicates.evidence import EVIDENCE_MARK, EvidenceRows
+from detectors.duplicates.grams import BUCKETS, GramCounts, gram_counts
 from detectors.duplicates.index import (
     FLAT_ROWS,
     Cells,
@@ -45,15 +46,7 @@ from detectors.duplicates.index import (
 from detectors.duplicates.kernels import count, nearest
 from detectors.duplicates.reading import Readings, fits, pack, read, unpack
 from detectors.duplicates.room import grown
-from detectors.duplicates.sketch import (
-    BUCKETS,
-    SKETCH_DIM,
-    GramCounts,
-    document_weights,
-    flat_weights,
-    gram_counts,
-    sketch,
-)
+from detectors.duplicates.sketch import SKETCH_DIM, document_weights, flat_weights, sketch
 from detectors.duplicates.spread import Spread
 from detectors.duplicates.texts import (
     Gathered,
@@ -729,7 +722,7 @@ class CatalogueView:
 
     def _count(self, counts: GramCounts, tokens: NDArray[np.uint32]) -> None:
         """Add titles to the frequencies. tokens: (n, TOKENS) of `Readings`."""
-        counts.add_to(self._frequencies)
+        count(counts.bucket, self._frequencies)
         count((tokens[tokens != 0] & WORD_MASK).astype(np.intp), self._frequencies)
         self._titles += len(tokens)
 

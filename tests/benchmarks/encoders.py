@@ -31,8 +31,10 @@ import numpy as np
 import psutil
 from numpy.typing import NDArray
 
+from detectors.duplicates.grams import BUCKETS, GramCounts, gram_counts
+from detectors.duplicates.kernels import count
 from detectors.duplicates.reading import sketched_text
-from detectors.duplicates.sketch import BUCKETS, GramCounts, document_weights, gram_counts, sketch
+from detectors.duplicates.sketch import document_weights, sketch
 from detectors.duplicates.view import DENSE_SHARE
 from detectors.standardise.chinese import fold
 from models.encoder import load_encoder
@@ -125,7 +127,7 @@ def _counts(titles: Sequence[str]) -> GramCounts:
 
 def _weights(pool: GramCounts) -> NDArray[np.uint8]:
     frequencies = np.zeros(BUCKETS, np.int32)
-    pool.add_to(frequencies)
+    count(pool.bucket, frequencies)
     return document_weights(frequencies, pool.n)
 
 

@@ -11,7 +11,8 @@ pause of the stream (a step that applies, searches or prepares an epoch; decidin
 however large the index is); the cost of a record of all but the encoder; the start from a snapshot and from the topic.
 Products are looked up as the stream does it: those that came last. All entries carry what was read of their texts, as
 those of new texts do; what that takes whoever publishes them (read_us) is in the cost of a record, not in upsert_us.
-That cost is of the last records of the growth, and each one's share of what epochs took the stream (epochs_us).
+That cost is of the last records of the growth, and each one's share of what epochs took the stream (epochs_us):
+drafting them, reading them, sketching the rows that were there. What is done beside the stream is not in it.
 
 Rates and costs are of the CPU time of the stream's own thread, so that a busy machine does not blur them; starts are
 of the clock, and so are pauses, less what the thread waited for a core that somebody else had (Linux says so). What
@@ -235,7 +236,7 @@ class Growth:
             epoch = replace(epoch, switch_at=view.position + margin)
             chunks = [chunk.encode() for chunk in epoch_chunks(epoch)]
             self.epochs += [(view.position + n, *chunk) for n, chunk in enumerate(chunks)]
-            self._apply([(*chunk, []) for chunk in chunks])
+            self.preparing += self._apply([(*chunk, []) for chunk in chunks])
 
     def read(self, fetch: Sequence[_Record]) -> float:
         """Read the texts of records, as whoever publishes them does; seconds."""

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import zlib
 from dataclasses import fields, replace
 
 import numpy as np
@@ -17,7 +18,8 @@ from detectors.duplicates.entry import (
     quantise,
 )
 from detectors.duplicates.epoch import Epoch, epoch_chunks, join_chunks
-from detectors.duplicates.sketch import BUCKETS, flat_weights
+from detectors.duplicates.grams import BUCKETS
+from detectors.duplicates.sketch import flat_weights
 from detectors.records import Facts, StoredRecord, Version
 from tests.detectors.duplicates.offers import DIM, ENCODER, deleted, entry, log_of, new_view
 
@@ -171,6 +173,21 @@ def test_an_epoch_comes_back_from_its_parts_in_any_order(lists: int, dim: int, s
     assert other is not None
     assert len(other.centroids) == 0
     assert join_chunks(parts[1:], BUCKETS, dim) is None
+
+
+def test_who_knows_no_other_subspace_drops_the_centroids() -> None:
+    """A release before looked at the length alone, so the one that says another subspace is longer."""
+    usual, other = (
+        b"".join(
+            chunk.data
+            for chunk in epoch_chunks(
+                Epoch(1, 0, 9, flat_weights(), np.ones((4, 32), np.int8), np.ones((32 // size, 16, size), np.float32))
+            )
+        )
+        for size in (8, 16)
+    )
+    assert len(zlib.decompress(usual)) == 12 + BUCKETS + 68 * 32
+    assert len(zlib.decompress(other)) == 12 + BUCKETS + 68 * 32 + 4
 
 
 def test_an_epoch_of_other_size_is_none() -> None:

@@ -117,6 +117,20 @@ def test_a_row_that_moved_is_scored_as_it_is() -> None:
     assert all(scores[1][found[1] == 9] < 0.5)
 
 
+def test_cells_are_filled_by_whoever_waits_only_where_they_are_late() -> None:
+    x, y = _crowd(5)
+    index = _index(x, y)
+    rows = np.arange(1280)
+    cells = Cells(*centroids_of(index.unit(rows), 32), index.unit)
+    cells.offer(rows)
+    waiting = []
+    for share in (0, 0.25, 0.5, 0.3, 1):
+        cells.keep_pace(share, len(rows))
+        waiting.append(cells.steps)
+    assert waiting == [10, 7, 5, 5, 0]
+    assert cells.added == 1280
+
+
 def test_room_is_given_ahead() -> None:
     array = grown(np.zeros((0, 3), np.int8), 5)
     array[4] = 7

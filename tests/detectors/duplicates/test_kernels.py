@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from detectors.duplicates import kernels
-from detectors.duplicates.kernels import add_products, looked_through, nearest
+from detectors.duplicates.inside import Searched, packed_body
+from detectors.duplicates.kernels import (
+    add_products,
+    count,
+    looked_through,
+    names_compared,
+    nearest,
+    pairs_compared,
+    summed,
+)
 
 
 @settings(deadline=None, max_examples=100)
@@ -58,6 +69,95 @@ def test_products_are_exact_where_whole_numbers_are_largest() -> None:
     whole = np.einsum("id,ijd->ij", values[mine].astype(np.int64), values[others].astype(np.int64))
     want = 1 + whole.astype(np.float32) * (weights[mine][:, None] * weights[others])
     np.testing.assert_array_equal(out, np.where(others < 0, np.float32(-1e9), want))
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.integers(0, 2**32 - 1))
+def test_codes_and_amounts_of_pairs(seed: int) -> None:
+    """Against sets. Hashes are numbers from a few, so that many are equal; 3 is a code that is a word."""
+    rng = np.random.default_rng(seed)
+    n, pack = 6, 1 << 30
+    codes, stems = (rng.integers(0, 6, (n, 4)).astype(np.uint64) for _ in range(2))
+    mpn, gtin, text = (rng.integers(0, 3, n).astype(np.uint64) for _ in range(3))
+    kind = rng.integers(0, 4, (n, 6))
+    units = np.where(rng.random((n, 6)) < 0.5, rng.integers(0, 3, (n, 6)) << 5 | kind, 0).astype(np.uint32)
+    kinds = np.bitwise_or.reduce(np.where(units != 0, np.uint32(1) << (units & np.uint32(31)), np.uint32(0)), axis=1)
+    kinds |= np.where(rng.random(n) < 0.3, pack, 0).astype(np.uint32)
+    names = [[rng.choice(["ab", "abc12", "b1c2", "zz9"]) for _ in range(rng.integers(0, 4))] for _ in range(n)]
+    texts = ["".join(rng.choice([*"abc12z9 "], 20)) + rng.choice(["", "abc12", "b1c2"]) for _ in range(n)]
+    bodies = [packed_body(" ".join(x).encode(), b"", y.encode()) for x, y in zip(names, texts, strict=True)]
+    searched = Searched(np.arange(n), bodies)
+    is_word = np.array([code == b"zz9" for code in searched.codes()], bool)
+    rows, others = (side.ravel() for side in np.meshgrid(np.arange(n), np.arange(n)))
+    flags, numbers = pairs_compared(
+        rows, others, rows, others, codes, stems, mpn, gtin, text, kinds, units, pack, np.array([3], np.uint64),
+        searched.bytes, searched.texts, searched.first_code, searched.code_at, is_word, searched.filters,
+    )  # fmt: skip
+    for i, (r, s) in enumerate(zip(rows.tolist(), others.tolist(), strict=True)):
+        a, b = ({*codes[x].tolist()} - {0, 3} for x in (r, s))
+        equal, alone = bool(a & b), a != b
+        found_a = [name in texts[s] for name in names[r] if name != "zz9"]
+        found_b = [name in texts[r] for name in names[s] if name != "zz9"]
+        inside = equal or (alone and (any(found_a) or any(found_b)))
+        left = alone and not all(found_a) and not all(found_b)
+        stem = bool({*stems[r].tolist()} & {*stems[s].tolist()} - {0})
+        same_text = text[r] == text[s] != 0
+        assert flags[:, i].tolist() == [inside, bool(a and b) and not inside, equal, left, stem, same_text]
+        same_mpn = 0 if not (mpn[r] and mpn[s]) else 1 if mpn[r] == mpn[s] else 0 if inside and not left else -1
+        same_gtin = 0 if not (gtin[r] and gtin[s]) else 1 if gtin[r] == gtin[s] else -1
+        shared = {*units[r].tolist()} & {*units[s].tolist()} - {0}
+        both = {bit for bit in range(32) if kinds[r] >> bit & kinds[s] >> bit & 1}
+        apart = len(both - {unit & 31 for unit in shared}) + ((int(kinds[r]) ^ int(kinds[s])) & pack != 0)
+        assert numbers[:, i].tolist() == [same_mpn, same_gtin, apart]
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.integers(0, 2**32 - 1))
+def test_numbers_names_and_brands_of_pairs(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    n = 6
+    numbers, traits = (rng.integers(0, 8, shape).astype(np.uint32) for shape in ((n, 4), (n, 3)))
+    traits[0] = 0xFFFFFFFF
+    brand, tokens = rng.integers(0, 4, n).astype(np.uint32), rng.integers(0, 9, (n, 5)).astype(np.uint32)
+    rows, others = (side.ravel() for side in np.meshgrid(np.arange(n), np.arange(n)))
+    found = names_compared(rows, others, numbers, traits, brand, tokens)
+    for i, (r, s) in enumerate(zip(rows.tolist(), others.tolist(), strict=True)):
+        a, b = ({*numbers[x].tolist()} - {0} for x in (r, s))
+        want: list[int] = []
+        for kind in (0, 1):
+            of_a, of_b = ({one for one in side if one & 1 == kind} for side in (a, b))
+            want += [bool(of_a and of_b and not of_a & of_b), bool(of_a) != bool(of_b)]
+        want.append(bool(a - b and b - a))
+        for x, y in zip(traits[r].tolist(), traits[s].tolist(), strict=True):
+            want += [bool(x and y and not x & y), min(3, (x ^ y).bit_count())]
+        named = brand[r] in tokens[s] or brand[s] in tokens[r]
+        want.append(bool(brand[r] and brand[s] and brand[r] != brand[s] and not named))
+        assert found[i].tolist() == want
+
+
+def test_grams_are_counted_and_summed() -> None:
+    counts = np.zeros(4, np.int32)
+    count(np.array([3, 1, 3]), counts)
+    assert counts.tolist() == [0, 1, 0, 2]
+    sums = summed(
+        np.array([0, 2, 3, 2]), np.array([0, 0, 0, 1]), np.array([1, 1, 9, 2]), np.array([255, 7, 2, 3], np.uint8),
+        np.array([0, 10, 17]), np.array([1, 0, 1, 0], np.uint16), np.array([1, 1, -1, 1], np.int8), 2, 3,
+    )  # fmt: skip
+    assert sums.tolist() == [[3 * 17, 255 * 10 - 2 * 10, 0], [0, -2 * 17, 0]]
+
+
+def test_what_was_kept_and_is_damaged_is_compiled_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kernels, "_KEPT", tmp_path / "kept")
+
+    def tripled(x: int) -> int:
+        return 3 * x
+
+    for damaged in ("*.nbi", "*.nbc"):
+        kernels._compiled(kernels.types.int64)(tripled)
+        (file,) = (tmp_path / "kept").rglob(damaged)
+        file.write_bytes(file.read_bytes()[:1])
+        assert kernels._compiled(kernels.types.int64)(tripled)(14) == 42
+        assert not (tmp_path / "kept").exists()
 
 
 def test_where_nothing_can_be_kept_they_are_compiled_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,7 +8,8 @@ import pytest
 from detectors.duplicates.candidates import statements
 from detectors.duplicates.entry import Entry
 from detectors.duplicates.epoch import Epoch
-from detectors.duplicates.sketch import BUCKETS, gram_counts
+from detectors.duplicates.grams import BUCKETS, gram_counts
+from detectors.duplicates.kernels import count
 from detectors.duplicates.statement import Statement, decode_statement, encode_statement
 from detectors.duplicates.texts import packed_facts
 from detectors.duplicates.view import CatalogueView
@@ -38,7 +39,7 @@ def test_words_and_grams_are_counted_once_a_product(at_once: int) -> None:
     draft = apply(new_view(), log, at_once).draft_epoch()
     want = np.zeros(BUCKETS, np.int32)
     for title in ("oak bench bench", "bench"):
-        gram_counts([title]).add_to(want)
+        count(gram_counts([title]).bucket, want)
         np.add.at(want, [token & WORD_MASK for token in title_words(title).tokens], 1)
     assert draft.titles == 2
     np.testing.assert_array_equal(draft.frequencies, want)
@@ -469,6 +470,23 @@ def test_what_an_epoch_needs_is_spread_over_the_records_before_it() -> None:
     assert view.epoch.number == 1
     apply(view, log_of(random_entries(9, 200, offset=3000), start=len(log)), 10)
     assert view.cells.steps <= 17  # though nobody worked beside, and 20 fetches offered a step each
+
+
+def test_what_was_prepared_ahead_costs_the_stream_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    log = log_of(random_entries(6, 400))
+    log += log_of([apply(new_view(flat_rows=100), log).make_epoch(margin=200)], start=len(log))
+    log += log_of(random_entries(8, 150, offset=2000), start=len(log))
+    view = apply(new_view(flat_rows=100), log[:-140])
+    assert view.switching
+    assert not view.prepare(10_000)
+    assert view.cells is not None
+    view.cells.work()
+    done = view.cells.added
+    monkeypatch.setattr(view, "prepare", None)
+    monkeypatch.setattr("detectors.duplicates.index.Cells.work", None)
+    apply(view, log[view.position : view.position + 50], 10)
+    assert view.switching
+    assert view.cells.added == done
 
 
 def test_cells_find_what_an_exact_search_finds() -> None:
