@@ -13,6 +13,7 @@ import unicodedata
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
+from functools import lru_cache
 from importlib.metadata import version
 from itertools import islice
 from pathlib import Path
@@ -222,7 +223,7 @@ class EvidenceRows:
         amounts = self._units[index]
         kinds = np.where(amounts != 0, np.uint32(1) << (amounts & np.uint32(31)), np.uint32(0))
         self._kinds[index] = np.bitwise_or.reduce(kinds, axis=1)
-        self._currency[index] = np.array([hash_name(fact.currency) if fact.currency else 0 for fact in facts], _U)
+        self._currency[index] = np.array([_currency(fact.currency) if fact.currency else 0 for fact in facts], _U)
         self._price[index] = np.log([number(price) or math.nan for price in prices])
         self._rate[index] = np.log([RATES.get(fact.currency or "", math.nan) for fact in facts])
 
@@ -488,6 +489,11 @@ def _mark() -> bytes:
 
 EVIDENCE_MARK = _mark()  # now: later the program's files may be those of another release
 """A mark of this program's way to read a product: what was read by one with another mark is read anew."""
+
+
+@lru_cache(maxsize=1024)
+def _currency(code: str) -> int:
+    return hash_name(code)
 
 
 def _other_product(

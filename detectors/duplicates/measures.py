@@ -109,6 +109,7 @@ def _measure(value: str, unit: str) -> int:
     return _amount(kind, str(round(float(value) * factor, 2)))
 
 
+@lru_cache(maxsize=1 << 13)
 def _amount(kind: int, value: str) -> int:
     return (hash_name(f"{kind}:{value}") & 0xFFFFFFE0) | kind
 

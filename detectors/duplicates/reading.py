@@ -12,6 +12,7 @@ import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -89,15 +90,14 @@ def read(folded: Sequence[str], facts: Sequence[Facts]) -> Readings:
     """Read these products. folded: the titles as `fold` leaves them."""
     n = len(folded)
     fixed = np.zeros(n, _FIXED)
-    names = [b""] * n
+    codes = [codes_of(text, fact.mpn, names_of(fact)) for text, fact in zip(folded, facts, strict=True)]
+    names = [" ".join(filter(_INSIDE.fullmatch, mine)).encode() if mine else b"" for mine in codes]
+    every_code = [*chain.from_iterable(codes)]
+    there = _filled(codes, CODES)
     hashes, stems, units = np.zeros((n, CODES), np.uint64), np.zeros((n, CODES), np.uint64), np.zeros((n, UNITS), "<u4")
-    for i, (text, fact) in enumerate(zip(folded, facts, strict=True)):
-        if codes := codes_of(text, fact.mpn, names_of(fact)):
-            hashes[i, : len(codes)] = [hash_name(code) for code in codes]
-            stems[i, : len(codes)] = stems_of(codes)
-            names[i] = " ".join(code for code in codes if _INSIDE.fullmatch(code)).encode()
-        if amounts := measures(text):
-            units[i, : len(amounts)] = amounts
+    hashes[there], stems[there] = [*map(hash_name, every_code)], stems_of(every_code)
+    amounts = [*map(measures, folded)]
+    units[_filled(amounts, UNITS)] = [*chain.from_iterable(amounts)]
     fixed["codes"], fixed["stems"], fixed["units"] = hashes, stems, units
     fixed["gtin"] = [hash_name("gtin:" + fact.gtin.lstrip("0")) if fact.gtin else 0 for fact in facts]
     fixed["mpn"] = [hash_name(part) if (part := squeezed_code(fact.mpn)) else 0 for fact in facts]
@@ -107,16 +107,22 @@ def read(folded: Sequence[str], facts: Sequence[Facts]) -> Readings:
     fixed["traits"] = np.array([words.traits for words in titles], np.uint32).reshape(n, len(GROUPS))
     fixed["numbers"] = _numbers(folded, titles)
     tokens = np.zeros((n, TOKENS), np.uint32)
-    counts = np.fromiter((len(words.tokens) for words in titles), np.intp, n)
-    tokens[np.arange(TOKENS) < counts[:, None]] = [token for words in titles for token in words.tokens]
+    filled = _filled([words.tokens for words in titles], TOKENS)
+    tokens[filled] = [token for words in titles for token in words.tokens]
     said, buckets, fixed["set"] = _chinese(folded)
     words = [" ".join(words.words).encode() for words in titles]
     sketched = [sketched_text(text, fact.brand) for text, fact in zip(folded, facts, strict=True)]
     whole = Readings(fixed, tokens, names, words, said, buckets, sketched)
-    fixed["sizes"][:, 0] = counts * 4
+    fixed["sizes"][:, 0] = filled.sum(axis=1) * 4
     for column, parts in enumerate((names, words, said, buckets, sketched), 1):
         fixed["sizes"][:, column] = [*map(len, parts)]
     return whole
+
+
+def _filled(lists: Sequence[Sequence[object]], width: int) -> NDArray[np.bool_]:
+    """(n, width) the places that lists take which are written into rows of this width."""
+    lengths = np.fromiter(map(len, lists), np.intp, len(lists))
+    return np.asarray(np.arange(width) < lengths[:, None])
 
 
 def pack(readings: Readings, mark: bytes) -> list[bytes]:
