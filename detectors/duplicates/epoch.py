@@ -26,7 +26,8 @@ MAX_LISTS = 1 << 15
 FEW_ROWS = 1 << 16  # products below which an index has few and long lists
 _MARGIN, _MARGIN_SHARE = 500, 0.5
 _SIZES = struct.Struct("<III")  # buckets, lists, dimension
-# At the end, where it is not the usual one: who does not know of others drops the centroids then.
+# The size of a subspace stands at the end where it is not the usual one: a release that knows no other drops the
+# centroids then.
 _SUBSPACE, _USUAL_SUBSPACE = struct.Struct("<I"), 8
 
 
@@ -131,8 +132,8 @@ def join_chunks(chunks: Iterable[EpochChunk], buckets: int, dim: int) -> Epoch |
 class EpochPolicy:
     """When a new epoch is due: at `first` products and at each growth by `growth`.
 
-    Growth is twofold up to `early` products, where frequencies still change much and counting is cheap, and where an
-    index of few lists would hold too much.
+    Growth is twofold up to `early` products, where frequencies still change much and counting is cheap. An index of few
+    lists holds up to 131,072 products, where many came at once after it was made.
     """
 
     first: int = 64

@@ -139,14 +139,14 @@ def quantised(unit: NDArray[np.float64]) -> NDArray[np.int8]:
 
 
 def lists_for(rows: int) -> int:
-    """How many centroids a catalogue of this size is given, until it is four times as large."""
+    """How many centroids a catalogue of this size is given, until the next epoch."""
     return min(_FEW_LISTS if rows < FEW_ROWS else MAX_LISTS, 1 << max(4, math.floor(math.log2(8 * math.sqrt(rows)))))
 
 
 def probes_for(lists: int) -> int:
-    """How many lists a search looks into: half of few, which costs less than as good a search among many while they
-    hold one or two hundred thousand rows. Of more lists so many that they hold as many rows whatever the size of the
-    catalogue.
+    """How many lists a search looks into. Half of few costs less than as good a search among many, while they hold one
+    or two hundred thousand rows. Where there are more lists, those looked into hold as many rows whatever the size of
+    the catalogue.
     """
     if lists <= _FEW_LISTS:
         return min(lists, max(_LEAST_PROBES, lists // 2))

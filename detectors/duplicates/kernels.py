@@ -3,20 +3,22 @@
 numpy does one thing to all pairs of a batch and then the next, and most of the time of a lookup went into what lies
 between. These do all there is to do for one pair and then take the next. The interpreter's lock is free meanwhile.
 
-What was compiled is kept beside this file, or where `NUMBA_CACHE_DIR` says, or for the user, whatever can be written.
-They are all in this one file, of which the folder's name has a digest: Numba does not notice that a function has
-changed which another one calls, nor that it was killed between writing that it keeps something and keeping it.
+What was compiled is kept where `NUMBA_CACHE_DIR` says, or else beside this file, or else in `~/.cache/numba`, in a
+folder that is named by this file, by Numba's version and by the processor. Numba alone would run what it kept of another
+version of a function where it was killed while it kept a new one.
 """
 
 from __future__ import annotations
 
 import hashlib
-import shutil
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar, cast
 
 import numpy as np
+from llvmlite.binding import get_host_cpu_features, get_host_cpu_name
+from numba import __version__ as numba_version
 from numba import config as numba_config
 from numba import njit, types
 from numpy.typing import NDArray
@@ -37,10 +39,27 @@ __all__ = [
 F = TypeVar("F", bound=Callable[..., Any])
 
 _config: Any = numba_config  # its names come from the environment
-_HERE = Path(__file__)
-_KEPT = Path(_config.CACHE_DIR or _HERE.with_name("__pycache__")) / (
-    f"{_HERE.stem}-{hashlib.blake2b(_HERE.read_bytes(), digest_size=8).hexdigest()}"
-)
+
+
+def _folder() -> Path | None:
+    """Where what was compiled is kept; None where nothing can be written."""
+    here = Path(__file__)
+    digest = hashlib.blake2b(here.read_bytes(), digest_size=8)
+    digest.update(f"{numba_version} {get_host_cpu_name()} {get_host_cpu_features().flatten()}".encode())
+    for base in (_config.CACHE_DIR, here.with_name("__pycache__"), "~/.cache/numba"):
+        if not base:
+            continue
+        try:
+            folder = Path(base).expanduser() / f"{here.stem}-{digest.hexdigest()}"
+            folder.mkdir(parents=True, exist_ok=True)
+            tempfile.TemporaryFile(dir=folder).close()
+        except (OSError, RuntimeError):  # the latter where there is no home
+            continue
+        return folder
+    return None
+
+
+_KEPT = _folder()
 
 RUN = 4  # bytes; words that are shorter are found nowhere
 _BITS = 10  # of a filter: 1,024 places a text, of which one of 400 bytes takes a third
@@ -81,15 +100,17 @@ def _compiled(*signature: Any, any_order: bool = False) -> Callable[[F], F]:
                 signature, cache=cache, nogil=True, error_model="numpy", fastmath=fast, boundscheck=not any_order
             )(function)
 
+        if _KEPT is None:
+            return cast(F, made(cache=False))
         elsewhere, _config.CACHE_DIR = _config.CACHE_DIR, str(_KEPT)
         try:
-            kept: F = made(cache=True)
-        except Exception:  # there is no folder or no room for it, or what is there is damaged
-            shutil.rmtree(_KEPT, ignore_errors=True)
-            kept = made(cache=False)
+            return cast(F, made(cache=True))
+        except Exception:  # what is there is damaged, or there is no room
+            for file in _KEPT.rglob(f"*.{function.__name__}-*"):
+                file.unlink(missing_ok=True)
+            return cast(F, made(cache=False))
         finally:
             _config.CACHE_DIR = elsewhere
-        return kept
 
     return decorate
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import struct
 import zlib
 from dataclasses import fields, replace
 
@@ -154,7 +155,7 @@ def test_no_body_and_no_head_raises(body: object, head: bytes | None, version: o
     assert "a/1" in view
 
 
-@pytest.mark.parametrize(("lists", "dim", "size"), [(9, 40, 8), (128, 48, 16), (129, 48, 8)])
+@pytest.mark.parametrize(("lists", "dim", "size"), [(9, 40, 8), (128, 48, 16), (128, 48, 8), (300, 48, 16)])
 def test_an_epoch_comes_back_from_its_parts_in_any_order(lists: int, dim: int, size: int) -> None:
     rng = np.random.default_rng(1)
     centroids = rng.integers(-127, 128, (lists, dim)).astype(np.int8)
@@ -173,6 +174,17 @@ def test_an_epoch_comes_back_from_its_parts_in_any_order(lists: int, dim: int, s
     assert other is not None
     assert len(other.centroids) == 0
     assert join_chunks(parts[1:], BUCKETS, dim) is None
+
+
+@pytest.mark.parametrize("size", [0, 7, 64])
+def test_an_epoch_of_an_impossible_subspace_comes_without_centroids(size: int) -> None:
+    whole = Epoch(1, 0, 9, flat_weights(), np.ones((4, 32), np.int8), np.ones((2, 16, 16), np.float32))
+    content = zlib.decompress(b"".join(chunk.data for chunk in epoch_chunks(whole)))
+    (chunk,) = epoch_chunks(Epoch(1, 0, 9, flat_weights()))
+    packed = zlib.compress(content[:-4] + struct.pack("<I", size))
+    back = join_chunks([replace(chunk, data=packed)], BUCKETS, 32)
+    assert back is not None
+    assert len(back.centroids) == 0
 
 
 def test_who_knows_no_other_subspace_drops_the_centroids() -> None:

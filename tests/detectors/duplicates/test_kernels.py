@@ -146,37 +146,56 @@ def test_grams_are_counted_and_summed() -> None:
     assert sums.tolist() == [[3 * 17, 255 * 10 - 2 * 10, 0], [0, -2 * 17, 0]]
 
 
-def test_what_was_kept_and_is_damaged_is_compiled_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(kernels, "_KEPT", tmp_path / "kept")
+def _made() -> list[int]:
+    """What a function gives that is compiled, or was kept."""
 
     def tripled(x: int) -> int:
         return 3 * x
 
+    made = kernels._compiled(kernels.types.int64)(tripled)
+    assert made is not tripled
+    return [made(14)]
+
+
+def test_what_was_kept_and_is_damaged_is_compiled_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kernels, "_KEPT", tmp_path / "kept")
     for damaged in ("*.nbi", "*.nbc"):
-        kernels._compiled(kernels.types.int64)(tripled)
+        assert _made() == [42]
         (file,) = (tmp_path / "kept").rglob(damaged)
         file.write_bytes(file.read_bytes()[:1])
-        assert kernels._compiled(kernels.types.int64)(tripled)(14) == 42
-        assert not (tmp_path / "kept").exists()
+        other = file.with_name("kernels.quintupled-9.nbi")
+        other.touch()
+        assert _made() == [42]
+        assert [kept.name for kept in (tmp_path / "kept").rglob("*.nb*")] == [other.name]
+        other.unlink()
+    assert kernels.numba_config.CACHE_DIR == ""
+
+
+def test_they_are_kept_where_something_can_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kernels.numba_config, "CACHE_DIR", str(tmp_path / "said"))
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    said = kernels._folder()
+    assert said is not None
+    assert said.parent == tmp_path / "said"
+    said.rmdir()
+    said.parent.rmdir()
+    said.parent.touch()  # a file: no folder can be made in it
+    beside = kernels._folder()
+    assert beside is not None
+    assert beside.parent.name == "__pycache__"
+    assert beside.name == said.name
+    monkeypatch.setattr(kernels, "__file__", str(tmp_path / "said" / "kernels.py"))
+    monkeypatch.setattr(Path, "read_bytes", lambda _: b"")
+    at_home = kernels._folder()
+    assert at_home is not None
+    assert at_home.parent == tmp_path / "home" / ".cache" / "numba"
+    monkeypatch.setenv("HOME", str(tmp_path / "said"))
+    assert kernels._folder() is None
 
 
 def test_where_nothing_can_be_kept_they_are_compiled_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As where neither the installation nor the home is writable: Numba then raises what it raises here."""
-    real = kernels.njit
-
-    def nowhere(*arguments: object, **options: object) -> object:
-        if options.pop("cache", False):
-            raise RuntimeError("cannot cache function: no locator available")
-        return real(*arguments, **options)
-
-    monkeypatch.setattr(kernels, "njit", nowhere)
-
-    def doubled(x: int) -> int:
-        return 2 * x
-
-    made = kernels._compiled(kernels.types.int64)(doubled)
-    assert made is not doubled
-    assert made(21) == 42
+    monkeypatch.setattr(kernels, "_KEPT", None)
+    assert _made() == [42]
 
 
 def test_what_is_not_there_is_an_error_or_none() -> None:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import subprocess
+import sys
 from concurrent.futures import Future
 from dataclasses import replace
 from types import SimpleNamespace
@@ -163,3 +165,9 @@ async def test_without_topics_of_products_there_is_no_process() -> None:
     assessing.start()
     assert assessing._process is None
     await assessing.stop()
+
+
+def test_the_process_that_takes_in_loads_nothing_compiled() -> None:
+    """Nor does the one that owns the links: 0.12 GB each, and more than a second."""
+    program = "import sys, streams.worker.assessor, streams.worker.ledger; sys.exit('numba' in sys.modules)"
+    subprocess.run([sys.executable, "-c", program], check=True)
