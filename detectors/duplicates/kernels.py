@@ -4,8 +4,8 @@ numpy does one thing to all pairs of a batch and then the next, and most of the 
 between. These do all there is to do for one pair and then take the next. The interpreter's lock is free meanwhile.
 
 What was compiled is kept where `NUMBA_CACHE_DIR` says, or else beside this file, or else in `~/.cache/numba`, in a
-folder that is named by this file, by Numba's version and by the processor. Numba alone would run what it kept of another
-version of a function where it was killed while it kept a new one.
+folder that is named by this file, by Numba's version and by the processor. Numba alone would run what it kept of
+another version of a function where it was killed while it kept a new one.
 """
 
 from __future__ import annotations
