@@ -54,7 +54,8 @@ _HEAD = np.dtype(
 )
 _NO_VERSION = Version(0, 0)
 _NO_VECTOR: NDArray[np.int8] = np.zeros(0, np.int8)
-_FACTS_FIELDS = frozenset(f.name for f in fields(Facts))
+_FACTS_ORDER = tuple(f.name for f in fields(Facts))
+_FACTS_FIELDS = frozenset(_FACTS_ORDER)
 _TEXTS = attrgetter("title", "description", "identity")
 _OPTIONAL_TEXTS = attrgetter("brand", "category", "currency", "gtin", "mpn", "url", "image")
 _A_TEXT, _A_TEXT_OR_NONE = {str}, {str, type(None)}
@@ -272,7 +273,10 @@ def _decode_live(
     raw = body["facts"] if isinstance(body, dict) else None
     if not isinstance(raw, dict):
         raise ValueError("an entry without facts")
-    facts = Facts(**raw) if raw.keys() == _FACTS_FIELDS else Facts(**{k: raw[k] for k in raw.keys() & _FACTS_FIELDS})
+    if tuple(raw) == _FACTS_ORDER:  # as this program writes them
+        facts = Facts(*raw.values())
+    else:
+        facts = Facts(**{k: raw[k] for k in raw.keys() & _FACTS_FIELDS})
     if facts.identity != identity:
         raise ValueError("the facts are of another product than the key")
     if not {*map(type, _TEXTS(facts))} <= _A_TEXT or not {*map(type, _OPTIONAL_TEXTS(facts))} <= _A_TEXT_OR_NONE:

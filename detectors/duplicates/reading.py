@@ -183,7 +183,7 @@ def sketched_text(folded: str, brand: str | None) -> bytes:
     return text.replace("\n", " ").encode("utf-8", "replace")
 
 
-@lru_cache(maxsize=1 << 12)
+@lru_cache(maxsize=1 << 14)
 def _first_word(brand: str) -> str:
     words = title_words(fold(brand)).words
     return words[0] if words else ""

@@ -1158,10 +1158,11 @@ class CatalogueView:
         every row of a large catalogue, of fewer: so that none takes long. At least one part, of none where there are
         none.
         """
-        held = np.array([row for identity in identities if (row := self._row(identity)) >= 0], np.intp)
         flat = np.array([self._index.cells is None, *(before.cells is None for before in self._before)])
-        if flat[self.former(self._visible[held])].any():
-            most = max(1, min(most, _COMPARED // max(1, len(self._index))))
+        if flat.any():
+            held = np.array([row for identity in identities if (row := self._row(identity)) >= 0], np.intp)
+            if flat[self.former(self._visible[held])].any():
+                most = max(1, min(most, _COMPARED // max(1, len(self._index))))
         return [identities[i : i + most] for i in range(0, max(1, len(identities)), most)]
 
     def dense_of(self, row: NDArray[np.intp], neighbours: NDArray[np.intp]) -> NDArray[np.float32]:

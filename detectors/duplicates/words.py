@@ -323,7 +323,7 @@ def without_promotion(folded: str) -> str:
     return _PROMOTION.sub(" ", folded)
 
 
-@lru_cache(maxsize=1 << 12)
+@lru_cache(maxsize=1 << 14)
 def brand_word(brand: str) -> int:
     """The hash of a brand's first word; 0 for a brand without one."""
     words = title_words(brand.lower()).tokens
