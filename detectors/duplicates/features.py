@@ -111,7 +111,7 @@ def pair_features(
         c.gtin[i, j] < 0,
         c.units[i, j],
         np.minimum(c.price[i, j], MOST_PRICE),
-        *evidence.names_of_both(a, b).T,
+        *evidence.names_of_both(a, b).T,  # version_conflict to brand_conflict, in the order of `FEATURES`
         c.same_text[i, j],
     ]
     values = np.zeros((*there.shape, len(FEATURES)))

@@ -154,8 +154,8 @@ def probes_for(lists: int) -> int:
 
 
 def sample_for(lists: int) -> int:
-    """How many rows `centroids_of` learns from."""
-    return max(_POINTS * lists, _CODEBOOK_ROWS)
+    """How many rows `centroids_of` learns from; none for no lists."""
+    return max(_POINTS * lists, _CODEBOOK_ROWS) if lists else 0
 
 
 def centroids_of(sample: NDArray[np.float32], lists: int) -> tuple[NDArray[np.int8], NDArray[np.float32]]:

@@ -37,9 +37,7 @@ class Searched:
     def __init__(self, rows: NDArray[np.intp], bodies: Sequence[bytes]) -> None:
         self._rows = rows
         bodies = [body or _NOTHING for body in bodies]
-        joined = b"".join(bodies)
-        self.bytes = np.frombuffer(joined, np.uint8)
-        self._joined = joined
+        self.bytes = np.frombuffer(b"".join(bodies), np.uint8)
         sizes = np.fromiter(map(len, bodies), np.int64, len(bodies))
         self.texts, self.first_code, self.code_at, self.first_word, self.word_at, self.filters = looked_through(
             self.bytes, sizes
@@ -51,4 +49,4 @@ class Searched:
 
     def codes(self) -> list[bytes]:
         """The codes of all products, in the order of `code_at`."""
-        return [self._joined[start:end] for start, end in self.code_at.tolist()]
+        return [self.bytes[start:end].tobytes() for start, end in self.code_at.tolist()]

@@ -256,6 +256,21 @@ def count(places: NDArray[np.intp], counts: NDArray[np.int32]) -> None:
 # -- words inside texts
 
 
+@_compiled(_BYTES, types.int64)
+def _four(joined: NDArray[np.uint8], begin: int) -> np.uint32:
+    """Four bytes as a number, the first of them the lowest."""
+    number = np.uint32(0)
+    for b in range(RUN):
+        number |= np.uint32(joined[begin + b]) << np.uint32(8 * b)
+    return number
+
+
+@_compiled(types.uint32)
+def _place_of(run: np.uint32) -> np.uint32:
+    """The place of a run of four bytes in a filter."""
+    return np.uint32(np.uint32(run * _FACTOR) >> np.uint32(32 - _BITS))
+
+
 @_compiled(_BYTES, _I64)
 def looked_through(
     joined: NDArray[np.uint8], sizes: NDArray[np.int64]
@@ -267,53 +282,45 @@ def looked_through(
     a filter of the runs of four bytes in each text.
     """
     n = len(sizes)
-    texts = np.empty((n, 2), np.int64)
+    texts, words_from = np.empty((n, 2), np.int64), np.empty(n, np.int64)
     first_code, first_word = np.zeros(n + 1, np.int64), np.zeros(n + 1, np.int64)
     filters = np.zeros((n, _FILTER_WORDS), np.uint32)
     begin = 0
     for i in range(n):
-        codes = words = np.int64(0)
-        for b in range(4):
-            codes |= np.int64(joined[begin + b]) << (8 * b)
-            words |= np.int64(joined[begin + 4 + b]) << (8 * b)
-        from_code = begin + _HEAD
-        from_word = from_code + codes
-        texts[i, 0], texts[i, 1] = from_word + words, begin + sizes[i]
-        count = 1 if codes else 0
-        for place in range(from_code, from_word):
-            count += joined[place] == _SPACE
-        first_code[i + 1] = first_code[i] + count
-        count = 0
-        for place in range(from_word, texts[i, 0]):
-            count += joined[place] == _SPACE
-        first_word[i + 1] = first_word[i] + count
+        codes = np.int64(_four(joined, begin))
+        words_from[i] = begin + _HEAD + codes
+        texts[i, 0], texts[i, 1] = words_from[i] + np.int64(_four(joined, begin + 4)), begin + sizes[i]
+        number = 1 if codes else 0
+        for place in range(begin + _HEAD, words_from[i]):
+            number += joined[place] == _SPACE
+        first_code[i + 1] = first_code[i] + number
+        number = 0
+        for place in range(words_from[i], texts[i, 0]):
+            number += joined[place] == _SPACE
+        first_word[i + 1] = first_word[i] + number
         begin = texts[i, 1]
     code_at, word_at = np.empty((first_code[n], 2), np.int64), np.empty((first_word[n], 2), np.int64)
     begin = 0
     for i in range(n):
-        start = begin + _HEAD
         code, word = first_code[i], first_word[i]
-        end_of_codes = texts[i, 0]
+        start = begin + _HEAD
         if code < first_code[i + 1]:
-            end_of_codes = start
-            for b in range(4):
-                end_of_codes += np.int64(joined[begin + b]) << (8 * b)
-            for place in range(start, end_of_codes + 1):
-                if place == end_of_codes or joined[place] == _SPACE:
+            for place in range(start, words_from[i] + 1):
+                if place == words_from[i] or joined[place] == _SPACE:
                     code_at[code, 0], code_at[code, 1] = start, place
                     code += 1
                     start = place + 1
-            start = end_of_codes
+        start = words_from[i]
         for place in range(start, texts[i, 0]):
             if joined[place] == _SPACE:
                 word_at[word, 0], word_at[word, 1] = start, place
                 word += 1
                 start = place + 1
-        run = np.uint32(0)
+        run = np.uint32(0)  # the last four bytes, as `_four` reads them
         for place in range(texts[i, 0], texts[i, 1]):
             run = (run >> np.uint32(8)) | (np.uint32(joined[place]) << np.uint32(24))
             if place - texts[i, 0] >= RUN - 1:
-                bit = np.uint32(run * _FACTOR) >> np.uint32(32 - _BITS)
+                bit = _place_of(run)
                 filters[i, bit >> np.uint32(5)] |= np.uint32(1) << (bit & np.uint32(31))
         begin = texts[i, 1]
     return texts, first_code, code_at, first_word, word_at, filters
@@ -329,10 +336,7 @@ def stands_inside(
         return False
     if size >= RUN:
         for begin in (start, end - RUN, start + (size - RUN) // 2):
-            run = np.uint32(0)
-            for b in range(RUN):
-                run |= np.uint32(joined[begin + b]) << np.uint32(8 * b)
-            bit = np.uint32(run * _FACTOR) >> np.uint32(32 - _BITS)
+            bit = _place_of(_four(joined, begin))
             if not (runs[bit >> np.uint32(5)] >> (bit & np.uint32(31))) & np.uint32(1):
                 return False
     for place in range(text_start, text_end - size + 1):

@@ -817,7 +817,7 @@ class CatalogueView:
         newest = self.epoch if self._next is None else self._next.epoch
         rows = np.flatnonzero(self._visible[: len(self._index)] != _HIDDEN)
         lists = lists_for(len(rows)) if len(rows) >= self._flat_rows else 0
-        sample = np.random.default_rng(1).choice(rows, min(len(rows), sample_for(lists) if lists else 0), replace=False)
+        sample = np.random.default_rng(1).choice(rows, min(len(rows), sample_for(lists)), replace=False)
         sample.sort()
         parts, counted = (self._index.dense, self._index.sketch), self._frequencies.copy()
         return EpochDraft(newest.number + 1, len(rows), self._titles, counted, parts, sample, lists)

@@ -168,6 +168,6 @@ async def test_without_topics_of_products_there_is_no_process() -> None:
 
 
 def test_the_process_that_takes_in_loads_nothing_compiled() -> None:
-    """Nor does the one that owns the links: 0.12 GB each, and more than a second."""
+    """Nor does the one that owns the links: it would take memory and time at each start."""
     program = "import sys, streams.worker.assessor, streams.worker.ledger; sys.exit('numba' in sys.modules)"
     subprocess.run([sys.executable, "-c", program], check=True)
