@@ -10,7 +10,7 @@ from detectors.duplicates.links import LinkOwner
 from detectors.duplicates.statement import SAME, VARIANT, Candidate, Statement, decode_statement, encode_statement
 from detectors.duplicates.view import CatalogueView
 from detectors.records import Version
-from tests.detectors.duplicates.offers import apply, entry, log_of, new_view
+from tests.detectors.duplicates.offers import apply, deleted, entry, log_of, new_view
 
 ONE = Version(0, 1)
 
@@ -77,3 +77,42 @@ def test_a_search_by_the_newest_epoch_is_weighed_by_it_as_well() -> None:
     assert before != statements(view, view.search(identities, as_matched=True))
     view.apply([], end + 100_000)  # what held before is forgotten
     assert before == statements(view, view.search(identities, as_matched=True, newest_epoch=True))
+
+
+def test_each_product_that_is_there_gets_a_statement_and_a_deleted_one_its_end() -> None:
+    view = apply(
+        new_view(),
+        log_of(
+            [
+                entry("a/1", 1, "Sony PS-LX350H turntable", 399.0, first_seen=11),
+                entry("b/1", 2, "Sony PS-LX350H turntable", 379.95, first_seen=22),
+                entry("c/1", 3, "garden hose reel", 20.0, first_seen=33),
+                entry("d/1", 4, "wolf hand puppet", 9.0),
+                deleted("d/1", 5),
+            ]
+        ),
+    )
+    asked = ["b/1", "c/1", "d/1", "nobody/1"]
+    b, c, d = statements(view, view.search(asked))
+    assert (b.identity, b.version, b.match_version, b.position) == ("b/1", Version(0, 2), Version(0, 2), 1)
+    assert (b.source, b.first_seen, b.coded, b.deleted) == ("b", 22, True, False)
+    (near,) = b.candidates
+    assert (near.identity, near.match_version, near.relation, near.certain) == ("a/1", Version(0, 1), SAME, True)
+    assert near.reason == "same model code PSLX350H; same title; 379.95 and 399.00"
+    assert (c.identity, c.candidates, c.coded) == ("c/1", (), False)
+    assert d == Statement("d/1", "products", d.partition, Version(0, 5), Version(0, 5), -1, 0, "d", False, deleted=True)
+
+
+def test_candidates_are_named_best_first() -> None:
+    titles = ("Sony PS-LX350H black turntable with belt drive", "Sony PS-LX350H turntable", "Sony PS-LX350H")
+    made = [entry(f"a/{n}", n, title, 100.0) for n, title in enumerate(titles)]
+    view = apply(new_view(), log_of([*made, entry("b/1", 9, "Sony PS-LX350H turntable", 100.0)]))
+    (said,) = statements(view, view.search(["b/1"]))
+    assert said.candidates[0].identity == "a/1"
+    scores = [c.score for c in said.candidates]
+    assert scores == sorted(scores, reverse=True)
+    assert len(scores) == 3
+
+
+def test_an_empty_view_says_nothing() -> None:
+    assert statements(new_view(), new_view().search(["a/1"])) == []
