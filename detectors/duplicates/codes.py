@@ -10,7 +10,17 @@ from detectors.duplicates.words import hash_name
 from detectors.records import Facts, split_identity
 from detectors.standardise.memoised import memoised
 
-__all__ = ["CODES", "codes_of", "compounds", "names_in", "names_of", "squashed", "squeezed_code", "stems_of"]
+__all__ = [
+    "CODES",
+    "codes_of",
+    "codes_of_product",
+    "compounds",
+    "names_in",
+    "names_of",
+    "squashed",
+    "squeezed_code",
+    "stems_of",
+]
 
 CODES = 4  # kept of one product
 
@@ -96,6 +106,13 @@ def codes_of(text: str, mpn: str | None = None, names: frozenset[str] = frozense
             if not any(_is_name(code, name) for name in names):
                 found[code] = None
     return tuple(found)[:CODES]
+
+
+def codes_of_product(folded: str, facts: Facts) -> tuple[str, ...]:
+    """The model codes of a product, as `codes_of` finds them. folded: its title, as `fold` leaves it."""
+    if not facts.mpn and not any(_word(word)[1] for word in _numbered(folded)):
+        return ()  # most titles: what brand and shop are called need not be known
+    return codes_of(folded, facts.mpn, names_of(facts))
 
 
 def stems_of(codes: Sequence[str]) -> list[int]:

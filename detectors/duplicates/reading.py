@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors.duplicates.codes import CODES, codes_of, compounds, names_of, squeezed_code, stems_of
+from detectors.duplicates.codes import CODES, codes_of_product, compounds, squeezed_code, stems_of
 from detectors.duplicates.grams import gram_counts
 from detectors.duplicates.measures import UNIT, UNITS, amounts_written, measures
 from detectors.duplicates.words import (
@@ -90,7 +90,7 @@ def read(folded: Sequence[str], facts: Sequence[Facts]) -> Readings:
     """Read these products. folded: the titles as `fold` leaves them."""
     n = len(folded)
     fixed = np.zeros(n, _FIXED)
-    codes = [codes_of(text, fact.mpn, names_of(fact)) for text, fact in zip(folded, facts, strict=True)]
+    codes = [codes_of_product(text, fact) for text, fact in zip(folded, facts, strict=True)]
     names = [" ".join(filter(_INSIDE.fullmatch, mine)).encode() if mine else b"" for mine in codes]
     every_code = [*chain.from_iterable(codes)]
     there = _filled(codes, CODES)

@@ -9,7 +9,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors.duplicates.codes import codes_of, names_of
+from detectors.duplicates.codes import codes_of_product
 from detectors.duplicates.evidence import Comparison
 from detectors.duplicates.features import FEATURES, MOST_PRICE, PairFeatures
 from detectors.duplicates.measures import measures_in_words
@@ -183,7 +183,7 @@ def reason(
 
 
 def _codes(facts: Facts) -> Sequence[str]:
-    return codes_of(fold(facts.title), facts.mpn, names_of(facts))
+    return codes_of_product(fold(facts.title), facts)
 
 
 @lru_cache(maxsize=1 << 13)

@@ -227,6 +227,15 @@ def _spelled(word: str) -> str:
 _SPELLED = _Known(_spelled)
 
 
+def _otherwise(word: str) -> str:
+    """The spelling of a word where it is another one; nothing for a word that is not of ASCII."""
+    spelled = _SPELLED[word]
+    return spelled if spelled != word and word.isascii() else ""
+
+
+_OTHERWISE = _Known(_otherwise)
+
+
 def _number(word: str) -> str:
     """A version or year in one spelling, "" for a word that is none: `v8`, `8.0` and `8` are the same."""
     match = _NUMBER.fullmatch(word)
@@ -304,12 +313,8 @@ def title_words(folded: str) -> TitleWords:
 
 def respelled(folded: str) -> list[str]:
     """The words of a folded title that it spells otherwise than all: `professional` where it says `pro`."""
-    words = _words_in(folded)
-    spelled = tuple(map(_SPELLED.__getitem__, words))
-    if spelled == words:
-        return []
-    both = zip(words, spelled, strict=True)
-    return [word for raw, word in both if word != raw and raw.isascii() and word not in folded]
+    otherwise = filter(None, map(_OTHERWISE.__getitem__, _words_in(folded)))
+    return [word for word in otherwise if word not in folded]
 
 
 @memoised(1 << 10, 300)  # for who asks twice in a batch

@@ -10,7 +10,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from detectors.duplicates.codes import codes_of, names_of
+from detectors.duplicates.codes import codes_of_product
 from detectors.duplicates.links import Link
 from detectors.duplicates.measures import measures_in_words
 from detectors.duplicates.score import THRESHOLD
@@ -307,7 +307,7 @@ class _Search:
             currency=facts.currency,
             gtin=facts.gtin,
             mpn=facts.mpn,
-            codes=tuple(code.upper() for code in codes_of(text, facts.mpn, names_of(facts))),
+            codes=tuple(code.upper() for code in codes_of_product(text, facts)),
             amounts=tuple(dict.fromkeys(measures_in_words(text))),
         )
 

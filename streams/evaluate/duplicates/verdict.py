@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from detectors.duplicates.candidates import features_of, statements
-from detectors.duplicates.codes import codes_of, names_of
+from detectors.duplicates.codes import codes_of_product
 from detectors.duplicates.measures import measures_in_words
 from detectors.duplicates.rule import points, rule_scores
 from detectors.duplicates.score import THRESHOLD
@@ -97,7 +97,7 @@ def _as_hits(view: CatalogueView, asked: Sequence[tuple[str, str, Mapping[str, f
 
 def _words(a: Facts, b: Facts, price_a: float | None, price_b: float | None, times: float) -> dict[str, str]:
     text_a, text_b = fold(a.title), fold(b.title)
-    codes_a, codes_b = codes_of(text_a, a.mpn, names_of(a)), codes_of(text_b, b.mpn, names_of(b))
+    codes_a, codes_b = codes_of_product(text_a, a), codes_of_product(text_b, b)
     shared = [code.upper() for code in codes_a if code in codes_b]
     own_a = _listed(code.upper() for code in codes_a if code not in codes_b)
     own_b = _listed(code.upper() for code in codes_b if code not in codes_a)
