@@ -229,8 +229,10 @@ _SPELLED = _Known(_spelled)
 
 def _otherwise(word: str) -> str:
     """The spelling of a word where it is another one; nothing for a word that is not of ASCII."""
+    if not word.isascii():
+        return ""
     spelled = _SPELLED[word]
-    return spelled if spelled != word and word.isascii() else ""
+    return spelled if spelled != word else ""
 
 
 _OTHERWISE = _Known(_otherwise)
