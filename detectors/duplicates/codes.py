@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 
 from detectors.duplicates.words import hash_name
@@ -17,6 +17,7 @@ __all__ = [
     "compounds",
     "names_in",
     "names_of",
+    "numbered_words",
     "squashed",
     "squeezed_code",
     "stems_of",
@@ -81,14 +82,17 @@ def _word(word: str) -> tuple[str, tuple[str, ...]]:
     return compound, tuple(codes)
 
 
-def compounds(text: str) -> list[str]:
-    """Words such as `ps-lx350h` without their separators: they join the sketch, so that both spellings meet."""
-    return [joined for word in _numbered(text) if (joined := _word(word)[0])]
+def numbered_words(folded: str) -> list[str]:
+    """The words of a folded text that have a digit, with what joins them: `ps-lx350h`."""
+    return _NUMBERED_WORD.findall(folded)
 
 
-@memoised(1 << 10, 300)  # for who asks twice in a batch
-def _numbered(text: str) -> tuple[str, ...]:
-    return tuple(_NUMBERED_WORD.findall(text))
+def compounds(numbered: Iterable[str]) -> list[str]:
+    """Words such as `ps-lx350h` without their separators: they join the sketch, so that both spellings meet.
+
+    numbered: as in `numbered_words`.
+    """
+    return [joined for word in numbered if (joined := _word(word)[0])]
 
 
 @memoised(1 << 13, 300)
@@ -98,21 +102,29 @@ def codes_of(text: str, mpn: str | None = None, names: frozenset[str] = frozense
     A code mixes letters and digits (4-18 characters) or is a run of 5-14 digits; amounts with a unit are none, nor is
     the spelling of a brand. names: of brand and shop, as in `names_of`.
     """
+    return _codes_among(numbered_words(text), mpn, names)
+
+
+def codes_of_product(folded: str, facts: Facts, numbered: Sequence[str] | None = None) -> tuple[str, ...]:
+    """The model codes of a product, as `codes_of` finds them. folded: its title, as `fold` leaves it.
+
+    numbered: of the title, as in `numbered_words`, for who has them already.
+    """
+    numbered = numbered_words(folded) if numbered is None else numbered
+    if not facts.mpn and not any(_word(word)[1] for word in numbered):
+        return ()  # most titles: what brand and shop are called need not be known
+    return _codes_among(numbered, facts.mpn, names_of(facts))
+
+
+def _codes_among(numbered: Iterable[str], mpn: str | None, names: frozenset[str]) -> tuple[str, ...]:
     found: dict[str, None] = {}
     if part_number := squeezed_code(mpn):
         found[part_number] = None
-    for word in _numbered(text):
+    for word in numbered:
         for code in _word(word)[1]:
             if not any(_is_name(code, name) for name in names):
                 found[code] = None
     return tuple(found)[:CODES]
-
-
-def codes_of_product(folded: str, facts: Facts) -> tuple[str, ...]:
-    """The model codes of a product, as `codes_of` finds them. folded: its title, as `fold` leaves it."""
-    if not facts.mpn and not any(_word(word)[1] for word in _numbered(folded)):
-        return ()  # most titles: what brand and shop are called need not be known
-    return codes_of(folded, facts.mpn, names_of(facts))
 
 
 def stems_of(codes: Sequence[str]) -> list[int]:

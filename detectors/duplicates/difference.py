@@ -62,8 +62,8 @@ _SIZES = {"small": "s", "medium": "m", "large": "l", "小号": "s", "中号": "m
 _SIZES |= {"小码": "s", "中码": "m", "大码": "l"}
 # What is told of these is not among the amounts that are kept of a title; as it may begin, for speed.
 _UNKEPT_SAID = re.compile(
-    r"[f\d](?:(?<= of) \d|(?<=\d)[ -]*(?:year|yr|month|年|个月|seat|device|computer|用户|台电脑|台设备|piece|pcs|pc|count|ct"
-    r"|sheet|capsule|bag|person|people|人|'|\u2019|\u201d|\u2032))"
+    r"[f\d](?:(?<= of) \d|(?<=\d)[ -]*(?:year|yr|month|年|个月|seat|device|computer|用户|台电脑|台设备|piece|pcs?|count"
+    r"|ct|sheet|capsule|bag|person|people|人|'|\u2019|\u201d|\u2032))"
 )
 _SET = re.compile("套|礼盒|组合|替换装")
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from functools import lru_cache
 
 from detectors.duplicates.words import hash_name
-from detectors.standardise.memoised import memoised
 
 __all__ = [
     "COLOUR_KIND",
@@ -114,18 +114,21 @@ def _amount(kind: int, value: str) -> int:
     return (hash_name(f"{kind}:{value}") & 0xFFFFFFE0) | kind
 
 
-@memoised(1 << 13, 300)
-def amounts_written(text: str) -> tuple[tuple[str, str], ...]:
+def amounts_written(text: str) -> list[tuple[str, str]]:
     """The amounts of a folded text as they are written, (value, unit), and what looks like one."""
-    return tuple(_MEASURE.findall(text))
+    return _MEASURE.findall(text)
 
 
 _COLOUR_AMOUNTS = {word: _amount(COLOUR_KIND, colour) for word, colour in _COLOURS.items()}
 
 
-def measures(text: str) -> tuple[int, ...]:
-    """The colours and amounts of a folded text, at most six, each as in `_measure`."""
-    found = dict.fromkeys([_measure(value, unit) for value, unit in amounts_written(text)])
+def measures(text: str, written: Iterable[tuple[str, str]] | None = None) -> tuple[int, ...]:
+    """The colours and amounts of a folded text, at most six, each as in `_measure`.
+
+    written: of the text, as in `amounts_written`, for who has them already.
+    """
+    written = amounts_written(text) if written is None else written
+    found = dict.fromkeys([_measure(value, unit) for value, unit in written])
     found.pop(0, None)
     if "spf" in text:
         found |= dict.fromkeys([_measure(value, "spf") for value in _SPF.findall(text)])

@@ -9,16 +9,15 @@ from __future__ import annotations
 import re
 import struct
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from itertools import chain
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors.duplicates.codes import CODES, codes_of_product, compounds, squeezed_code, stems_of
+from detectors.duplicates.codes import CODES, codes_of_product, compounds, numbered_words, squeezed_code, stems_of
 from detectors.duplicates.grams import gram_counts
 from detectors.duplicates.measures import UNIT, UNITS, amounts_written, measures
 from detectors.duplicates.words import (
@@ -29,13 +28,13 @@ from detectors.duplicates.words import (
     brand_word,
     hash_name,
     respelled,
-    title_words,
     without_promotion,
+    words_in,
+    words_said,
 )
 from detectors.records import Facts
-from detectors.standardise.chinese import fold
 
-__all__ = ["MARK_BYTES", "Readings", "fits", "pack", "read", "sketched_text", "unpack"]
+__all__ = ["MARK_BYTES", "Readings", "fits", "pack", "read", "unpack"]
 
 MARK_BYTES = 8
 _FIXED = np.dtype(
@@ -61,6 +60,7 @@ _LETTER = re.compile("[a-z]")
 # A set, or a refill, against a single piece. Free gifts are written otherwise.
 _SET = re.compile("套装|礼盒|组合|套组|[件部]套|量贩|三部曲|三步曲|替换装")
 _CJK = re.compile("[\u3400-\u9fff]")
+_NO_BRAND = (0, "")
 _NO_SIGN = bytes(i for i in range(128) if not chr(i).isalnum())
 
 
@@ -90,31 +90,38 @@ def read(folded: Sequence[str], facts: Sequence[Facts]) -> Readings:
     """Read these products. folded: the titles as `fold` leaves them."""
     n = len(folded)
     fixed = np.zeros(n, _FIXED)
-    codes = [codes_of_product(text, fact) for text, fact in zip(folded, facts, strict=True)]
+    # Found once here and handed on: to remember more than the last few titles costs more than to read them.
+    numbered, written = [*map(numbered_words, folded)], [*map(amounts_written, folded)]
+    words = [*map(words_in, folded)]
+    codes = [*map(codes_of_product, folded, facts, numbered)]
     names = [" ".join(filter(_INSIDE.fullmatch, mine)).encode() if mine else b"" for mine in codes]
     every_code = [*chain.from_iterable(codes)]
     there = _filled(codes, CODES)
     hashes, stems, units = np.zeros((n, CODES), np.uint64), np.zeros((n, CODES), np.uint64), np.zeros((n, UNITS), "<u4")
     hashes[there], stems[there] = [*map(hash_name, every_code)], stems_of(every_code)
-    amounts = [*map(measures, folded)]
+    amounts = [*map(measures, folded, written)]
     units[_filled(amounts, UNITS)] = [*chain.from_iterable(amounts)]
     fixed["codes"], fixed["stems"], fixed["units"] = hashes, stems, units
     fixed["gtin"] = [hash_name("gtin:" + fact.gtin.lstrip("0")) if fact.gtin else 0 for fact in facts]
     fixed["mpn"] = [hash_name(part) if (part := squeezed_code(fact.mpn)) else 0 for fact in facts]
     fixed["text"] = [hash_text(text) for text in folded]
-    fixed["brand"] = [brand_word(fact.brand) if fact.brand else 0 for fact in facts]
-    titles = [title_words(text) for text in folded]
-    fixed["traits"] = np.array([words.traits for words in titles], np.uint32).reshape(n, len(GROUPS))
-    fixed["numbers"] = _numbers(folded, titles)
+    brands = [brand_word(fact.brand) if fact.brand else _NO_BRAND for fact in facts]
+    fixed["brand"] = [token for token, _ in brands]
+    titles = [*map(words_said, folded, words)]
+    fixed["traits"] = np.array([title.traits for title in titles], np.uint32).reshape(n, len(GROUPS))
+    fixed["numbers"] = _numbers(titles, written)
     tokens = np.zeros((n, TOKENS), np.uint32)
-    filled = _filled([words.tokens for words in titles], TOKENS)
-    tokens[filled] = [token for words in titles for token in words.tokens]
+    filled = _filled([title.tokens for title in titles], TOKENS)
+    tokens[filled] = [token for title in titles for token in title.tokens]
     said, buckets, fixed["set"] = _chinese(folded)
-    words = [" ".join(words.words).encode() for words in titles]
-    sketched = [sketched_text(text, fact.brand) for text, fact in zip(folded, facts, strict=True)]
-    whole = Readings(fixed, tokens, names, words, said, buckets, sketched)
+    kept = [" ".join(title.words).encode() for title in titles]
+    sketched = [
+        _sketched(text, [*compounds(mine), *respelled(text, all_words)], brand)
+        for text, mine, all_words, (_, brand) in zip(folded, numbered, words, brands, strict=True)
+    ]
+    whole = Readings(fixed, tokens, names, kept, said, buckets, sketched)
     fixed["sizes"][:, 0] = filled.sum(axis=1) * 4
-    for column, parts in enumerate((names, words, said, buckets, sketched), 1):
+    for column, parts in enumerate((names, kept, said, buckets, sketched), 1):
         fixed["sizes"][:, column] = [*map(len, parts)]
     return whole
 
@@ -170,32 +177,24 @@ def unpack(packed: Sequence[bytes]) -> Readings:
     return Readings(fixed, tokens, *parts[1:])
 
 
-def sketched_text(folded: str, brand: str | None) -> bytes:
+def _sketched(folded: str, more: list[str], brand: str) -> bytes:
     """What is sketched of a folded title and its brand: the words; compounds once more without their separators, and
     words once more in the one spelling of all; and the brand's first word, for one shop begins with it the title that
-    another leaves it out of. One line of text.
+    another leaves it out of. One line of text. more: those compounds and words.
     """
-    more = compounds(folded)
-    more += respelled(folded)
-    if brand and (name := _first_word(brand)) not in folded:
-        more.append(name)
+    if brand and brand not in folded:
+        more.append(brand)
     text = f"{folded} {' '.join(more)}" if more else folded
     return text.replace("\n", " ").encode("utf-8", "replace")
 
 
-@lru_cache(maxsize=1 << 14)
-def _first_word(brand: str) -> str:
-    words = title_words(fold(brand)).words
-    return words[0] if words else ""
-
-
-def _numbers(folded: Sequence[str], titles: Sequence[TitleWords]) -> NDArray[np.uint32]:
+def _numbers(titles: Sequence[TitleWords], written: Sequence[Iterable[tuple[str, str]]]) -> NDArray[np.uint32]:
     """(n, NUMBERS) the versions and years that titles name, without what is an amount."""
     numbers = np.zeros((len(titles), NUMBERS), np.uint32)
-    for i, (words, text) in enumerate(zip(titles, folded, strict=True)):
-        if words.numbers:
-            amounts = {value for value, unit in amounts_written(text) if unit in UNIT}
-            named = tuple(dict.fromkeys(n for raw, n in words.numbers.items() if raw not in amounts))[:NUMBERS]
+    for i, (title, mine) in enumerate(zip(titles, written, strict=True)):
+        if title.numbers:
+            amounts = {value for value, unit in mine if unit in UNIT}
+            named = tuple(dict.fromkeys(n for raw, n in title.numbers.items() if raw not in amounts))[:NUMBERS]
             numbers[i, : len(named)] = named
     return numbers
 

@@ -10,23 +10,26 @@ from __future__ import annotations
 import hashlib
 import re
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from operator import add
 from typing import TypeVar
 
-from detectors.standardise.memoised import memoised
+from detectors.standardise.chinese import fold
 
 __all__ = [
     "GROUPS",
     "NUMBERS",
     "TOKENS",
     "TitleWords",
+    "brand_word",
     "hash_name",
     "respelled",
     "title_words",
     "without_promotion",
+    "words_in",
+    "words_said",
 ]
 
 T = TypeVar("T")
@@ -280,16 +283,27 @@ def _read(raw: str) -> tuple[str, int, tuple[str, int, int, int, bool] | None]:
 _READ = _Known(_read)
 
 
+def words_in(folded: str) -> list[str]:
+    """The words of a folded text as they stand there; Chinese ones are runs."""
+    return _WORD.findall(folded)
+
+
 @lru_cache(maxsize=1 << 13)
 def title_words(folded: str) -> TitleWords:
     """The words of a folded title."""
+    return words_said(folded, words_in(folded))
+
+
+def words_said(folded: str, words: Sequence[str]) -> TitleWords:
+    """The same. words: of the title, as in `words_in`."""
+    text = _DROPPED.sub("", folded if folded.isascii() else without_promotion(folded))
+    if text != folded:
+        words = words_in(text)
     tokens: dict[int, str] = {}
     numbers: dict[str, int] = {}
     traits = [0] * len(GROUPS)
     after_system = False
-    if not folded.isascii():
-        folded = without_promotion(folded)
-    for raw in _words_in(_DROPPED.sub("", folded)):
+    for raw in words:
         if raw[0] > "\u2fff":
             pairs = [*map(add, raw, raw[1:])] or [raw]
             tokens.update(zip(map(hash_word, pairs), pairs, strict=True))
@@ -313,15 +327,13 @@ def title_words(folded: str) -> TitleWords:
     return TitleWords(tuple(tokens)[:TOKENS], tuple(tokens.values())[:TOKENS], numbers, tuple(traits))
 
 
-def respelled(folded: str) -> list[str]:
-    """The words of a folded title that it spells otherwise than all: `professional` where it says `pro`."""
-    otherwise = filter(None, map(_OTHERWISE.__getitem__, _words_in(folded)))
+def respelled(folded: str, words: Iterable[str]) -> list[str]:
+    """The words of a folded title that it spells otherwise than all: `professional` where it says `pro`.
+
+    words: of the title, as in `words_in`.
+    """
+    otherwise = filter(None, map(_OTHERWISE.__getitem__, words))
     return [word for word in otherwise if word not in folded]
-
-
-@memoised(1 << 10, 300)  # for who asks twice in a batch
-def _words_in(text: str) -> tuple[str, ...]:
-    return tuple(_WORD.findall(text))
 
 
 @lru_cache(maxsize=1 << 10)
@@ -331,7 +343,7 @@ def without_promotion(folded: str) -> str:
 
 
 @lru_cache(maxsize=1 << 14)
-def brand_word(brand: str) -> int:
-    """The hash of a brand's first word; 0 for a brand without one."""
-    words = title_words(brand.lower()).tokens
-    return words[0] if words else 0
+def brand_word(brand: str) -> tuple[int, str]:
+    """A brand's first word, its hash and the word; 0 and "" for a brand without one."""
+    said = title_words(fold(brand))
+    return (said.tokens[0], said.words[0]) if said.tokens else (0, "")

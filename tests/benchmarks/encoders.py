@@ -33,9 +33,10 @@ from numpy.typing import NDArray
 
 from detectors.duplicates.grams import BUCKETS, GramCounts, gram_counts
 from detectors.duplicates.kernels import count
-from detectors.duplicates.reading import sketched_text
+from detectors.duplicates.reading import read
 from detectors.duplicates.sketch import document_weights, sketch
 from detectors.duplicates.view import DENSE_SHARE
+from detectors.records import Facts
 from detectors.standardise.chinese import fold
 from models.encoder import load_encoder
 from models.protocol import Encoder
@@ -122,7 +123,8 @@ def _english_chinese() -> Task:
 
 
 def _counts(titles: Sequence[str]) -> GramCounts:
-    return gram_counts([sketched_text(fold(title), None).decode() for title in titles])
+    said = read([fold(title) for title in titles], [Facts("", title=title) for title in titles])
+    return gram_counts([text.decode() for text in said.sketched])
 
 
 def _weights(pool: GramCounts) -> NDArray[np.uint8]:

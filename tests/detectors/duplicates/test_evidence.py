@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from detectors.duplicates.codes import codes_of, compounds, names_of
+from detectors.duplicates.codes import codes_of, compounds, names_of, numbered_words
 from detectors.duplicates.evidence import EvidenceRows
 from detectors.duplicates.measures import measures
 from detectors.duplicates.sketch import flat_weights
@@ -46,7 +46,7 @@ def test_the_spelling_of_a_brand_is_no_code() -> None:
 
 
 def test_compounds_lose_their_separators() -> None:
-    assert compounds("sony ps-lx350h version 1.2.3") == ["pslx350h"]
+    assert compounds(numbered_words("sony ps-lx350h version 1.2.3")) == ["pslx350h"]
 
 
 @pytest.mark.parametrize(

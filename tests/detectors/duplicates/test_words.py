@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from detectors.duplicates import words
-from detectors.duplicates.words import respelled, title_words
+from detectors.duplicates.words import respelled, title_words, words_in
 
 
 @pytest.mark.parametrize(
@@ -34,7 +34,8 @@ def test_chinese_runs_are_pairs() -> None:
 
 
 def test_words_that_a_title_spells_otherwise() -> None:
-    assert respelled("acrobat pro upg for mac, 2 lamps 正品") == ["professional", "upgrade"]
+    title = "acrobat pro upg for mac, 2 lamps 正品"
+    assert respelled(title, words_in(title)) == ["professional", "upgrade"]
 
 
 def test_words_are_known_up_to_a_number_and_then_learned_again(monkeypatch: pytest.MonkeyPatch) -> None:
