@@ -8,7 +8,7 @@ from functools import lru_cache
 
 from detectors.duplicates.words import hash_name
 from detectors.records import Facts, split_identity
-from detectors.standardise.memoised import memoised
+from detectors.standardise.memoised import Known, memoised
 
 __all__ = [
     "CODES",
@@ -59,7 +59,6 @@ def _has_letter(text: str) -> bool:
     return _LETTER.search(text) is not None
 
 
-@lru_cache(maxsize=1 << 16)
 def _word(word: str) -> tuple[str, tuple[str, ...]]:
     """A word -> (the compound without its separators, or ""; the model codes in it)."""
     if not _has_digit(word):
@@ -82,6 +81,9 @@ def _word(word: str) -> tuple[str, tuple[str, ...]]:
     return compound, tuple(codes)
 
 
+_WORDS = Known(_word)
+
+
 def numbered_words(folded: str) -> list[str]:
     """The words of a folded text that have a digit, with what joins them: `ps-lx350h`."""
     return _NUMBERED_WORD.findall(folded)
@@ -92,7 +94,7 @@ def compounds(numbered: Iterable[str]) -> list[str]:
 
     numbered: as in `numbered_words`.
     """
-    return [joined for word in numbered if (joined := _word(word)[0])]
+    return [joined for word in numbered if (joined := _WORDS[word][0])]
 
 
 @memoised(1 << 13, 300)
@@ -111,7 +113,7 @@ def codes_of_product(folded: str, facts: Facts, numbered: Sequence[str] | None =
     numbered: of the title, as in `numbered_words`, for who has them already.
     """
     numbered = numbered_words(folded) if numbered is None else numbered
-    if not facts.mpn and not any(_word(word)[1] for word in numbered):
+    if not facts.mpn and not any(_WORDS[word][1] for word in numbered):
         return ()  # most titles: what brand and shop are called need not be known
     return _codes_among(numbered, facts.mpn, names_of(facts))
 
@@ -121,7 +123,7 @@ def _codes_among(numbered: Iterable[str], mpn: str | None, names: frozenset[str]
     if part_number := squeezed_code(mpn):
         found[part_number] = None
     for word in numbered:
-        for code in _word(word)[1]:
+        for code in _WORDS[word][1]:
             if not any(_is_name(code, name) for name in names):
                 found[code] = None
     return tuple(found)[:CODES]

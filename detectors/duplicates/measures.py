@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from functools import lru_cache
 
 from detectors.duplicates.words import hash_name
+from detectors.standardise.memoised import Known
 
 __all__ = [
     "COLOUR_KIND",
@@ -100,9 +101,9 @@ _PACKED = re.compile(r"(\d{1,3}|[两二三四五六七八九十])[只支瓶盒�
 _NUMERALS = {numeral: str(i) for i, numeral in enumerate("二三四五六七八九十", 2)} | {"两": "2"}
 
 
-@lru_cache(maxsize=1 << 16)
-def _measure(value: str, unit: str) -> int:
+def _measure(written: tuple[str, str]) -> int:
     """An amount in 32 bits: a hash of kind and value, the kind in the low 5 bits; 0 where the unit is none."""
+    value, unit = written
     kind, factor = UNIT.get(unit, (-1, 0.0))
     if kind < 0 or len(value) > _LONGEST:
         return 0
@@ -112,6 +113,9 @@ def _measure(value: str, unit: str) -> int:
 @lru_cache(maxsize=1 << 13)
 def _amount(kind: int, value: str) -> int:
     return (hash_name(f"{kind}:{value}") & 0xFFFFFFE0) | kind
+
+
+_MEASURED = Known(_measure)
 
 
 def amounts_written(text: str) -> list[tuple[str, str]]:
@@ -128,10 +132,10 @@ def measures(text: str, written: Iterable[tuple[str, str]] | None = None) -> tup
     written: of the text, as in `amounts_written`, for who has them already.
     """
     written = amounts_written(text) if written is None else written
-    found = dict.fromkeys([_measure(value, unit) for value, unit in written])
+    found = dict.fromkeys(map(_MEASURED.__getitem__, written))
     found.pop(0, None)
     if "spf" in text:
-        found |= dict.fromkeys([_measure(value, "spf") for value in _SPF.findall(text)])
+        found |= dict.fromkeys([_MEASURED[value, "spf"] for value in _SPF.findall(text)])
     pack = _pack(text)
     if pack:
         found[pack] = None

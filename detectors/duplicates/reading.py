@@ -56,11 +56,11 @@ _CHECKSUM = struct.Struct("<I")
 _CHECKED = MARK_BYTES + _CHECKSUM.size
 _HEAD_BYTES = _CHECKED + _FIXED.itemsize
 _INSIDE = re.compile(r".{5,}|[a-z]+[0-9]{3,}")  # codes that count when they stand inside the other's text
-_LETTER = re.compile("[a-z]")
+_LETTERS = re.compile("[a-z]+")
 # A set, or a refill, against a single piece. Free gifts are written otherwise.
 _SET = re.compile("套装|礼盒|组合|套组|[件部]套|量贩|三部曲|三步曲|替换装")
-_CJK = re.compile("[\u3400-\u9fff]")
-_NO_BRAND = (0, "")
+_CJK = re.compile("[\u3400-\u9fff]+")
+_ALNUM = re.compile(r"[^\W_]+")
 _NO_SIGN = bytes(i for i in range(128) if not chr(i).isalnum())
 
 
@@ -105,7 +105,7 @@ def read(folded: Sequence[str], facts: Sequence[Facts]) -> Readings:
     fixed["gtin"] = [hash_name("gtin:" + fact.gtin.lstrip("0")) if fact.gtin else 0 for fact in facts]
     fixed["mpn"] = [hash_name(part) if (part := squeezed_code(fact.mpn)) else 0 for fact in facts]
     fixed["text"] = [hash_text(text) for text in folded]
-    brands = [brand_word(fact.brand) if fact.brand else _NO_BRAND for fact in facts]
+    brands = [brand_word(fact.brand or "") for fact in facts]
     fixed["brand"] = [token for token, _ in brands]
     titles = [*map(words_said, folded, words)]
     fixed["traits"] = np.array([title.traits for title in titles], np.uint32).reshape(n, len(GROUPS))
@@ -208,7 +208,7 @@ def _chinese(folded: Sequence[str]) -> tuple[list[bytes], list[bytes], NDArray[n
         ends = np.searchsorted(counts.row, np.arange(1, len(texts)))
         for (i, text), mine in zip(texts.items(), np.split(counts.bucket.astype("<i4"), ends), strict=True):
             buckets[i] = mine.tobytes()
-            said[i] = "".join(filter(str.isalnum, text)).encode("utf-8", "replace")
+            said[i] = "".join(_ALNUM.findall(text)).encode("utf-8", "replace")
             is_set[i] = _SET.search(text) is not None
     return said, buckets, is_set
 
@@ -218,11 +218,11 @@ def hash_text(folded: str) -> int:
     if folded.isascii():
         squeezed = folded.encode().translate(None, _NO_SIGN).decode()
     else:
-        squeezed = "".join(filter(str.isalnum, folded))
+        squeezed = "".join(_ALNUM.findall(folded))
     return hash_name(squeezed) if squeezed else 0
 
 
 def _mostly_cjk(folded: str) -> bool:
     if folded.isascii():
         return False
-    return 2 * len(_CJK.findall(folded)) >= len(_LETTER.findall(folded))
+    return 2 * sum(map(len, _CJK.findall(folded))) >= sum(map(len, _LETTERS.findall(folded)))

@@ -10,13 +10,13 @@ from __future__ import annotations
 import hashlib
 import re
 import zlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from operator import add
-from typing import TypeVar
 
 from detectors.standardise.chinese import fold
+from detectors.standardise.memoised import Known
 
 __all__ = [
     "GROUPS",
@@ -32,10 +32,7 @@ __all__ = [
     "words_said",
 ]
 
-T = TypeVar("T")
-
 TOKENS = 32  # words kept of one title
-_KNOWN = 1 << 16
 NUMBERS = 4
 WORD_MASK = (1 << 20) - 1  # a word's bucket among the weights of an epoch
 
@@ -187,6 +184,7 @@ _SAID_OF_ALL = (  # with what each begins
 _PROMOTION = re.compile(  # first, for speed, whether any of it can begin here
     f"(?=[{''.join(begin for begin, _ in _SAID_OF_ALL)}])(?:{'|'.join(said for _, said in _SAID_OF_ALL)})"
 )
+_NO_BRAND = (0, "")
 _DROPPED = re.compile("['\u2019`\u00b4\u00ae\u2122]+")
 
 
@@ -204,20 +202,6 @@ class TitleWords:
     traits: tuple[int, ...]
 
 
-class _Known(dict[str, T]):
-    """What a function makes of words, remembered. An `lru_cache` takes twice as long to find a word."""
-
-    def __init__(self, function: Callable[[str], T]) -> None:
-        super().__init__()
-        self._function = function
-
-    def __missing__(self, word: str) -> T:
-        if len(self) >= _KNOWN:
-            self.clear()
-        found = self[word] = self._function(word)
-        return found
-
-
 def _spelled(word: str) -> str:
     """One spelling of a word."""
     word = _SYNONYMS.get(word) or _ROMAN.get(word) or word
@@ -227,7 +211,7 @@ def _spelled(word: str) -> str:
     return word
 
 
-_SPELLED = _Known(_spelled)
+_SPELLED = Known(_spelled)
 
 
 def _otherwise(word: str) -> str:
@@ -238,7 +222,7 @@ def _otherwise(word: str) -> str:
     return spelled if spelled != word else ""
 
 
-_OTHERWISE = _Known(_otherwise)
+_OTHERWISE = Known(_otherwise)
 
 
 def _number(word: str) -> str:
@@ -257,10 +241,12 @@ def hash_name(name: str) -> int:
     return int.from_bytes(hashlib.blake2b(name.encode("utf-8", "replace"), digest_size=8).digest(), "little") | 1
 
 
-@lru_cache(maxsize=1 << 16)
-def hash_word(word: str) -> int:
+def _hash_word(word: str) -> int:
     """32 bits, never 0."""
     return zlib.crc32(word.encode("utf-8", "replace")) or 1
+
+
+_HASHED = Known(_hash_word)
 
 
 def _read(raw: str) -> tuple[str, int, tuple[str, int, int, int, bool] | None]:
@@ -274,13 +260,13 @@ def _read(raw: str) -> tuple[str, int, tuple[str, int, int, int, bool] | None]:
         return word, 0, (word, 0, group, bit, word in _SYSTEM)
     number = _number(word)
     if not number:
-        return word, hash_word(word), (word, 0, group, bit, False) if bit or word in _SYSTEM_NUMBERS else None
+        return word, _HASHED[word], (word, 0, group, bit, False) if bit or word in _SYSTEM_NUMBERS else None
     year = len(number) == 4 and number[:2] in ("19", "20")
-    hashed = hash_word(number)
+    hashed = _HASHED[number]
     return number, hashed, (word, hashed & ~1 | year, group, bit, False)
 
 
-_READ = _Known(_read)
+_READ = Known(_read)
 
 
 def words_in(folded: str) -> list[str]:
@@ -306,7 +292,7 @@ def words_said(folded: str, words: Sequence[str]) -> TitleWords:
     for raw in words:
         if raw[0] > "\u2fff":
             pairs = [*map(add, raw, raw[1:])] or [raw]
-            tokens.update(zip(map(hash_word, pairs), pairs, strict=True))
+            tokens.update(zip(map(_HASHED.__getitem__, pairs), pairs, strict=True))
             after_system = False
             continue
         word, token, more = _READ[raw]
@@ -342,8 +328,14 @@ def without_promotion(folded: str) -> str:
     return _PROMOTION.sub(" ", folded)
 
 
-@lru_cache(maxsize=1 << 14)
 def brand_word(brand: str) -> tuple[int, str]:
     """A brand's first word, its hash and the word; 0 and "" for a brand without one."""
+    return _BRANDS[brand] if brand else _NO_BRAND
+
+
+def _brand_word(brand: str) -> tuple[int, str]:
     said = title_words(fold(brand))
-    return (said.tokens[0], said.words[0]) if said.tokens else (0, "")
+    return (said.tokens[0], said.words[0]) if said.tokens else _NO_BRAND
+
+
+_BRANDS = Known(_brand_word)

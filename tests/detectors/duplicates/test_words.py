@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import pytest
 
-from detectors.duplicates import words
 from detectors.duplicates.words import respelled, title_words, words_in
 
 
@@ -36,17 +35,3 @@ def test_chinese_runs_are_pairs() -> None:
 def test_words_that_a_title_spells_otherwise() -> None:
     title = "acrobat pro upg for mac, 2 lamps 正品"
     assert respelled(title, words_in(title)) == ["professional", "upgrade"]
-
-
-def test_words_are_known_up_to_a_number_and_then_learned_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(words, "_KNOWN", 3)
-    asked: list[str] = []
-
-    def length(word: str) -> int:
-        asked.append(word)
-        return len(word)
-
-    known = words._Known(length)
-    assert [*map(known.__getitem__, ("a", "bb", "a", "ccc", "dddd", "a"))] == [1, 2, 1, 3, 4, 1]
-    assert asked == ["a", "bb", "ccc", "dddd", "a"]
-    assert len(known) == 2

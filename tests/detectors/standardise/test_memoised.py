@@ -1,6 +1,9 @@
 from __future__ import annotations
 
-from detectors.standardise.memoised import memoised
+import pytest
+
+from detectors.standardise import memoised as module
+from detectors.standardise.memoised import Known, memoised
 
 
 def test_short_texts_are_remembered_and_long_ones_are_not() -> None:
@@ -34,3 +37,17 @@ def test_a_text_longer_than_what_is_remembered_is_cut_all_the_same() -> None:
         return text
 
     assert [same(text) for text in ("a" * 3, "a" * 4, "a" * 9)] == ["aaa", "aaaa", "aaaa"]
+
+
+def test_words_are_known_up_to_a_number_and_then_learned_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "KNOWN", 3)
+    asked: list[str] = []
+
+    def length(word: str) -> int:
+        asked.append(word)
+        return len(word)
+
+    known = Known(length)
+    assert [*map(known.__getitem__, ("a", "bb", "a", "ccc", "dddd", "a"))] == [1, 2, 1, 3, 4, 1]
+    assert asked == ["a", "bb", "ccc", "dddd", "a"]
+    assert len(known) == 2
