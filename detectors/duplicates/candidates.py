@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from detectors.duplicates.codes import codes_of_product
 from detectors.duplicates.details import pair_details
 from detectors.duplicates.difference import CODE, PACKS, differences, says_unkept, variant_reason
 from detectors.duplicates.evidence import Comparison
@@ -26,6 +27,7 @@ from detectors.duplicates.score import DUPLICATE_EXACT, DUPLICATE_NEAR, THRESHOL
 from detectors.duplicates.statement import SAME, VARIANT, Candidate, Statement, deletion
 from detectors.duplicates.view import CatalogueView, Hits
 from detectors.records import split_identity
+from detectors.standardise.chinese import fold
 
 __all__ = ["details_of", "features_of", "sources_of", "statements"]
 
@@ -43,8 +45,15 @@ def statements(
     said: list[Statement] = []
     accepted = _candidates(view, hits, clean, threshold) if len(hits.row) and len(view) else {}
     coded = view.evidence.coded(np.maximum(hits.row, 0)).tolist() if len(view) else [False] * len(hits.row)
-    for i, identity in enumerate(hits.identities):
-        found = view.standing(identity)
+    lines = zip(
+        hits.identities,
+        view.standings(hits.identities),
+        hits.row.tolist(),
+        hits.position.tolist(),
+        coded,
+        strict=True,
+    )
+    for i, (identity, found, row, position, has_code) in enumerate(lines):
         if found is None:
             continue
         if found.deleted:
@@ -57,12 +66,12 @@ def statements(
                 found.partition,
                 found.version,
                 found.match_version,
-                int(hits.position[i]),
+                position,
                 found.first_seen,
                 split_identity(identity)[0],
                 clean,
                 tuple(sorted(accepted.get(i, ()), key=lambda c: (-c.score, c.identity))),
-                coded=coded[i] if hits.row[i] >= 0 else None,
+                coded=has_code if row >= 0 else None,
             )
         )
     return said
@@ -100,7 +109,7 @@ def _candidates(view: CatalogueView, hits: Hits, clean: bool, threshold: float) 
     codes, amounts = view.evidence.shared_of(mine, theirs)
     # Where one word stands for another and that is all, nothing else tells variants apart but what nobody kept.
     told = told_apart(features)[line, place] | view.evidence.more_than_words(mine, theirs, PACKS)
-    for i, facts, other, both_prices, other_version, score, doubted, near, variant, *is_ in zip(
+    for i, facts, other, both_prices, other_version, score, doubted, near, variant, code, *is_ in zip(
         line.tolist(),
         facts_of_mine,
         facts_of_theirs,
@@ -110,13 +119,13 @@ def _candidates(view: CatalogueView, hits: Hits, clean: bool, threshold: float) 
         doubt[line, place].tolist(),
         hits.similarity[line, place].tolist(),
         not_same.tolist(),
-        *(what[line, place].tolist() for what in (unlike, same, sure)),
         codes.tolist(),
+        *(what[line, place].tolist() for what in (unlike, same, sure)),
         amounts.tolist(),
         told.tolist(),
         strict=True,
     ):
-        is_unlike, is_same, is_sure, shares_code, shares_amount, is_told = is_
+        is_unlike, is_same, is_sure, shares_amount, is_told = is_
         if variant and (not is_unlike or named_variants[i] == _VARIANTS):
             continue
         is_asked = is_unlike and not is_sure and (is_told or says_unkept(facts) or says_unkept(other))
@@ -131,7 +140,8 @@ def _candidates(view: CatalogueView, hits: Hits, clean: bool, threshold: float) 
             named_variants[i] += 1
             why = variant_reason(facts, other, differ, both_prices, similarity)
         else:
-            why = reason(facts, other, both_prices, similarity, codes=shares_code, amounts=shares_amount)
+            shared = codes_of_product(fold(facts.title), facts)[code] if code >= 0 else ""
+            why = reason(facts, other, both_prices, similarity, code=shared, amounts=shares_amount)
         linked = DUPLICATE_EXACT if is_same else DUPLICATE_NEAR
         found.setdefault(i, []).append(
             Candidate(

@@ -336,14 +336,14 @@ class EvidenceRows:
             ~np.isnan(self._price[rows]),
         )
 
-    def shared_of(
-        self, rows: NDArray[np.intp], others: NDArray[np.intp]
-    ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-        """(p,) each: whether rows (p,) and others (p,) share a model code, and whether they may share an amount."""
+    def shared_of(self, rows: NDArray[np.intp], others: NDArray[np.intp]) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
+        """(p,) each: the place of the first model code of rows (p,) that others (p,) have too, -1 for none; whether
+        they may share an amount.
+        """
         (a, b), (u, v) = ((x[rows][:, :, None], x[others][:, None]) for x in (self._codes, self._units))
         cut = (self._units[rows, -1] != 0) | (self._units[others, -1] != 0)  # there may be more than are kept
-        codes, amounts = (((x == y) & (x != 0)).any(axis=(1, 2)) for x, y in ((a, b), (u, v)))
-        return codes, amounts | cut
+        codes, amounts = (((x == y) & (x != 0)).any(axis=2) for x, y in ((a, b), (u, v)))
+        return np.where(codes.any(axis=1), codes.argmax(axis=1), -1), amounts.any(axis=1) | cut
 
     def more_than_words(self, rows: NDArray[np.intp], others: NDArray[np.intp], kinds: int) -> NDArray[np.bool_]:
         """(p,) whether rows (p,) and others (p,) both have a model code, or one alone states an amount of these kinds.

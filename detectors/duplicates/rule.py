@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors.duplicates.codes import codes_of_product
 from detectors.duplicates.evidence import Comparison
 from detectors.duplicates.features import FEATURES, MOST_PRICE, PairFeatures
 from detectors.duplicates.measures import measures_in_words
@@ -155,26 +154,23 @@ def reason(
     prices: tuple[float | None, float | None],
     similarity: float,
     *,
-    codes: bool = True,
+    code: str = "",
     amounts: bool = True,
 ) -> str:
     """Why two products are taken for one, in words: what they share, then what the prices are.
 
-    codes, amounts: whether they may share a model code, an amount; of what they do not share nothing is looked for.
+    code: a model code that both have, "" for none. amounts: whether they may share one; else none is looked for.
     """
     text_a, text_b = fold(a.title), fold(b.title)
     parts = []
     if a.gtin and b.gtin and a.gtin.lstrip("0") == b.gtin.lstrip("0"):
         parts.append(f"same GTIN {a.gtin}")
-    codes_b = _codes(b) if codes else ()
-    shared = [code for code in _codes(a) if code in codes_b] if codes_b else []
-    if shared:
-        parts.append(f"same model code {shared[0].upper()}")
+    if code:
+        parts.append(f"same model code {code.upper()}")
     if text_a == text_b:
         parts.append("same title")
-    elif not shared:
+    elif not code:
         parts.append(f"titles {similarity:.0%} alike")
-    if text_a != text_b and not shared:
         words_b = _words(text_b)
         if common := [word for word in _words(text_a) if word in words_b]:
             parts.append(f"both say {' '.join(common[:_WORDS_SAID])}")
@@ -185,10 +181,6 @@ def reason(
     if prices[0] is not None and prices[1] is not None:
         parts.append(f"{_money(prices[0], a.currency)} and {_money(prices[1], b.currency)}")
     return "; ".join(parts)
-
-
-def _codes(facts: Facts) -> Sequence[str]:
-    return codes_of_product(fold(facts.title), facts)
 
 
 @lru_cache(maxsize=1 << 13)

@@ -90,34 +90,33 @@ def test_variants_say_the_same_but_for_what_tells_them_apart() -> None:
 def test_reasons_in_words() -> None:
     a = Facts("a/1", "Bose Acoustimass 5 Speaker System - AM53BK", currency="USD")
     b = Facts("b/1", "Bose AM53BK speaker, black", currency="USD")
-    assert reason(a, b, (399.0, 379.95), 0.7) == "same model code AM53BK; 399.00 USD and 379.95 USD"
+    assert reason(a, b, (399.0, 379.95), 0.7, code="am53bk") == "same model code AM53BK; 399.00 USD and 379.95 USD"
     c = Facts("c/1", "Bose Acoustimass 5 Speaker System white")
     assert reason(a, c, (None, None), 0.9) == "titles 90% alike; both say bose acoustimass 5 speaker"
 
 
 def test_nothing_is_looked_for_that_is_not_shared() -> None:
     a, b = Facts("a/1", "Bose speaker 500 ml AM53BK"), Facts("b/1", "Bose speaker 500 ml AM53BK red")
-    assert reason(a, b, (None, None), 0.9) == "same model code AM53BK; both 500 ml"
-    assert (
-        reason(a, b, (None, None), 0.9, codes=False, amounts=False) == "titles 90% alike; both say bose speaker 500 ml"
-    )
+    assert reason(a, b, (None, None), 0.9, code="am53bk") == "same model code AM53BK; both 500 ml"
+    assert reason(a, b, (None, None), 0.9, amounts=False) == "titles 90% alike; both say bose speaker 500 ml"
 
 
 @pytest.mark.parametrize(
-    ("one", "other", "codes", "amounts"),
+    ("one", "other", "code", "amounts"),
     [
-        ("speaker am53bk 500 ml", "am53bk 0.5 l", True, True),
-        ("speaker am53bk 500 ml", "am54bk 500 g", False, False),
-        ("1 g 2 ml 3 cm 4 w 5 gb 6 v 7 kg", "1.5 g 2.5 ml 3.5 cm 4.5 w 5.5 gb 6.5 v 7 kg", False, True),
-        ("7 kg speaker", "speaker 1 g 2 ml 3 cm 4 w 5 gb 6 v 7 kg", False, True),
-        ("speaker", "speaker", False, False),
+        ("speaker am53bk 500 ml", "am53bk 0.5 l", 0, True),
+        ("am52bk or am53bk", "speaker am53bk or am54bk", 1, False),
+        ("speaker am53bk 500 ml", "am54bk 500 g", -1, False),
+        ("1 g 2 ml 3 cm 4 w 5 gb 6 v 7 kg", "1.5 g 2.5 ml 3.5 cm 4.5 w 5.5 gb 6.5 v 7 kg", -1, True),
+        ("7 kg speaker", "speaker 1 g 2 ml 3 cm 4 w 5 gb 6 v 7 kg", -1, True),
+        ("speaker", "speaker", -1, False),
     ],
 )
-def test_what_may_be_shared(one: str, other: str, codes: bool, amounts: bool) -> None:
+def test_what_may_be_shared(one: str, other: str, code: int, amounts: bool) -> None:
     rows = EvidenceRows()
     rows.put([0, 1], [one, other], [Facts("a/1", one), Facts("b/1", other)], [None, None])
     got = rows.shared_of(np.array([0]), np.array([1]))
-    assert [x.item() for x in got] == [codes, amounts]
+    assert [x.item() for x in got] == [code, amounts]
 
 
 def test_prices_far_apart_leave_no_hope() -> None:
