@@ -56,10 +56,12 @@ _NO_VERSION = Version(0, 0)
 _NO_VECTOR: NDArray[np.int8] = np.zeros(0, np.int8)
 _FACTS_ORDER = tuple(f.name for f in fields(Facts))
 _FACTS_FIELDS = frozenset(_FACTS_ORDER)
+_FIELDS = attrgetter(*_FACTS_ORDER)
 _TEXTS = attrgetter("title", "description", "identity")
 _OPTIONAL_TEXTS = attrgetter("brand", "category", "currency", "gtin", "mpn", "url", "image")
 _A_TEXT, _A_TEXT_OR_NONE = {str}, {str, type(None)}
 _A_NUMBER_OR_NONE = (int, float, type(None))
+_KNOWN_TYPES: set[tuple[type, ...]] = set()  # of the fields of facts, that were seen to be right: some hundreds at most
 _INT64 = 1 << 63
 _UNREADABLE = (ValueError, TypeError, KeyError, AttributeError, OverflowError)
 
@@ -279,11 +281,14 @@ def _decode_live(
         facts = Facts(**{k: raw[k] for k in raw.keys() & _FACTS_FIELDS})
     if facts.identity != identity:
         raise ValueError("the facts are of another product than the key")
-    if not {*map(type, _TEXTS(facts))} <= _A_TEXT or not {*map(type, _OPTIONAL_TEXTS(facts))} <= _A_TEXT_OR_NONE:
-        raise ValueError("a text among the facts is none")
-    if not isinstance(facts.price, _A_NUMBER_OR_NONE) or not all(
-        type(time) is int and -_INT64 <= time < _INT64 for time in (facts.first_seen, facts.updated_at)
-    ):
+    types = tuple(map(type, _FIELDS(facts)))
+    if types not in _KNOWN_TYPES:
+        if not {*map(type, _TEXTS(facts))} <= _A_TEXT or not {*map(type, _OPTIONAL_TEXTS(facts))} <= _A_TEXT_OR_NONE:
+            raise ValueError("a text among the facts is none")
+        if not isinstance(facts.price, _A_NUMBER_OR_NONE) or {type(facts.first_seen), type(facts.updated_at)} != {int}:
+            raise ValueError("a number among the facts is none")
+        _KNOWN_TYPES.add(types)
+    if not (-_INT64 <= facts.first_seen < _INT64 and -_INT64 <= facts.updated_at < _INT64):
         raise ValueError("a number among the facts is none")
     topic, encoder = body["topic"], body["encoder"]
     read_as = match_brand, match_currency = body.get("match_brand"), body.get("match_currency")
@@ -312,7 +317,10 @@ def _decode_live(
 
 def _header(headers: Sequence[tuple[str, bytes]], name: str) -> bytes | None:
     """The last header of this name; None for none."""
-    return next((value for key, value in reversed(headers) if key == name), None) if headers else None
+    for key, value in reversed(headers):
+        if key == name:
+            return value
+    return None
 
 
 def _decode_delete(identity: str, headers: Sequence[tuple[str, bytes]]) -> Entry:
