@@ -9,20 +9,10 @@ from numpy.typing import NDArray
 
 from detectors.duplicates.codes import codes_of_product
 from detectors.duplicates.details import pair_details
-from detectors.duplicates.difference import CODE, PACKS, differences, says_unkept, variant_reason
+from detectors.duplicates.difference import CODE, differences, variant_reason
 from detectors.duplicates.evidence import Comparison
 from detectors.duplicates.features import PairFeatures, pair_features
-from detectors.duplicates.rule import (
-    UNNAMED_PRICE,
-    certain,
-    doubts,
-    exact,
-    hopeless,
-    reason,
-    rule_scores,
-    told_apart,
-    variants,
-)
+from detectors.duplicates.rule import UNNAMED_PRICE, certain, doubts, exact, hopeless, reason, rule_scores, variants
 from detectors.duplicates.score import DUPLICATE_EXACT, DUPLICATE_NEAR, THRESHOLD
 from detectors.duplicates.statement import SAME, VARIANT, Candidate, Statement, deletion
 from detectors.duplicates.view import CatalogueView, Hits
@@ -107,8 +97,6 @@ def _candidates(view: CatalogueView, hits: Hits, clean: bool, threshold: float) 
     facts_of_mine, facts_of_theirs = view.facts_read_of(mine.tolist()), view.facts_read_of(theirs.tolist())
     prices = zip(view.match_prices(mine), view.match_prices(theirs), strict=True)
     codes, amounts = view.evidence.shared_of(mine, theirs)
-    # Where one word stands for another and that is all, nothing else tells variants apart but what nobody kept.
-    told = told_apart(features)[line, place] | view.evidence.more_than_words(mine, theirs, PACKS)
     for i, facts, other, both_prices, other_version, score, doubted, near, variant, code, *is_ in zip(
         line.tolist(),
         facts_of_mine,
@@ -122,26 +110,24 @@ def _candidates(view: CatalogueView, hits: Hits, clean: bool, threshold: float) 
         codes.tolist(),
         *(what[line, place].tolist() for what in (unlike, same, sure)),
         amounts.tolist(),
-        told.tolist(),
         strict=True,
     ):
-        is_unlike, is_same, is_sure, shares_amount, is_told = is_
+        is_unlike, is_same, is_sure, shares_amount = is_
         if variant and (not is_unlike or named_variants[i] == _VARIANTS):
             continue
-        is_asked = is_unlike and not is_sure and (is_told or says_unkept(facts) or says_unkept(other))
-        differ = differences(facts, other) if is_asked else ()
+        told = differences(facts, other) if is_unlike and not is_sure else ()
         # A code's ending may be the shop's own; whatever else is told says that two products are not the same. A
         # matcher has learned how much it says.
-        variant = variant or (view.matcher is None and any(difference.what != CODE for difference in differ))
-        if variant and (not differ or named_variants[i] == _VARIANTS):
+        variant = variant or (view.matcher is None and any(difference.what != CODE for difference in told))
+        if variant and (not told or named_variants[i] == _VARIANTS):
             continue
         similarity = min(1.0, round(near, 4))
         if variant:
             named_variants[i] += 1
-            why = variant_reason(facts, other, differ, both_prices, similarity)
+            why = variant_reason(facts, other, told, both_prices, similarity)
         else:
-            shared = codes_of_product(fold(facts.title), facts)[code] if code >= 0 else ""
-            why = reason(facts, other, both_prices, similarity, code=shared, amounts=shares_amount)
+            shared = codes_of_product(fold(facts.title), facts)[code:][:1] if code >= 0 else ()
+            why = reason(facts, other, both_prices, similarity, code="".join(shared), amounts=shares_amount)
         linked = DUPLICATE_EXACT if is_same else DUPLICATE_NEAR
         found.setdefault(i, []).append(
             Candidate(

@@ -29,7 +29,7 @@ _STEM = re.compile(r"([a-z]+[0-9]{2,}|[0-9]{2,}[a-z]+[0-9]{2,})[a-z]{0,4}")
 # A word that may have a digit: whatever stands before the first one is skipped without a look at each word of it.
 _NUMBERED_WORD = re.compile(r"(?<![a-z0-9])(?=[a-z/._-]{0,64}[0-9])[a-z0-9]+(?:[-/._][a-z0-9]+)*")
 _NO_CODE = re.compile(
-    r"spf\d+(pa)?|(\d+(\.\d+)?(gb|g|kg|mb|tb|ml|l|oz|inch|in|ft|mm|cm|m|w|watt|hz|mhz|ghz|mp|pack|pk|v|x|k|rpm|mah|users?|pcs?|bit"
+    r"spf\d+(pa)?|(\d+(\.\d+)?(gb|g|kg|mb|tb|ml|l|oz|inch|in|ft|mm|cm|m|w|watt|hz|mhz|ghz|mp|pack|pk|v|x|k|rpm|mah|users?|pcs?|bit|[kmg]bp?s"
     r"|st|nd|rd|th|d|p|i|port|ch|way|channel|pages?|s|lbs?|cms|kgs|gms?|mls|mins?|hrs?|yrs?))+\d?"
 )
 # What counts or measures in one word: `500-piece`, `3-step`, `6axis`, `4-in-1`, `2x-large`, `preschool-1st`, `8x10`.

@@ -18,7 +18,7 @@ from detectors.duplicates.words import GROUPS, title_words, without_promotion
 from detectors.records import Facts, split_identity
 from detectors.standardise.chinese import fold
 
-__all__ = ["CODE", "PACKS", "Difference", "differences", "says_unkept", "variant_reason"]
+__all__ = ["CODE", "Difference", "differences", "variant_reason"]
 
 # What differs in amounts of a unit, or of the others of its kind.
 _NAMES = {
@@ -38,7 +38,6 @@ _NAMES = {
 }
 _KINDS = {UNIT[unit][0]: name for name, units in _NAMES.items() for unit in units}
 _KINDS |= {COLOUR_KIND: "colour", PACK_KIND: "pack"}
-PACKS = sum(1 << kind for kind, name in _KINDS.items() if name == "pack")  # a bit for each kind of them
 _PACK, _SIZE, _USERS, _TERM = "pack", "size", "number of users", "licence term"
 CODE, _VERSION, _YEAR = "ending of the code", "version", "year"
 _UNITS = ("MB", "GB", "TB", "L", "W", "Hz", "MHz", "GHz", "MP", "V", "mAh", "BTU")
@@ -60,11 +59,6 @@ _SIZE_SAID = re.compile(
 )
 _SIZES = {"small": "s", "medium": "m", "large": "l", "小号": "s", "中号": "m", "大号": "l"}
 _SIZES |= {"小码": "s", "中码": "m", "大码": "l"}
-# What is told of these is not among the amounts that are kept of a title; as it may begin, for speed.
-_UNKEPT_SAID = re.compile(
-    r"[f\d](?:(?<= of) \d|(?<=\d)[ -]*(?:year|yr|month|年|个月|seat|device|computer|用户|台电脑|台设备|piece|pcs?|count"
-    r"|ct|sheet|capsule|bag|person|people|人|'|\u2019|\u201d|\u2032))"
-)
 _SET = re.compile("套|礼盒|组合|替换装")
 
 _WITH_DIGIT = re.compile(r"(?<![a-z0-9])(?=[a-z/._-]*[0-9])[a-z0-9]+(?:[-/._][a-z0-9]+)*")
@@ -122,14 +116,6 @@ def differences(a: Facts, b: Facts) -> tuple[Difference, ...]:
     if not found or x.is_set != y.is_set or not (one_model or _say_the_same(x, y)):
         return ()
     return tuple(found)
-
-
-def says_unkept(facts: Facts) -> bool:
-    """Whether a title may say what is not among the amounts that are kept of it: a size of clothes or a screen, a term,
-    how many users, persons or pieces.
-    """
-    folded = fold(facts.title)
-    return _UNKEPT_SAID.search(folded) is not None or _SIZE_SAID.search(folded) is not None
 
 
 def variant_reason(

@@ -345,14 +345,6 @@ class EvidenceRows:
         codes, amounts = (((x == y) & (x != 0)).any(axis=2) for x, y in ((a, b), (u, v)))
         return np.where(codes.any(axis=1), codes.argmax(axis=1), -1), amounts.any(axis=1) | cut
 
-    def more_than_words(self, rows: NDArray[np.intp], others: NDArray[np.intp], kinds: int) -> NDArray[np.bool_]:
-        """(p,) whether rows (p,) and others (p,) both have a model code, or one alone states an amount of these kinds.
-
-        kinds: a bit for each.
-        """
-        coded = (self._codes[rows, 0] != 0) & (self._codes[others, 0] != 0)
-        return np.asarray(coded | ((self._kinds[rows] & kinds != 0) != (self._kinds[others] & kinds != 0)))
-
     def drop(self, rows: Sequence[int]) -> None:
         """Forget the products of these rows, each named once, where one was ever put there."""
         rows = [row for row in rows if row < self._n]

@@ -109,23 +109,18 @@ def variants(features: PairFeatures) -> NDArray[np.bool_]:
     The titles say the same, by the weight of their words, but for a word, an amount or a code's ending that tells them
     apart. `differences` decides which of them are variants.
     """
-    differs = told_apart(features) | (features.of("exchanged") > 0)
-    alike = (features.of("contained") >= _VARIANT_CONTAINED) & (features.of("overlap") >= _VARIANT_OVERLAP)
-    other = (features.of("brand_conflict") > 0) | (features.of("price") > _VARIANT_PRICE)
-    return np.asarray(features.there & differs & alike & ~other)
-
-
-def told_apart(features: PairFeatures) -> NDArray[np.bool_]:
-    """(b, k) where an amount, a code's ending, a version, a year or the name of an edition tells two products apart."""
-    apart = (
+    differs = (
         (features.of("units") > 0)
+        | (features.of("exchanged") > 0)
         | (features.of("code_stem") > 0)
         | (features.of("year_conflict") > 0)
         | (features.of("version_conflict") > 0)
     )
     for group in GROUPS:
-        apart |= features.of(f"{group}_conflict") > 0
-    return np.asarray(apart)
+        differs |= features.of(f"{group}_conflict") > 0
+    alike = (features.of("contained") >= _VARIANT_CONTAINED) & (features.of("overlap") >= _VARIANT_OVERLAP)
+    other = (features.of("brand_conflict") > 0) | (features.of("price") > _VARIANT_PRICE)
+    return np.asarray(features.there & differs & alike & ~other)
 
 
 def points(features: PairFeatures, *, clean: bool) -> dict[str, NDArray[np.float64]]:

@@ -281,7 +281,7 @@ def title_words(folded: str) -> TitleWords:
 
 
 def words_said(folded: str, words: Sequence[str]) -> TitleWords:
-    """The same. words: of the title, as in `words_in`."""
+    """What `title_words` gives of a title, whose words, as in `words_in`, are known already."""
     text = _DROPPED.sub("", folded if folded.isascii() else without_promotion(folded))
     if text != folded:
         words = words_in(text)

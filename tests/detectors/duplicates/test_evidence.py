@@ -20,6 +20,7 @@ from detectors.standardise.chinese import fold
         ("canon 50 mm f/1.8 lens 10 megapixel 500ml", ()),
         ("小米无线耳机am53bk黑色", ("am53bk",)),
         ("windows 98 and 2000", ()),
+        ("samsung 990 pro 1tb nvme ssd, up to 7450mb/s, sata 6gb/s, lan 1000mbps", ()),
         ("防晒霜spf30pa+++ 隔离spf50+", ()),
         ("粉底液30ml50ml 喷雾50ml3支装 洗发露400ml700ml", ()),
         ("jigsaw (500-piece) 3-step 6axis 8-count 2x-large 1st-grade preschool-1st 40cms 12lbs 4-in-1 4in1", ()),
