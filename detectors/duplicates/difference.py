@@ -12,9 +12,9 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-from detectors.duplicates.codes import codes_of, names_in
+from detectors.duplicates.codes import codes_of, names_codes, names_in, numbered_words
 from detectors.duplicates.measures import COLOUR_KIND, PACK_KIND, UNIT, amounts_said
-from detectors.duplicates.words import GROUPS, title_words, without_promotion
+from detectors.duplicates.words import GROUPS, without_promotion, words_in, words_said
 from detectors.records import Facts, split_identity
 from detectors.standardise.chinese import fold
 
@@ -51,6 +51,11 @@ _PACK_SAID = re.compile(
 )
 _PERSONS_SAID = re.compile(r"(?<![\d.])(\d{1,3})[ -]*(?:persons?\b|people\b|人(?![\u4e00-\u9fff]))")
 _INCHES_SAID = re.compile(r"(?<![\d.])(\d{1,3}(?:\.\d+)?)[ -]*(?:''|'|\u2019|\u201d|\u2032)(?!\w)")
+# Whether any of those five can match, in one look: most titles say none of them.
+_COUNT_SAID = re.compile(
+    r"[f\d](?:(?<= of) \d|(?<=\d)[ -]*(?:year|yr|month|年|个月|seat|device|computer|用户|台电脑|台设备|piece|pcs?|count"
+    r"|ct|sheet|capsule|bag|person|people|人|'|\u2019|\u201d|\u2032))"
+)
 # Sizes of clothes. A single letter is one only where it stands by itself. First, for speed, whether one can begin here.
 _SIZE_SAID = re.compile(
     r"(?=[\dsmlx大中小均])(?:\bsize[ :]*(xxs|xs|s|m|l|xl|xxl|\dxl|\d{1,3}(?:\.5)?)\b|\b(xxs|xs|xl|xxl|xxxl|\dxl)\b"
@@ -64,6 +69,7 @@ _SET = re.compile("套|礼盒|组合|替换装")
 _WITH_DIGIT = re.compile(r"(?<![a-z0-9])(?=[a-z/._-]*[0-9])[a-z0-9]+(?:[-/._][a-z0-9]+)*")
 _MODEL_NUMBER = re.compile(r"v?\d{3}")  # too high for a version
 _NUMBER = re.compile(r"\d+(\.\d+)*")
+_NO_DIGIT = re.compile(r"\D+")
 _NAMED = frozenset(word for alike in GROUPS.values() for names in alike for word in names)
 _ENDING = re.compile(r"(?<=[0-9#])[a-z]{1,4}$")
 _STEM_CHARS = 5
@@ -173,7 +179,7 @@ def _said(facts: Facts) -> _Said:
 @lru_cache(maxsize=1 << 13)
 def _parsed(title: str, brand: str | None, mpn: str | None, source: str) -> _Said:
     text = fold(title)
-    codes = codes_of(text, mpn, names_in(brand, source))
+    codes = codes_of(text, mpn, names_in(brand, source)) if mpn or names_codes(numbered_words(text)) else ()
     if not text.isascii():
         text = without_promotion(text)
     for name in _BRAND_PARTS.split(fold(brand)) if brand else ():
@@ -189,17 +195,18 @@ def _parsed(title: str, brand: str | None, mpn: str | None, source: str) -> _Sai
     # What is told is taken out, so that the words that are left say the rest.
     if codes:
         text = _WITH_DIGIT.sub(lambda m: m[0] if set(codes).isdisjoint(codes_of(m[0], m[0])) else " ", text)
-    text = _TERM_SAID.sub(lambda m: tell(_TERM, str(int(m[1]) * _MONTHS.get(m[2], 1)), m[0]), text)
-    text = _USERS_SAID.sub(lambda m: tell(_USERS, m[1], m[0]), text)
-    text = _PACK_SAID.sub(lambda m: tell(_PACK, m[1] or m[2], m[0]), text)
-    text = _PERSONS_SAID.sub(lambda m: tell(_SIZE, f"{m[1]} persons", m[0]), text)
-    text = _INCHES_SAID.sub(lambda m: tell(_SIZE, str(float(m[1]) * 25.4), f"{m[1]} inch"), text)
+    if _COUNT_SAID.search(text):
+        text = _TERM_SAID.sub(lambda m: tell(_TERM, str(int(m[1]) * _MONTHS.get(m[2], 1)), m[0]), text)
+        text = _USERS_SAID.sub(lambda m: tell(_USERS, m[1], m[0]), text)
+        text = _PACK_SAID.sub(lambda m: tell(_PACK, m[1] or m[2], m[0]), text)
+        text = _PERSONS_SAID.sub(lambda m: tell(_SIZE, f"{m[1]} persons", m[0]), text)
+        text = _INCHES_SAID.sub(lambda m: tell(_SIZE, str(float(m[1]) * 25.4), f"{m[1]} inch"), text)
     text = _SIZE_SAID.sub(lambda m: tell(_SIZE, *_size(next(filter(None, m.groups())))), text)
     amounts, text = amounts_said(text)
     for kind, value, written in amounts:
         amount, _, unit = written.partition(" ")
         tell(_KINDS[kind], f"{kind}:{value}", f"{amount} {_SHOWN.get(unit, unit)}")
-    words = title_words(text)
+    words = words_said(text, words_in(text))
     left: set[str] = set()
     for raw, hashed in words.numbers.items():
         if hashed & 1:
@@ -217,7 +224,7 @@ def _parsed(title: str, brand: str | None, mpn: str | None, source: str) -> _Sai
             left.update(word)
         elif word not in _NAMED and not _NUMBER.fullmatch(word):
             left.add(word)
-    numbers = {re.sub(r"\D", "", written) for values in told.values() for written in values.values()}
+    numbers = {_NO_DIGIT.sub("", written) for values in told.values() for written in values.values()}
     return _Said(told, frozenset(left), codes, _stems(codes, frozenset(filter(None, numbers))), is_set)
 
 
