@@ -32,6 +32,12 @@ def told(one: str, other: str, **more: str) -> list[tuple[str, str, str]]:
         ("Labeler 1 user", "Labeler 5 users", "number of users", "1 user", "5 users"),
         ("Studio Draw (Mac)", "Studio Draw (Windows)", "platform", "mac", "windows"),
         ("Canon camera SX110ISB", "Canon camera SX110ISR", "ending of the code", "SX110ISB", "SX110ISR"),
+        ("Samsung 990 PRO 1TB NVMe SSD 7450 MB/s", "Samsung 990 PRO 2TB NVMe SSD 7450 MB/s", "storage", "1 TB", "2 TB"),
+        ("Fleece jacket set of 2", "Fleece jacket set of 3", "pack", "set of 2", "set of 3"),
+        ("Paper 500 sheets", "Paper 250 sheets", "pack", "500 sheets", "250 sheets"),
+        ("Tent, 4 persons", "Tent, 6 persons", "size", "4 persons", "6 persons"),
+        ("Antivirus 3 devices", "Antivirus 5 devices", "number of users", "3 devices", "5 devices"),
+        ("【送50ml】兰蔻精华肌底液 230ml", "【送50ml】兰蔻精华肌底液 330ml", "size", "230 ml", "330 ml"),
         ("诺维克 电热水壶 双层防烫 红色", "諾維克 電熱水壺 雙層防燙 藍色", "colour", "红色", "蓝色"),
         ("悦诗风吟 绿茶喷雾 150ml", "【新款】悦诗风吟 绿茶喷雾 50毫升", "size", "150 ml", "50 毫升"),
         ("相宜本草 洁颜乳洗面奶 2支装", "相宜本草 洁颜乳洗面奶 包邮", "pack", "2支装", "one"),
@@ -84,6 +90,20 @@ def test_several_differences_and_a_brand_that_one_title_leaves_out() -> None:
     assert differences(
         Facts("a/1", "Norvik flask 500 ml red", brand="Norvik"), Facts("b/2", "Flask, blue, 350 ml", brand="Norvik")
     ) == (Difference("colour", "red", "blue"), Difference("size", "500 ml", "350 ml"))
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "brand", "what"),
+    [
+        ("Black+Decker drill red", "Black+Decker drill blue", "BLACK+DECKER", ("colour", "red", "blue")),
+        ("3M Scotch tape silver 5 m", "3M Scotch tape silver 10 m", "3M", ("size", "5 m", "10 m")),
+        ("红色小象 儿童雨衣 蓝色", "红色小象 儿童雨衣 黄色", "红色小象", ("colour", "蓝色", "黄色")),
+    ],
+)
+def test_a_brand_that_is_a_colour_or_an_amount_hides_none(
+    one: str, other: str, brand: str, what: tuple[str, str, str]
+) -> None:
+    assert told(one, other, brand=brand) == [what]
 
 
 def said(a: Facts, b: Facts, prices: tuple[float | None, float | None] = (None, None)) -> str:

@@ -58,6 +58,19 @@ def test_what_names_another_colour_is_no_duplicate_however_alike() -> None:
     ]
 
 
+def test_what_both_titles_say_elsewhere_hides_no_variant() -> None:
+    """Both name one transfer rate, or one gift, and so share an amount of the kind that tells them apart."""
+    disk, serum = "Samsung 990 PRO {} NVMe internal SSD, up to 7450 MB/s", "【送50ml】兰蔻小黑瓶精华肌底液 {}"
+    first = [entry("a/1", 0, disk.format("1TB"), 99.0), entry("a/2", 1, serum.format("230ml"), 500.0)]
+    later = [entry("b/1", 2, disk.format("2TB"), 129.0), entry("b/2", 3, serum.format("330ml"), 600.0)]
+    view = apply(new_view(), log_of([*first, *later]))
+    said = statements(view, view.search(["b/1", "b/2"], clean=True), clean=True)
+    assert [[(c.identity, c.relation) for c in s.candidates] for s in said] == [
+        [("a/1", "variant")],
+        [("a/2", "variant")],
+    ]
+
+
 def test_an_ending_of_the_code_alone_makes_no_variant_of_a_duplicate() -> None:
     one = entry("a/1", 0, "Panasonic Countertop Microwave Oven NNSD667S", 99.0)
     other = entry("b/1", 1, "Panasonic Countertop Microwave Oven NNSD667SS", 99.0)
