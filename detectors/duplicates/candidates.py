@@ -126,8 +126,8 @@ def _candidates(view: CatalogueView, hits: Hits, clean: bool, threshold: float) 
             named_variants[i] += 1
             why = variant_reason(facts, other, told, both_prices, similarity)
         else:
-            shared = codes_of_product(fold(facts.title), facts)[code:][:1] if code >= 0 else ()
-            why = reason(facts, other, both_prices, similarity, code="".join(shared), amounts=shares_amount)
+            shared = codes_of_product(fold(facts.title), facts)[code:] if code >= 0 else ()
+            why = reason(facts, other, both_prices, similarity, code=next(iter(shared), ""), amounts=shares_amount)
         linked = DUPLICATE_EXACT if is_same else DUPLICATE_NEAR
         found.setdefault(i, []).append(
             Candidate(

@@ -15,7 +15,7 @@ __all__ = [
     "codes_of",
     "codes_of_product",
     "compounds",
-    "names_codes",
+    "has_codes",
     "names_in",
     "names_of",
     "numbered_words",
@@ -98,7 +98,7 @@ def compounds(numbered: Iterable[str]) -> list[str]:
     return [joined for word in numbered if (joined := _WORDS[word][0])]
 
 
-def names_codes(numbered: Iterable[str]) -> bool:
+def has_codes(numbered: Iterable[str]) -> bool:
     """Whether one of these words, as in `numbered_words`, is a model code, as far as no brand or shop is called so."""
     return any(_WORDS[word][1] for word in numbered)
 
@@ -119,7 +119,7 @@ def codes_of_product(folded: str, facts: Facts, numbered: Sequence[str] | None =
     numbered: of the title, as in `numbered_words`, for who has them already.
     """
     numbered = numbered_words(folded) if numbered is None else numbered
-    if not facts.mpn and not names_codes(numbered):
+    if not facts.mpn and not has_codes(numbered):
         return ()  # most titles: what brand and shop are called need not be known
     return _codes_among(numbered, facts.mpn, names_of(facts))
 

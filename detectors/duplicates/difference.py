@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-from detectors.duplicates.codes import codes_of, names_codes, names_in, numbered_words
+from detectors.duplicates.codes import codes_of, has_codes, names_in, numbered_words
 from detectors.duplicates.measures import COLOUR_KIND, PACK_KIND, UNIT, amounts_said
 from detectors.duplicates.words import GROUPS, without_promotion, words_in, words_said
 from detectors.records import Facts, split_identity
@@ -179,7 +179,7 @@ def _said(facts: Facts) -> _Said:
 @lru_cache(maxsize=1 << 13)
 def _parsed(title: str, brand: str | None, mpn: str | None, source: str) -> _Said:
     text = fold(title)
-    codes = codes_of(text, mpn, names_in(brand, source)) if mpn or names_codes(numbered_words(text)) else ()
+    codes = codes_of(text, mpn, names_in(brand, source)) if mpn or has_codes(numbered_words(text)) else ()
     if not text.isascii():
         text = without_promotion(text)
     for name in _BRAND_PARTS.split(fold(brand)) if brand else ():

@@ -274,7 +274,6 @@ def words_in(folded: str) -> list[str]:
     return _WORD.findall(folded)
 
 
-@lru_cache(maxsize=1 << 13)
 def title_words(folded: str) -> TitleWords:
     """The words of a folded title."""
     return words_said(folded, words_in(folded))

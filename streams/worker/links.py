@@ -237,7 +237,7 @@ class LinkWay:
         try:
             async with self._producer.transaction():
                 sent = [future for name, items in outputs.items() for future in await self._batches(name, items)]
-                await asyncio.gather(*sent)  # which also takes what the others fail with
+                await asyncio.gather(*sent)
         except ProducerFenced as error:
             if self._fenced_in != self._taken_over_in:
                 self._fenced_in = self._taken_over_in
