@@ -11,8 +11,10 @@ pause of the stream (a step that applies, searches or prepares an epoch; decidin
 however large the index is); the cost of a record of all but the encoder; the start from a snapshot and from the topic.
 Products are looked up as the stream does it: those that came last. All entries carry what was read of their texts, as
 those of new texts do; what that takes whoever publishes them (read_us) is in the cost of a record, not in upsert_us.
-That cost is of the last records of the growth, and each one's share of what epochs took the stream (epochs_us):
-drafting them, reading them, sketching the rows that were there. What is done beside the stream is not in it.
+That cost (cost_ms_per_record) is of the last records of the growth while no epoch is made beside the stream, and each
+one's share of what epochs took the stream (epochs_us): drafting them, reading them, sketching the rows that were there.
+What is done beside the stream is not in it, but the two share a machine: cost_ms_with_epoch is the same while an epoch
+is made, its centroids or its cells, of the records that come before those; null where none is made then.
 
 Rates and costs are of the CPU time of the stream's own thread, so that a busy machine does not blur them; starts are
 of the clock, and so are pauses, less what the thread waited for a core that somebody else had (Linux says so). What
@@ -66,7 +68,7 @@ _LOOKUPS = 8192
 _ASKED = 1024  # products, and pairs of them, whose exact neighbours are computed
 _CHANGED = 4096
 _SEARCHED_FETCHES = 200  # of the growth, spread evenly: fetches whose products are looked up and decided at once
-_COST_FETCHES = 40  # the last of the growth, for the cost per record
+_COST_FETCHES = 40  # the last of the growth, for the cost per record, and as many before them; at most half of all
 _RECORD = struct.Struct("<HIHH")
 _Record = tuple[bytes, bytes | None, Sequence[tuple[str, bytes]]]  # key, value, headers
 _SAYS_WAITING = Path("/proc/thread-self/schedstat")  # of the thread that opens it
@@ -250,6 +252,18 @@ class Growth:
         """Whether an epoch is being made."""
         return self._drafting is not None
 
+    def rest(self) -> None:
+        """Do all that a coming epoch needs by now, as a stream does that has some time between fetches."""
+        if self._drafting is not None:
+            self._drafting.result()
+            self._epoch()
+        more = True
+        while more:
+            started = now()
+            more = self.view.prepare(SKETCHED_AT_ONCE)
+            self.preparing += self.step("prepare an epoch", started)
+        self.settle()
+
     def settle(self) -> None:
         """Wait for what is done beside the stream, as on a machine that has a core for it."""
         for future in (self._drafting, self._working):
@@ -294,21 +308,27 @@ def measure(path: Path, size: int) -> dict[str, Any]:
     every = max(1, fetches // _SEARCHED_FETCHES)
     identity_of: list[str] = []
     applied = decided = read_us = 0.0
+    measured = min(_COST_FETCHES, fetches // 4)
     costs: list[float] = []
+    with_epoch: list[float] = []
     started = time.monotonic()
     for number, fetch in enumerate(read_topic(path)):
-        last = number >= fetches - _COST_FETCHES
-        reading = growth.read(fetch) if last else 0.0
+        last = number >= fetches - measured
+        making = fetches - 2 * measured <= number < fetches - measured and (growth.drafting or view.switching)
+        if number == fetches - measured:
+            growth.rest()
+        reading = growth.read(fetch) if last or making else 0.0
         spent = growth.apply(fetch)
         applied += spent
         names = [key.decode() for key, _, _ in fetch]
         identity_of += names
-        if number % every == 0 or last:
+        if number % every == 0 or last or making:
             seconds = growth.decide(names)
             decided += seconds
+            if last or making:
+                (costs if last else with_epoch).append((reading + spent + seconds) / len(fetch))
             if last:
-                costs.append((reading + spent + seconds) / len(fetch))
-                read_us += reading / len(fetch) / min(fetches, _COST_FETCHES) * 1e6
+                read_us += reading / len(fetch) / measured * 1e6
         if number % 200 == 0:
             say(f"\r  growing to {size:,}: {(number + 1) / fetches:4.0%}", end="")
     grown = time.monotonic() - started
@@ -328,6 +348,9 @@ def measure(path: Path, size: int) -> dict[str, Any]:
         "read_us": round(read_us, 1),
         "epochs_us": round(growth.preparing / size * 1e6, 1),
         "cost_ms_per_record": round((float(np.median(costs)) + growth.preparing / size) * 1e3, 4),
+        "cost_ms_with_epoch": (
+            round((float(np.median(with_epoch)) + growth.preparing / size) * 1e3, 4) if with_epoch else None
+        ),
     }
     rng = random.Random(3)
     asked = rng.sample(identity_of[-_LOOKUPS:], min(size, _LOOKUPS))
