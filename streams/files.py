@@ -49,12 +49,14 @@ class Row:
     """One row of a file.
 
     number: 1 for the first row (of CSV: after the header; empty lines do not count).
+    line: of the file, where the row begins, from 1; None of Parquet.
     fields: the row by column; None where it does not fit its header, or is not a JSON object.
     text: the row as the file has it, without the line's end; of Parquet, the row as JSON.
     value: what is sent: of CSV the fields as JSON where the row fits, everywhere else the text as it is.
     """
 
     number: int
+    line: int | None
     fields: dict[str, Any] | None
     text: bytes
     value: bytes
@@ -108,14 +110,14 @@ def _opened(path: Path) -> Iterator[IO[bytes]]:
 
 def _json_lines(file: IO[bytes]) -> Iterator[Row]:
     number = 0
-    for line in file:
+    for place, line in enumerate(file, 1):
         if number == 0:
             line = line.removeprefix(_BOM)
         text = line.rstrip(b"\r\n")
         if not text.strip():
             continue
         number += 1
-        yield Row(number, _object(text), text, text)
+        yield Row(number, place, _object(text), text, text)
 
 
 def _object(text: bytes) -> dict[str, Any] | None:
@@ -138,12 +140,16 @@ def _object(text: bytes) -> dict[str, Any] | None:
 
 
 class _Lines:
-    """The lines of a file for `csv.reader`; knows which of them the row at hand was made of, and takes them back."""
+    """The lines of a file for `csv.reader`; knows which of them the row at hand was made of, and takes them back.
+
+    taken: since it was emptied. read: how many lines of the file were handed out and not taken back.
+    """
 
     def __init__(self, file: IO[bytes]) -> None:
         self._file = file
         self._waiting: deque[bytes] = deque()
         self.taken: list[bytes] = []
+        self.read = 0
 
     def __iter__(self) -> _Lines:
         return self
@@ -153,11 +159,13 @@ class _Lines:
             raise csv.Error("a quoted field does not end")
         line = self._waiting.popleft() if self._waiting else next(self._file)
         self.taken.append(line)
+        self.read += 1
         return line.decode("utf-8", "surrogateescape")
 
     def give_back_all_but_first(self) -> bytes:
         first, *rest = self.taken
         self._waiting.extendleft(reversed(rest))
+        self.read -= len(rest)
         self.taken = []
         return first
 
@@ -170,6 +178,7 @@ def _csv(file: IO[bytes], path: Path, delimiter: str) -> Iterator[Row]:
     reader = csv.reader(lines, delimiter=delimiter, strict=True)
     while True:
         lines.taken = []
+        line = lines.read + 1
         try:
             values = next(reader)
             raw = b"".join(lines.taken)
@@ -192,7 +201,7 @@ def _csv(file: IO[bytes], path: Path, delimiter: str) -> Iterator[Row]:
                 value = orjson.dumps(fields)
             except orjson.JSONEncodeError:  # bytes that are no UTF-8
                 fields = None
-        yield Row(number, fields, text, value)
+        yield Row(number, line, fields, text, value)
 
 
 def _header(lines: _Lines, path: Path, delimiter: str) -> list[str]:
@@ -244,7 +253,7 @@ def _parquet(path: Path) -> Iterator[Row]:
                 number += 1
                 fields = {name: _plain(value) for name, value in fields.items()}
                 value = orjson.dumps(fields)
-                yield Row(number, fields, value, value)
+                yield Row(number, None, fields, value, value)
     except (pyarrow.ArrowException, OSError, OverflowError, TypeError, ValueError) as error:
         raise FileError(f"Cannot read {path} as Parquet: {error}. Check the file or name its --format.") from error
 

@@ -27,10 +27,14 @@ class Absent:
     meant: str | None
 
     def __str__(self) -> str:
+        return self.told()
+
+    def told(self, first: int | None = None) -> str:
+        """What is wrong, in a sentence. first: how many rows were looked at; None for all."""
         what = f"The column {self.name!r}" + (f" (role {self.role})" if self.role else "")
-        return f"{what} of the contract is in none of the rows." + (
-            f" Did you mean {self.meant!r}?" if self.meant is not None else ""
-        )
+        rows = "the rows" if first is None else f"the first {first:,} rows"
+        meant = f" Did you mean {self.meant!r}?" if self.meant is not None else ""
+        return f"{what} of the contract is in none of {rows}.{meant}"
 
 
 def absent_columns(contract: Contract, seen: Collection[str]) -> list[Absent]:

@@ -185,7 +185,7 @@ def _absent(contract: Contract, path: Path, seen: set[str], rows: int) -> None:
     from detectors.contract.presence import absent_columns
 
     for column in absent_columns(contract, seen):
-        _say(f"WARNING: {path}: {str(column).replace('none of the rows', f'none of the first {rows:,} rows')}")
+        _say(f"WARNING: {path}: {column.told(rows)}")
 
 
 def _noting_what_is_not_utf8(rows: Iterable[Row], foreign: list[bytes]) -> Iterator[Row]:

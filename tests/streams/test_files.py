@@ -24,6 +24,7 @@ def test_csv_rows_become_objects(tmp_path: Path) -> None:
     path = write(tmp_path, "a.csv", '\ufeffid,标题\n1,"灯, 大"\n\n2,"two\nlines"\r\n3,"say ""x"""'.encode())
     rows = list(read_rows(path))
     assert [row.number for row in rows] == [1, 2, 3]
+    assert [row.line for row in rows] == [2, 4, 6]
     assert [row.fields for row in rows] == [
         {"id": "1", "标题": "灯, 大"},
         {"id": "2", "标题": "two\nlines"},
@@ -44,6 +45,7 @@ def test_a_quote_that_is_never_closed_costs_one_line(tmp_path: Path) -> None:
     path = write(tmp_path, "a.csv", b'id,name\n1,"open\n2,b\n3,c\n')
     rows = list(read_rows(path))
     assert [row.value for row in rows] == [b'1,"open', b'{"id":"2","name":"b"}', b'{"id":"3","name":"c"}']
+    assert [row.line for row in rows] == [2, 3, 4]
 
 
 def test_delimiters(tmp_path: Path) -> None:
