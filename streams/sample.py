@@ -14,11 +14,11 @@ from detectors.duplicates.entry import Entry, quantise
 from detectors.duplicates.offer import facts_of
 from detectors.duplicates.view import CatalogueView
 from detectors.intake import Intake
-from detectors.records import Batch, SourceRecord, StoredRecord
+from detectors.records import Batch, SourceRecord
 from models.protocol import Encoder
 from models.whole_numbers import exact_inner_products
 from streams.errors import InputError
-from streams.files import read_rows
+from streams.product_files import OnInput, ProductFiles
 
 __all__ = ["read_sample", "with_neighbours"]
 
@@ -29,21 +29,30 @@ Progress = Callable[[int], None]
 
 
 def read_sample(
-    contract: Contract, files: Sequence[Path], *, delimiter: str | None = None, limit: int | None = None
+    contract: Contract,
+    files: Sequence[Path],
+    *,
+    delimiter: str | None = None,
+    limit: int | None = None,
+    on_input: OnInput | None = None,
 ) -> list[SourceRecord]:
     """The rows of files as records of the contract's topic, at most `limit`; the file's name stands in for the source.
 
-    Raises: InputError for a contract of behaviour events, FileError.
+    on_input: is told what of them is no product. Raises: InputError for a contract of behaviour events, and where the
+    files have no products; FileError.
     """
     if contract.kind is not Kind.PRODUCTS:
         raise InputError("The classifier is for products.", "Give the contract of a product topic.")
     records: list[SourceRecord] = []
-    for part, path in enumerate(files):
-        source = ("source", path.stem.encode())
+    given = ProductFiles(contract, files, delimiter)
+    intake = Intake(contract)
+    for part in range(len(files)):
         left = None if limit is None else limit - len(records)
-        for row in islice(read_rows(path, delimiter), left):
-            number = len(records)
-            records.append(StoredRecord(contract.topic, part, number, number, None, row.value, (source,)))
+        rows = islice(given.rows(part), left)
+        while batch := [given.record(part, row) for row in islice(rows, _BATCH)]:
+            given.took(intake.take(batch))
+            records += batch
+    given.finish(on_input)
     return records
 
 

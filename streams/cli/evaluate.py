@@ -72,8 +72,9 @@ def duplicates(
     """
     from detectors.contract.load import load_contract
     from models.encoder import load_encoder
+    from streams.cli import screen
     from streams.cli.duplicates_report import print_report
-    from streams.cli.screen import output
+    from streams.cli.input_told import InputTold
     from streams.errors import InputError
     from streams.evaluate.duplicates import evaluate_duplicates
     from streams.evaluate.duplicates.curve import write_curve
@@ -87,8 +88,8 @@ def duplicates(
         ensure_plotting()
     settings = load_settings(config)
     product_contract = load_contract(contract)
-    console = Console(stderr=True)
-    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
+    given = InputTold()
+    with Progress(console=screen.errors, transient=True, disable=not screen.errors.is_terminal) as progress:
         loading = progress.add_task("encoder", total=1.0)
         encoder = load_encoder(
             settings.encoder,
@@ -110,6 +111,7 @@ def duplicates(
             interleave=interleave,
             errors=errors,
             curve=curve is not None or plot is not None,
+            on_input=given,
             progress=lambda n: progress.update(streaming, completed=n, description=f"{n:,} records"),
             curve_progress=lambda share: progress.update(
                 streaming, total=1.0, completed=share, description="other thresholds"
@@ -120,9 +122,9 @@ def duplicates(
     if plot is not None:
         plot_curve(plot, report.curve or (), ", ".join(file.name for file in data))
     if as_json:
-        typer.echo(orjson.dumps(dataclasses.asdict(report)).decode())
+        typer.echo(orjson.dumps({**dataclasses.asdict(report), "input": given.report}).decode())
         return
-    print_report(output, report, encoder.description)
+    print_report(screen.output, report, encoder.description)
 
 
 def _truth_columns(truth: Path | None, columns: str | None, cluster: str | None) -> tuple[str, str] | None:
@@ -175,6 +177,7 @@ def anomalies(
     from detectors.contract.load import load_contract
     from models.anomaly import AnomalyModel
     from models.anomaly_training import train_anomalies
+    from streams.cli.input_told import InputTold
     from streams.cli.train import load_with_progress, progress_bar
     from streams.evaluate.anomalies import evaluate_anomalies, split
     from streams.logs import configure_logs
@@ -184,7 +187,8 @@ def anomalies(
     configure_logs(settings.log_format, settings.log_level)
     products = load_contract(contract)
     scorer = None if model is None else AnomalyModel.load(model)
-    records = read_sample(products, data, delimiter=delimiter, limit=limit)
+    given = InputTold()
+    records = read_sample(products, data, delimiter=delimiter, limit=limit, on_input=given)
     encoder = load_with_progress(settings)
     with progress_bar() as progress:
         progress("looking up neighbours", 0.0)
@@ -201,7 +205,7 @@ def anomalies(
             progress=lambda share: progress("planting faults", 0.4 + 0.6 * share),
         )
     if as_json:
-        typer.echo(orjson.dumps(dataclasses.asdict(report)).decode())
+        typer.echo(orjson.dumps({**dataclasses.asdict(report), "input": given.report}).decode())
         return
     console = Console()
     console.print(f"{report.records:,} products, {report.held_out:,} held out, {report.fault_rate:.1%} with a fault")
@@ -231,6 +235,7 @@ def matcher(
     """
     from detectors.contract.load import load_contract
     from models.matcher import load_matcher
+    from streams.cli.input_told import InputTold
     from streams.cli.train import load_with_progress, progress_bar
     from streams.evaluate.matcher import evaluate_matcher
     from streams.evaluate.matcher import pair_columns as three_columns
@@ -240,6 +245,7 @@ def matcher(
     trained = load_matcher(model)
     products = load_contract(contract)
     encoder = load_with_progress(settings)
+    given = InputTold()
     with progress_bar() as progress:
         report = evaluate_matcher(
             products,
@@ -250,11 +256,12 @@ def matcher(
             trained,
             delimiter=delimiter,
             pairs_delimiter=pairs_delimiter,
+            on_input=given,
             progress=lambda n: progress(f"{n:,} records", 0.5),
         )
     result = dataclasses.asdict(report)
     if as_json:
-        typer.echo(orjson.dumps(result).decode())
+        typer.echo(orjson.dumps({**result, "input": given.report}).decode())
         return
     table = Table("", "", show_header=False, title=trained.name)
     for name, value in {**result, **{f"stream {k}": v for k, v in report.stream.items()}}.items():

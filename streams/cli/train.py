@@ -97,13 +97,14 @@ def anomalies(
     """
     from models.anomaly import AnomalyModel
     from models.anomaly_training import train_anomalies
+    from streams.cli.input_told import InputTold
     from streams.sample import read_sample, with_neighbours
 
     settings = load_settings(config)
     configure_logs(settings.log_format, settings.log_level)
     AnomalyModel.check_target(out)
     products = _contract(contract)
-    records = read_sample(products, data, delimiter=delimiter, limit=limit)
+    records = read_sample(products, data, delimiter=delimiter, limit=limit, on_input=InputTold())
     loaded = load_with_progress(settings)
     with progress_bar() as progress:
         progress("looking up neighbours", 0.0)
@@ -147,6 +148,7 @@ def matcher(
     is measured by trees that saw its product. Point matcher_model at the folder to use it.
     """
     from models.matcher import check_matcher_folder, save_matcher, train_matcher
+    from streams.cli.input_told import InputTold
     from streams.evaluate.matcher import labelled_pairs
     from streams.evaluate.matcher import pair_columns as three_columns
 
@@ -166,6 +168,7 @@ def matcher(
             loaded,
             delimiter=delimiter,
             pairs_delimiter=pairs_delimiter,
+            on_input=InputTold(),
             progress=lambda n: progress(f"{n:,} records", 0.1),
         )
         progress("learning", 0.6)

@@ -14,12 +14,12 @@ from detectors.contract.model import Contract, Kind
 from detectors.duplicates.candidates import details_of, features_of, sources_of
 from detectors.duplicates.matcher import COLUMNS, Matcher, columns_of
 from detectors.duplicates.view import CatalogueView, Hits
-from detectors.records import StoredRecord
 from models.matcher import LabelledPairs
 from models.protocol import Encoder
 from streams.errors import InputError
 from streams.evaluate.duplicates.run import Run
 from streams.files import FileError, read_rows
+from streams.product_files import OnInput, ProductFiles
 
 __all__ = ["MatcherReport", "evaluate_matcher", "labelled_pairs", "pair_columns"]
 
@@ -71,16 +71,18 @@ def labelled_pairs(
     *,
     delimiter: str = ",",
     pairs_delimiter: str = ",",
+    on_input: OnInput | None = None,
     progress: Progress | None = None,
 ) -> LabelledPairs:
     """Stream the files, and keep all candidates with what a matcher looks at and the labels that are known.
 
     pairs: files of labelled pairs; the first of `columns` names ids of the first data file, the second of the last.
+    on_input: is told what was left out.
 
     Raises: InputError (also where the data has none of the pairs), FileError, models.EncoderError.
     """
     labels = [label for path in pairs for label in _labels(path, columns, pairs_delimiter)]
-    run, candidates = _candidates(contract, files, encoder, delimiter, progress)
+    run, candidates = _candidates(contract, files, encoder, delimiter, on_input, progress)
     known, _ = _in_data(run, labels, len(files) - 1, pairs[0])
     label = candidates.label.copy()
     place = {pair: i for i, pair in enumerate(zip(candidates.later, candidates.earlier, strict=True))}
@@ -104,14 +106,17 @@ def evaluate_matcher(
     *,
     delimiter: str = ",",
     pairs_delimiter: str = ",",
+    on_input: OnInput | None = None,
     progress: Progress | None = None,
 ) -> MatcherReport:
     """Stream the files with this matcher deciding, and compare the clusters with the labels.
 
+    on_input: is told what was left out.
+
     Raises: InputError (also where the data has none of the pairs), FileError, models.EncoderError.
     """
     labels = list(_labels(pairs, columns, pairs_delimiter))
-    run, candidates = _candidates(contract, files, encoder, delimiter, progress, matcher)
+    run, candidates = _candidates(contract, files, encoder, delimiter, on_input, progress, matcher)
     known, unknown = _in_data(run, labels, len(files) - 1, pairs)
     accepted: set[tuple[str, str]] = set()
     if len(candidates.columns):
@@ -135,6 +140,7 @@ def _candidates(
     files: Sequence[Path],
     encoder: Encoder,
     delimiter: str,
+    on_input: OnInput | None,
     progress: Progress | None,
     matcher: Matcher | None = None,
 ) -> tuple[Run, LabelledPairs]:
@@ -152,9 +158,21 @@ def _candidates(
         later.extend(hits.identities[row] for row in rows.tolist())
         earlier.extend(view.identity_at(row) for row in hits.candidates[rows, places].tolist())
 
-    run = Run(contract, encoder, observe=observe)
+    if contract.kind is not Kind.PRODUCTS:
+        raise InputError("Duplicates are looked for among products.", "Give the contract of a product topic.")
+    if not 1 <= len(files) <= 2:
+        raise InputError(f"{len(files)} data files are given.", "Give --data once or twice.")
+    given = ProductFiles(contract, files, delimiter)
+    run = Run(contract, encoder, observe=observe, took=given.took)
     run.view.matcher = matcher
-    _stream(run, contract, files, delimiter, progress)
+    rows = ((part, row) for part in range(len(files)) for row in given.rows(part))
+    number = 0
+    while chunk := list(islice(rows, _BATCH)):
+        run.take([given.record(part, row) for part, row in chunk])
+        number += len(chunk)
+        if progress is not None:
+            progress(number)
+    given.finish(on_input)
     columns = np.concatenate(found) if found else np.zeros((0, len(COLUMNS)))
     return run, LabelledPairs(later, earlier, columns, np.full(len(later), -1, np.int8))
 
@@ -171,27 +189,6 @@ def _labels(path: Path, columns: tuple[str, str, str], delimiter: str) -> Iterat
         if label not in ("0", "1"):
             raise InputError(f"Row {row.number} of {path} is labelled {label!r}.", "A label is 1 (same product) or 0.")
         yield a, b, int(label)
-
-
-def _stream(run: Run, contract: Contract, files: Sequence[Path], delimiter: str, progress: Progress | None) -> None:
-    if contract.kind is not Kind.PRODUCTS:
-        raise InputError("Duplicates are looked for among products.", "Give the contract of a product topic.")
-    if not 1 <= len(files) <= 2:
-        raise InputError(f"{len(files)} data files are given.", "Give --data once or twice.")
-    number = 0
-    for part, path in enumerate(files):
-        rows = iter(read_rows(path, delimiter))
-        source = ("source", path.stem.encode())
-        while chunk := list(islice(rows, _BATCH)):
-            run.take(
-                [
-                    StoredRecord(contract.topic, part, offset, offset, None, row.value, (source,))
-                    for offset, row in enumerate(chunk, number)
-                ]
-            )
-            number += len(chunk)
-            if progress is not None:
-                progress(number)
 
 
 def _in_data(run: Run, labels: Sequence[Label], second: int, path: Path) -> tuple[list[Label], int]:

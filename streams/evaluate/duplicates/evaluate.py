@@ -10,7 +10,6 @@ from pathlib import Path
 import orjson
 
 from detectors.contract.model import Contract, Kind, Role
-from detectors.records import StoredRecord
 from models.protocol import Encoder
 from streams.errors import InputError
 from streams.evaluate.duplicates.curve import LOWEST, CurvePoint, threshold_curve
@@ -18,7 +17,8 @@ from streams.evaluate.duplicates.mistakes import Mistakes, find_mistakes
 from streams.evaluate.duplicates.run import Run
 from streams.evaluate.duplicates.scores import ClusterScores, cluster_scores
 from streams.evaluate.duplicates.truth import read_pairs, truth_of_column, truth_of_pairs, value_of
-from streams.files import Row, read_rows
+from streams.files import Row
+from streams.product_files import OnInput, ProductFiles
 
 __all__ = ["DuplicatesReport", "evaluate_duplicates"]
 
@@ -69,6 +69,7 @@ def evaluate_duplicates(
     interleave: bool = False,
     errors: int = 0,
     curve: bool = False,
+    on_input: OnInput | None = None,
     progress: Progress | None = None,
     curve_progress: Callable[[float], None] | None = None,
 ) -> DuplicatesReport:
@@ -78,7 +79,7 @@ def evaluate_duplicates(
     file, the second those of the second. truth_cluster: a column of the data instead; rows with the same value are one
     product. Where that is the contract's id, each row is a record of its own, known by its number.
     interleave: mix the files by position instead of one after the other. errors: how many mistakes to explain.
-    curve: whether to try other thresholds, which takes a few times as long.
+    curve: whether to try other thresholds, which takes a few times as long. on_input: is told what was left out.
 
     Raises: InputError (also where the data has no true pair), FileError, models.EncoderError.
     """
@@ -90,9 +91,10 @@ def evaluate_duplicates(
             raise InputError(f"{len(files)} data files are given.", "Give --data once or twice.")
         pairs = read_pairs(truth, truth_columns, delimiter)
     rows_by_number = truth_cluster is not None and truth_cluster == contract.column_of(Role.ID)
-    run = Run(contract, encoder, keep_below=LOWEST if curve else None)
+    given = ProductFiles(contract, files, delimiter)
+    run = Run(contract, encoder, keep_below=LOWEST if curve else None, took=given.took)
     values: dict[int, str] = {}
-    rows = enumerate(_rows(files, delimiter, interleave))
+    rows = enumerate(_rows(given, len(files), interleave))
     while True:
         with run.stage("read"):
             chunk = list(islice(rows, _BATCH))
@@ -100,16 +102,16 @@ def evaluate_duplicates(
             break
         batch = []
         for number, (part, row) in chunk:
-            value = row.value
+            value = None
             if truth_cluster is not None and (name := value_of(row, truth_cluster, files[part])) is not None:
                 values[number] = name
                 if rows_by_number:
                     value = orjson.dumps({**(row.fields or {}), truth_cluster: str(number)})
-            source = ("source", files[part].stem.encode())
-            batch.append(StoredRecord(contract.topic, part, number, number, None, value, (source,)))
+            batch.append(given.record(part, row, value))
         run.take(batch)
         if progress is not None:
             progress(number + 1)
+    given.finish(on_input)
     if pairs is not None:
         true = truth_of_pairs(pairs, run, len(files) - 1)
     else:
@@ -134,9 +136,9 @@ def evaluate_duplicates(
     )
 
 
-def _rows(files: Sequence[Path], delimiter: str, interleave: bool) -> Iterator[tuple[int, Row]]:
+def _rows(given: ProductFiles, files: int, interleave: bool) -> Iterator[tuple[int, Row]]:
     """(number of the file, row) in the order of the stream."""
-    tagged = [zip(repeat(part), read_rows(path, delimiter)) for part, path in enumerate(files)]
+    tagged = [zip(repeat(part), given.rows(part)) for part in range(files)]
     if not interleave:
         return chain.from_iterable(tagged)
     return (item for together in zip_longest(*tagged) for item in together if item is not None)

@@ -38,7 +38,7 @@ class Run:
     """Takes records in as the worker does, and keeps what measuring needs.
 
     keep_below: keep statements that name candidates from this score on, for a threshold curve; None keeps none.
-    observe: is shown every search before it is stated.
+    observe: is shown every search before it is stated. took: is shown what became of the records.
 
     identity: (number of the file, id) -> identity. order: of each identity, the number of the row that it was looked
     up with. accepted, refused: numbers of rows, with the identity where they were taken. said: the newest statement
@@ -52,6 +52,7 @@ class Run:
         *,
         keep_below: float | None = None,
         observe: Callable[[CatalogueView, Hits], None] | None = None,
+        took: Callable[[Taken], None] = lambda taken: None,
     ) -> None:
         self.clean = contract.feed is Feed.CLEAN
         self.view = CatalogueView(encoder.name, encoder.dim, inner_products=exact_inner_products())
@@ -66,6 +67,7 @@ class Run:
         self.seconds = dict.fromkeys(STAGES, 0.0)
         self._keep_below = keep_below
         self._observe = observe
+        self._took = took
         self._intake = Intake(contract)
         self._encoder = encoder
         self._epochs = EpochPolicy()
@@ -82,6 +84,7 @@ class Run:
         """Publish, read back, look up, state, link: as the worker does."""
         with self.stage("intake"):
             taken = self._intake.take(records)
+        self._took(taken)
         self.refused.update(rejection.source.offset for rejection in taken.rejections)
         entries = self._entries(taken)
         if not entries:

@@ -69,6 +69,31 @@ def test_the_mistakes_on_a_terminal(offers: str, capsys: pytest.CaptureFixture[s
     assert f"below the threshold {THRESHOLD:.2f}" in out
 
 
+def test_a_title_that_the_data_lacks_is_an_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    data = tmp_path / "offers.csv"
+    data.write_text("id,title,product\n1,灯,a\n2,灯,a\n")
+    assert call("--data", str(data), "--truth-cluster", "product") == 1
+    assert capsys.readouterr().err == (
+        f"Error: {data}: The column 'name' (role title) of the contract is in none of the rows. Did you mean 'title'?\n"
+        "Correct the contract, or set --delimiter where another sign is between the fields.\n"
+    )
+
+
+def test_what_is_left_out_is_told_beside_the_figures(offers: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with Path(offers).open("ab") as file:
+        file.write("6,台灯,,5,,lamp\n".encode("gb18030") + b"7,short\n")
+    assert call("--data", offers, "--truth-cluster", "product", "--json") == 0
+    out, err = capsys.readouterr()
+    report = json.loads(out)
+    assert (report["records"], report["input"]["rows"]) == (5, 7)
+    assert [(found["reason"], found["rows"], found["line"]) for found in report["input"]["left_out"]] == [
+        ("wrong_encoding", 1, 7),
+        ("not_a_row", 1, 8),
+    ]
+    assert err.splitlines()[0] == "WARNING: 2 of 7 rows are not counted as products of their own:"
+    assert err.splitlines()[1].startswith(f"  {offers}: 1 row, in line 7: {offers} is not UTF-8")
+
+
 def test_curve_and_plot(offers: str, tmp_path: Path) -> None:
     curve, plot = tmp_path / "curve.csv", tmp_path / "curve.png"
     assert call("--data", offers, "--truth-cluster", "product", "--curve", str(curve), "--plot", str(plot)) == 0

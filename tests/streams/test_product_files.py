@@ -1,0 +1,133 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pyarrow
+import pyarrow.parquet
+import pytest
+
+from detectors.contract.load import load_contract
+from detectors.intake import Intake
+from streams.errors import InputError
+from streams.product_files import InputReport, ProductFiles
+
+CONTRACT = load_contract(Path(__file__).parents[1] / "contracts" / "abt-buy.yaml")
+HEAD = "id,name,description,price,manufacturer\n"
+ROWS = ["1,雅诗兰黛小棕瓶精华,,620,雅诗兰黛", "2,兰蔻清滢柔肤水,,350,兰蔻", "3,desk lamp,,9,Acme"]
+
+
+def write(folder: Path, name: str, *lines: str | bytes) -> Path:
+    path = folder / name
+    path.write_bytes(HEAD.encode() + b"".join((x if isinstance(x, bytes) else x.encode()) + b"\n" for x in lines))
+    return path
+
+
+def read(*paths: Path) -> InputReport:
+    files = ProductFiles(CONTRACT, paths, None)
+    intake = Intake(CONTRACT)
+    for part in range(len(paths)):
+        for row in files.rows(part):
+            files.took(intake.take([files.record(part, row)]))
+    said: list[InputReport] = []
+    files.finish(said.append)
+    [report] = said
+    return report
+
+
+def test_sound_files_leave_nothing_out(tmp_path: Path) -> None:
+    assert read(write(tmp_path, "a.csv", *ROWS)) == InputReport(3, (), {}, None)
+
+
+def test_what_is_left_out_is_counted_with_its_place_and_its_reason(tmp_path: Path) -> None:
+    path = write(
+        tmp_path,
+        "a.csv",
+        *ROWS,
+        "4,two\nlines",
+        "",
+        '5,"open,,3,',
+        "1,desk lamp again,,8,",
+        ",no id,,3,",
+        "6,too,short",
+    )
+    report = read(path)
+    assert (report.rows, report.absent) == (9, {})
+    assert [(found.reason, found.rows, found.row, found.line) for found in report.left_out] == [
+        ("not_a_row", 4, 4, 5),  # `4,two`, `lines`, the open quote, and what is too short
+        ("repeated_id", 1, 7, 9),
+        ("missing_id", 1, 8, 10),
+    ]
+    assert [str(found) for found in report.left_out] == [
+        f"{path}: 4 rows, the first in line 5: it does not fit the header. Give it as many fields as the header has, "
+        "and close its quotes.",
+        f"{path}: 1 row, in line 9: the id '1' was there before, in line 2: such a row counts as a change of that "
+        "product. Give every product an id of its own.",
+        f"{path}: 1 row, in line 10: The record has no id: the field 'id' is empty.",
+    ]
+
+
+def test_an_id_of_another_file_is_told_with_the_file(tmp_path: Path) -> None:
+    (tmp_path / "more").mkdir()
+    one, two = write(tmp_path, "a.csv", *ROWS), write(tmp_path / "more", "a.csv", ROWS[1])
+    [found] = read(one, two).left_out
+    assert (found.file, found.line) == (str(two), 2)
+    assert f"the id '2' was there before, in line 3 of {one}:" in found.message
+
+
+def test_a_file_in_another_encoding_is_told_with_the_command_that_converts_it(tmp_path: Path) -> None:
+    path = write(tmp_path, "a.csv", *(row.encode("gb18030") for row in ROWS))
+    [found] = read(path).left_out
+    assert (found.reason, found.rows, found.line) == ("wrong_encoding", 2, 2)
+    assert found.message == (
+        f"{path} is not UTF-8 but looks like GB18030 (GBK): convert it first: "
+        f"`iconv -f GB18030 -t UTF-8 {path} > {tmp_path / 'a.utf8.csv'}`."
+    )
+
+
+def test_where_only_some_rows_are_in_another_encoding_the_file_is_not_to_be_converted(tmp_path: Path) -> None:
+    path = write(tmp_path, "a.csv", ROWS[0], ROWS[1].encode("gb18030"))
+    [found] = read(path).left_out
+    assert (found.rows, found.line) == (1, 3)
+    assert found.message == (
+        "the text is not UTF-8 but looks like GB18030 (GBK), while other rows are UTF-8. Have all written as UTF-8."
+    )
+
+
+def test_where_no_row_reads_there_is_nothing_to_measure(tmp_path: Path) -> None:
+    path = write(tmp_path, "a.csv", *(row.encode("gb18030") for row in ROWS[:2]))
+    with pytest.raises(InputError, match=r"None of the 2 rows can be read as a product\.") as error:
+        read(path)
+    assert error.value.hint.startswith(f"{path}: 2 rows, the first in line 2: {path} is not UTF-8 but looks like GB180")
+
+
+def test_json_lines_and_parquet(tmp_path: Path) -> None:
+    lines = tmp_path / "a.jsonl"
+    lines.write_text('{"id": 1, "name": "灯"}\n\n{"id": 2\n[1]\n')
+    report = read(lines)
+    assert [(found.reason, found.row, found.line) for found in report.left_out] == [
+        ("not_json", 2, 3),
+        ("not_an_object", 3, 4),
+    ]
+    table = tmp_path / "a.parquet"
+    pyarrow.parquet.write_table(pyarrow.table({"id": ["1", None], "name": ["lamp", "chair"]}), table)
+    [found] = read(table).left_out
+    assert str(found) == f"{table}: 1 row, in row 2: The record has no id: the field 'id' is empty."
+
+
+def test_columns_of_the_contract_that_the_data_lacks(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_text("".join(json.dumps({"id": n, "name": "lamp", "price": n, "maker": "Acme"}) + "\n" for n in (1, 2)))
+    report = read(path)
+    assert [column.name for column in report.absent[str(path)]] == ["description", "manufacturer"]
+    assert report.looked is None
+    path.write_text('{"id": 1, "title": "lamp", "price": 1}\n')
+    with pytest.raises(InputError) as error:
+        read(path)
+    assert str(error.value) == (
+        f"{path}: The column 'name' (role title) of the contract is in none of the rows. Did you mean 'title'? "
+        "Correct the contract, or set --delimiter where another sign is between the fields."
+    )
+    path.write_text("".join(f'{{"id": {n}, "title": "lamp"}}\n' for n in range(1_500)))
+    with pytest.raises(InputError, match="is in none of the first 1,000 rows"):
+        read(path)
