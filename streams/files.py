@@ -62,8 +62,11 @@ class Row:
     value: bytes
 
 
-def format_of(path: Path) -> FileFormat:
-    """The format that a file's name tells; JSON lines for standard input. Raises `FileError` where it tells none."""
+def format_of(path: Path, todo: str = "rename it to end in .csv, .tsv, .jsonl or .parquet") -> FileFormat:
+    """The format that a file's name tells; JSON lines for standard input. Raises `FileError` where it tells none.
+
+    todo: what to do then, where a command has an option for it.
+    """
     if str(path) == "-":
         return FileFormat.JSONL
     match path.suffix.lower():
@@ -73,7 +76,7 @@ def format_of(path: Path) -> FileFormat:
             return FileFormat.JSONL
         case ".parquet" | ".pq":
             return FileFormat.PARQUET
-    raise FileError(f"The name {path.name} does not tell the format: add --format csv, jsonl or parquet.")
+    raise FileError(f"The name {path.name} does not tell the format: {todo}.")
 
 
 def read_rows(path: Path, delimiter: str | None = None, format: FileFormat | None = None) -> Iterator[Row]:  # noqa: A002 -- the option's name
@@ -255,7 +258,7 @@ def _parquet(path: Path) -> Iterator[Row]:
                 value = orjson.dumps(fields)
                 yield Row(number, None, fields, value, value)
     except (pyarrow.ArrowException, OSError, OverflowError, TypeError, ValueError) as error:
-        raise FileError(f"Cannot read {path} as Parquet: {error}. Check the file or name its --format.") from error
+        raise FileError(f"Cannot read {path} as Parquet: {error}. Check that the file is whole.") from error
 
 
 def _plain(value: Any) -> Any:

@@ -15,16 +15,21 @@ if TYPE_CHECKING:
 
     from streams.files import Row
 
-__all__ = ["likely_delimiter", "noting_columns"]
+__all__ = ["format_told", "likely_delimiter", "noting_columns"]
 
 _LINES = 20
 _LONGEST_LINE = 100_000  # bytes
 _NAMES = {"\t": "a tab", ";": "';'", "|": "'|'"}
 
 
+def format_told(path: Path, format: FileFormat | None) -> FileFormat:  # noqa: A002 -- the option's name
+    """What `--format` says, or else the file's name. Raises: FileError."""
+    return format or format_of(path, "add --format csv, jsonl or parquet")
+
+
 def likely_delimiter(path: Path, format: FileFormat | None) -> tuple[str, str] | None:  # noqa: A002 -- the option's name
     """(delimiter, how to call it) of a CSV file that has one column between commas and several between another."""
-    if str(path) == "-" or not path.is_file() or (format or format_of(path)) is not FileFormat.CSV:
+    if str(path) == "-" or not path.is_file() or format_told(path, format) is not FileFormat.CSV:
         return None
     with path.open("rb") as file:
         raw = list(islice(iter(lambda: file.readline(_LONGEST_LINE), b""), _LINES))

@@ -13,7 +13,7 @@ from detectors.contract.check import check_contract, contract_advice
 from detectors.contract.draft import SAMPLE, draft_contract
 from detectors.contract.load import parse_contract
 from detectors.contract.presence import Absent, absent_columns
-from streams.cli.columns import likely_delimiter
+from streams.cli.columns import format_told, likely_delimiter
 from streams.cli.screen import errors
 from streams.errors import InputError
 from streams.files import FileFormat, read_rows
@@ -100,6 +100,6 @@ def _sample(path: Path, delimiter: str | None, format: FileFormat | None) -> tup
             soft_wrap=True,
         )
     delimiter = "\t" if delimiter == "\\t" else delimiter
-    rows = [row.fields for row in islice(read_rows(path, delimiter, format), SAMPLE)]
+    rows = [row.fields for row in islice(read_rows(path, delimiter, format_told(path, format)), SAMPLE)]
     good = [fields for fields in rows if fields is not None]
     return good, len(rows) - len(good)

@@ -12,7 +12,7 @@ import orjson
 import typer
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from streams.cli.columns import likely_delimiter, noting_columns
+from streams.cli.columns import format_told, likely_delimiter, noting_columns
 from streams.cli.options import ConfigOption, JsonOption, ServersOption, load_settings
 from streams.cli.screen import errors, output
 from streams.files import FileFormat, Row, not_utf8, read_rows
@@ -116,7 +116,7 @@ class _Job:
         elif self.key is not None:
             key_of = keys_from_columns(self.key)
         foreign: list[bytes] = []
-        rows = _noting_what_is_not_utf8(read_rows(path, self.delimiter, self.format), foreign)
+        rows = _noting_what_is_not_utf8(read_rows(path, self.delimiter, format_told(path, self.format)), foreign)
         if contract is not None:
             judged = contract
             rows = noting_columns(rows, _LOOK, lambda seen, count: _absent(judged, path, seen, count))

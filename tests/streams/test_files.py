@@ -146,6 +146,8 @@ def test_formats_by_name() -> None:
     }
     assert {name: format_of(Path(name)) for name in names} == names
     assert format_of(Path("-")) is FileFormat.JSONL
+    with pytest.raises(FileError, match=r"the format: rename it to end in \.csv, \.tsv, \.jsonl or \.parquet\."):
+        format_of(Path("a.yaml"))
 
 
 @given(st.binary(max_size=300))

@@ -81,6 +81,19 @@ def test_another_delimiter_is_found_and_said(
     assert "role title: its name" in out
 
 
+@pytest.mark.parametrize("more", [(), ("--delimiter", ",")])
+def test_a_name_without_a_format_can_be_given_one(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], more: tuple[str, ...]
+) -> None:
+    data = tmp_path / "goods.dat"
+    data.write_text("id,title\n1,lamp\n")
+    assert call("draft", "--data", str(data), *more) == 1
+    said = "Error: The name goods.dat does not tell the format: add --format csv, jsonl or parquet.\n"
+    assert capsys.readouterr().err == said
+    assert call("draft", "--data", str(data), "--format", "csv", *more) == 0
+    assert "role title" in capsys.readouterr().out
+
+
 def test_one_column_may_be_all_there_is(tmp_path: Path) -> None:
     data = tmp_path / "goods.csv"
     for text in ("word\na;b\nc;d\n", "a,b;c\n1,2;3\n", "", "a;b\n1\n2\n3\n"):

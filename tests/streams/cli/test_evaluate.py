@@ -79,6 +79,15 @@ def test_a_title_that_the_data_lacks_is_an_error(tmp_path: Path, capsys: pytest.
     )
 
 
+def test_a_name_without_a_format_is_to_be_changed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    data = tmp_path / "p.yaml"
+    data.write_text("id: 1")
+    assert call("--data", str(data), "--truth-cluster", "product") == 1
+    assert capsys.readouterr().err == (
+        "Error: The name p.yaml does not tell the format: rename it to end in .csv, .tsv, .jsonl or .parquet.\n"
+    )
+
+
 def test_what_is_left_out_is_told_beside_the_figures(offers: str, capsys: pytest.CaptureFixture[str]) -> None:
     with Path(offers).open("ab") as file:
         file.write("6,台灯,,5,,lamp\n".encode("gb18030") + b"7,short\n")
