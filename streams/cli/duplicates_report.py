@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -11,7 +11,7 @@ from rich.text import Text
 
 if TYPE_CHECKING:
     from streams.evaluate.duplicates import DuplicatesReport
-    from streams.evaluate.duplicates.mistakes import Mistake, Mistakes, Offer
+    from streams.evaluate.duplicates.mistakes import Mistake, Mistakes, Offer, Variant
 
 __all__ = ["print_report"]
 
@@ -26,12 +26,13 @@ _CAUSES = {
     "caution": "the score is enough only where more products are listed twice",
     "unsaid": "the rule takes it with what is known at the end, it did not at the time",
     "linked_elsewhere": "was stated, but one of the two is linked to another record",
+    "variant": "was stated as a variant: another colour, size, pack or version",
     "kept_apart": "was stated, but the guards of clusters keep the two apart",
 }
 
 
 def print_report(console: Console, report: DuplicatesReport, encoder: str) -> None:
-    """The scores, then the mistakes where there are any."""
+    """The scores, then the mistakes and the variants where they were asked for."""
     console.print(Text(f"Duplicates, {encoder}", style="bold"), soft_wrap=True)
     table = Table("", "", show_header=False)
     for name in ("records", "truth_unknown", "precision", "recall", "f1", "recall_at_1", "recall_at_10"):
@@ -48,8 +49,10 @@ def print_report(console: Console, report: DuplicatesReport, encoder: str) -> No
         _row(table, f"seconds: {name}", seconds)
     _row(table, "seconds", report.seconds)
     console.print(table)
+    console.print("`streamgauge evaluate duplicates --help` says what the lines mean.", style="dim", markup=False)
     if report.errors is not None:
         _print_mistakes(console, report.errors)
+        _print_variants(console, report.relations["variant"], report.errors.variants)
 
 
 def _row(table: Table, name: str, value: float) -> None:
@@ -58,16 +61,35 @@ def _row(table: Table, name: str, value: float) -> None:
 
 def _print_mistakes(console: Console, mistakes: Mistakes) -> None:
     console.print()
-    _print_causes(console, f"{mistakes.wrong_links:,} wrong links", mistakes.wrong_causes)
+    console.print(f"A pair is taken for one product from a score of {mistakes.threshold:.2f} on.")
+    _print_causes(console, _many(mistakes.wrong_links, "wrong link"), mistakes.wrong_causes)
     for number, mistake in enumerate(mistakes.false_positives, 1):
         _print_mistake(console, f"FALSE POSITIVE {number}", mistake)
     console.print()
-    _print_causes(console, f"{mistakes.missed_pairs:,} missed pairs", mistakes.missed_causes)
+    _print_causes(console, _many(mistakes.missed_pairs, "missed pair"), mistakes.missed_causes)
     if mistakes.against:
         against = ", ".join(f"{name.replace('_', ' ')} {count:,}" for name, count in mistakes.against.items())
         console.print(f"  what took most from scores below the threshold: {against}", markup=False)
     for number, mistake in enumerate(mistakes.false_negatives, 1):
         _print_mistake(console, f"FALSE NEGATIVE {number}", mistake)
+
+
+def _print_variants(console: Console, pairs: int, shown: Sequence[Variant]) -> None:
+    console.print()
+    console.print(Text(_many(pairs, "pair of variants", "pairs of variants"), style="bold"))
+    for number, variant in enumerate(shown, 1):
+        truth = "one product" if variant.same else "two products"
+        console.print()
+        console.print(
+            Text.assemble((f"VARIANT {number}", "bold"), f"  {variant.similarity:.0%} alike, {truth} by the truth")
+        )
+        _print_offer(console, variant.earlier)
+        _print_offer(console, variant.later)
+        console.print(f"  finding   {variant.reason}", markup=False, soft_wrap=True)
+
+
+def _many(number: int, one: str, more: str = "") -> str:
+    return f"{number:,} {one if number == 1 else more or one + 's'}"
 
 
 def _print_causes(console: Console, what: str, causes: Mapping[str, int]) -> None:

@@ -39,7 +39,7 @@ def duplicates(
     errors: Annotated[
         int,
         typer.Option(
-            min=0, metavar="N", help="Explain the N worst wrong links and N missed pairs: what spoke for and against."
+            min=0, metavar="N", help="Explain the N worst wrong links and N missed pairs, and list N variants."
         ),
     ] = 0,
     curve: Annotated[
@@ -69,6 +69,17 @@ def duplicates(
     With two files the first of the truth's columns names ids of the first file, the second those of the second. Where
     --truth-cluster is the column that the contract calls id, every row is a record of its own. Precision, recall and
     f1 are over all pairs inside the final clusters. Products link only to what came before them.
+
+    What the lines mean:
+
+    truth unknown: true pairs of which a record is not in the data or was left out; nothing else counts them.
+
+    recall at 1, at 10: how often a product's true partner was its first candidate, or among its first ten.
+
+    pairs: same are links, variant are pairs said to be another colour, size, pack or version of one product.
+
+    caution: 0 to 1. The evidence of a pair adds up to a score, and a pair is taken for one product from -3.00 on. The
+    fewer products with a code are listed twice, the more is asked of pairs that share no code; at 1 most is asked.
     """
     from detectors.contract.load import load_contract
     from models.encoder import load_encoder
@@ -274,5 +285,5 @@ def _print_table(console: Console, name: str, columns: Sequence[str], rows: Mapp
     table = Table(name, *(column.replace("_", " ") for column in columns))
     for key, row in rows.items():
         values = (getattr(row, column) for column in columns)
-        table.add_row(key, *("-" if v is None else f"{v:,}" if isinstance(v, int) else f"{v:.4g}" for v in values))
+        table.add_row(key, *("none" if v is None else f"{v:,}" if isinstance(v, int) else f"{v:.4g}" for v in values))
     console.print(table)

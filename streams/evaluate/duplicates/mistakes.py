@@ -14,14 +14,15 @@ from detectors.duplicates.codes import codes_of_product
 from detectors.duplicates.links import Link
 from detectors.duplicates.measures import measures_in_words
 from detectors.duplicates.score import THRESHOLD
+from detectors.duplicates.statement import VARIANT
 from detectors.duplicates.view import CANDIDATES
 from detectors.records import Facts, split_identity
 from detectors.standardise.chinese import fold
 from streams.evaluate.duplicates.run import Run
 from streams.evaluate.duplicates.truth import Truth
-from streams.evaluate.duplicates.verdict import Term, Verdict, verdicts
+from streams.evaluate.duplicates.verdict import Term, Verdict, verdicts, words_apart
 
-__all__ = ["Mistake", "Mistakes", "Offer", "find_mistakes"]
+__all__ = ["Mistake", "Mistakes", "Offer", "Variant", "find_mistakes"]
 
 _DEEP = 500  # neighbours among which one is looked for that was no candidate
 _DESCRIPTION_CHARS = 200
@@ -68,13 +69,28 @@ class Mistake:
 
 
 @dataclass(frozen=True, slots=True)
+class Variant:
+    """A pair of which the later one is said to be another colour, size or version of the earlier one.
+
+    reason: what the finding says. same: whether they are one product by the truth, so that this is a mistake too.
+    """
+
+    later: Offer
+    earlier: Offer
+    similarity: float
+    reason: str
+    same: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Mistakes:
-    """The worst mistakes.
+    """The worst mistakes, and variants.
 
     wrong_links, missed_pairs: how many there are; of a truth that is a column, a missed record is examined with the
     true partners among its candidates, or with the newest one before it. wrong_causes, missed_causes: how many have
     which cause. against: of the missed pairs below the threshold, which evidence took most from the score.
     false_positives: by score, highest first. false_negatives: of each cause its share, by score, highest first.
+    variants: those that are one product by the truth first, then the most alike first.
     """
 
     threshold: float
@@ -85,10 +101,11 @@ class Mistakes:
     missed_causes: Mapping[str, int]
     against: Mapping[str, int]
     false_negatives: tuple[Mistake, ...]
+    variants: tuple[Variant, ...]
 
 
 def find_mistakes(run: Run, truth: Truth, clusters: Mapping[str, str], n: int) -> Mistakes:
-    """The n worst wrong links and the n worst missed pairs. clusters: identity -> its cluster."""
+    """The n worst wrong links, the n worst missed pairs and n variants. clusters: identity -> its cluster."""
     return _Search(run, truth, clusters).mistakes(n)
 
 
@@ -131,7 +148,16 @@ class _Search:
             missed_causes=dict(missed_causes.most_common()),
             against=dict(against.most_common()),
             false_negatives=tuple(self._miss(*pair, *causes[pair], judged.get(pair)) for pair in shown),
+            variants=self._variants(n),
         )
+
+    def _variants(self, n: int) -> tuple[Variant, ...]:
+        found = [
+            Variant(self._offer(later), self._offer(said.identity), said.similarity, said.reason, same)
+            for later, said in self._run.variants()
+            for same in (self._same(later, said.identity),)
+        ]
+        return tuple(sorted(found, key=lambda v: (not v.same, -v.similarity, v.later.identity, v.earlier.identity))[:n])
 
     def _same(self, a: str, b: str) -> bool:
         return self._truth.product[a] == self._truth.product[b]
@@ -227,10 +253,14 @@ class _Search:
         said = {c.identity: c for c in self._run.said[later].candidates}.get(earlier)
         if said is None:
             if verdict.vetoed:
-                return "other_words", "the score is enough, but words that only one of the titles says speak against it"
+                apart = words_apart(self._facts(later).title, self._facts(earlier).title)
+                why = "the score is enough, but words that only one of the titles says speak against it"
+                return "other_words", f"{why}: {apart}" if apart else why
             if verdict.score < THRESHOLD:
                 return "below_threshold", f"the score {verdict.score:.2f} is below the threshold {THRESHOLD:.2f}"
             return "unsaid", "the rule takes the pair with what is known now, it did not when the later one came"
+        if said.relation == VARIANT:
+            return "variant", "the later one was stated to be a variant of the earlier one"
         owner = self._run.owner
         if not owner.holds(said):
             return "caution", (

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,7 +13,7 @@ from detectors.duplicates.entry import Entry, EntryError, decode_entries, encode
 from detectors.duplicates.epoch import EpochPolicy, epoch_chunks
 from detectors.duplicates.links import LinkOwner
 from detectors.duplicates.offer import facts_of, next_entry
-from detectors.duplicates.statement import Statement
+from detectors.duplicates.statement import SAME, VARIANT, Candidate, Statement
 from detectors.duplicates.view import CatalogueView, Hits
 from detectors.intake import Intake, Taken
 from detectors.records import SourceRecord, StoredRecord, split_identity
@@ -146,15 +145,15 @@ class Run:
 
     def relations(self) -> dict[str, int]:
         """How many pairs hold at the end, by relation: `same` are the links, the others what statements say beside."""
+        return {SAME: len(self.owner.links()), VARIANT: len(self.variants())}
+
+    def variants(self) -> list[tuple[str, Candidate]]:
+        """(product, what it says to be a variant of it): each pair once, without those that are in one cluster."""
         cluster = self.clusters()
-        found = Counter({"same": len(self.owner.links()), "variant": 0})
-        pairs: dict[tuple[str, str], str] = {}
+        found: dict[tuple[str, ...], tuple[str, Candidate]] = {}
         for statement in self.said.values():
             for candidate in statement.candidates:
-                # Every candidate is taken for the same product where statements do not name relations.
-                relation = str(getattr(candidate, "relation", "same"))
-                a, b = sorted((statement.identity, candidate.identity))
-                if relation != "same" and cluster.get(a) != cluster.get(b):
-                    pairs[a, b] = relation
-        found.update(pairs.values())
-        return dict(found)
+                pair = statement.identity, candidate.identity
+                if candidate.relation == VARIANT and cluster.get(pair[0]) != cluster.get(pair[1]):
+                    found[tuple(sorted(pair))] = statement.identity, candidate
+        return list(found.values())

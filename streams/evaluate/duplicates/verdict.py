@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from difflib import SequenceMatcher
 
 import numpy as np
 
@@ -18,7 +20,10 @@ from detectors.duplicates.view import CatalogueView, Hits
 from detectors.records import Facts
 from detectors.standardise.chinese import fold
 
-__all__ = ["Term", "Verdict", "verdicts"]
+__all__ = ["Term", "Verdict", "verdicts", "words_apart"]
+
+_PIECE = re.compile(r"[^\W_]+(?:[-./'][^\W_]+)*")
+_CHINESE = re.compile(r"([\u2e80-\u9fff])")
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,28 +110,58 @@ def _words(a: Facts, b: Facts, price_a: float | None, price_b: float | None, tim
     only_a = _listed(amount for amount in amounts_a if amount not in amounts_b)
     only_b = _listed(amount for amount in amounts_b if amount not in amounts_a)
     differ = f"{only_a} against {only_b}" if only_a and only_b else only_a or only_b
-    codes = f"{own_a or '-'} against {own_b or '-'}"
+    codes = f"{own_a or 'none'} against {own_b or 'none'}"
+    apart = words_apart(a.title, b.title)
     return {
         "code_shared": f"same model code {shared[0]}" if shared else f"one's code stands in the other's text ({codes})",
         "code_conflict": f"no model code in common: {codes}",
         "code_left": f"each has a code that the other lacks: {codes}",
         "units": "amounts, colours or pieces differ" + (f": {differ}" if differ else ""),
-        "price": f"prices {_money(price_a, a.currency)} and {_money(price_b, b.currency)}, {times:.2g} times",
+        "price": f"prices {_money(price_a, a.currency)} and {_money(price_b, b.currency)}, {_times(times)}",
         "code_stem": f"model codes differ at their end only: {codes}",
         "gtin_same": f"same GTIN {a.gtin}",
         "gtin_conflict": f"GTIN {a.gtin} and {b.gtin}",
         "mpn_conflict": f"part numbers {a.mpn} and {b.mpn}",
         "contained": "what the shorter title says, the other says too, by the weight of its words",
         "overlap": "words in common, by their weight",
-        "exchanged": "the titles are the same but for words that stand for others",
+        "exchanged": "the titles are the same but for words that stand for others" + (f": {apart}" if apart else ""),
     }
+
+
+def words_apart(one: str, other: str) -> str:
+    """What only one of two titles says, in words; of Chinese the characters. Empty where nothing is found."""
+    a, b = _pieces(one), _pieces(other)
+    only_a, only_b = [], []
+    for what, i, j, m, n in SequenceMatcher(None, a, b, autojunk=False).get_opcodes():
+        if what != "equal":
+            only_a += _own(a[i:j], b)
+            only_b += _own(b[m:n], a)
+    sides = [_listed(only) for only in (only_a, only_b) if only]
+    return " against ".join(sides) if len(sides) == 2 else f"{sides[0]} in one alone" if sides else ""
+
+
+def _pieces(title: str) -> list[str]:
+    """The words of a title as they stand there, of Chinese each character."""
+    return [part for word in _PIECE.findall(fold(title)) for part in _CHINESE.split(word) if part]
+
+
+def _own(pieces: Sequence[str], others: Sequence[str]) -> list[str]:
+    """Pieces that follow each other, without those that the other title says elsewhere; Chinese ones as runs."""
+    runs = "".join(piece if _CHINESE.match(piece) else f" {piece} " for piece in pieces).split()
+    text = "".join(others)
+    return [run for run in runs if run not in (text if _CHINESE.match(run) else others)]
 
 
 def _listed(words: Iterable[str]) -> str:
     return ", ".join(dict.fromkeys(words))
 
 
+def _times(times: float) -> str:
+    shown = f"{times:.2g}"
+    return "nearly the same" if shown == "1" else f"one is {shown} times the other"
+
+
 def _money(price: float | None, currency: str | None) -> str:
     if price is None:
-        return "-"
+        return "no price"
     return f"{price:.2f} {currency}" if currency else f"{price:.2f}"

@@ -61,7 +61,8 @@ def test_as_json(offers: str, capsys: pytest.CaptureFixture[str]) -> None:
 def test_the_mistakes_on_a_terminal(offers: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert call("--data", offers, "--truth-cluster", "product", "--errors", "3") == 0
     out = capsys.readouterr().out
-    assert "1 wrong links" in out
+    assert "1 wrong link\n" in out
+    assert f"A pair is taken for one product from a score of {THRESHOLD:.2f} on." in out
     assert "FALSE POSITIVE 1  score " in out
     assert "same model code BX2002 (+" in out
     assert "because   neither has a true partner in the data" in out
@@ -103,6 +104,19 @@ def test_what_is_left_out_is_told_beside_the_figures(offers: str, capsys: pytest
     assert err.splitlines()[1].startswith(f"  {offers}: 1 row, in line 7: {offers} is not UTF-8")
 
 
+def test_variants_on_a_terminal(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    data = tmp_path / "offers.csv"
+    lines = ["id,name,product", *(f"{n},Sony headphones WH-1000XM5 {c},a" for n, c in enumerate(("black", "silver")))]
+    data.write_text("\n".join(lines))
+    assert call("--data", str(data), "--truth-cluster", "product", "--errors", "1") == 0
+    out = capsys.readouterr().out
+    assert "1 pair of variants\n" in out
+    assert "VARIANT 1  " in out
+    assert "alike, one product by the truth\n" in out
+    assert "finding   another colour of “Sony headphones WH-1000XM5 black”: silver here, black there; titles " in out
+    assert "no price" in out
+
+
 def test_curve_and_plot(offers: str, tmp_path: Path) -> None:
     curve, plot = tmp_path / "curve.csv", tmp_path / "curve.png"
     assert call("--data", offers, "--truth-cluster", "product", "--curve", str(curve), "--plot", str(plot)) == 0
@@ -141,3 +155,10 @@ def test_help_teaches(capsys: pytest.CaptureFixture[str]) -> None:
     out = capsys.readouterr().out
     for word in ("--truth-cluster", "--errors", "--curve", "--plot", "--truth pairs.csv --truth-columns idA,idB"):
         assert word in out
+    for meaning in (
+        "truth unknown: ",
+        "caution: 0 to 1.",
+        f"from {THRESHOLD:.2f} on",
+        "pairs: same are links, variant",
+    ):
+        assert meaning in " ".join(out.split())

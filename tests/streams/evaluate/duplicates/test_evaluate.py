@@ -17,6 +17,7 @@ from streams.errors import InputError
 from streams.evaluate.duplicates import DuplicatesReport, evaluate_duplicates
 from streams.evaluate.duplicates.mistakes import Mistakes
 from streams.evaluate.duplicates.scores import ClusterScores
+from streams.evaluate.duplicates.verdict import words_apart
 from streams.files import FileError
 from streams.settings import Settings
 from tests.benchmarks.duplicates import SETS, measure
@@ -272,6 +273,62 @@ def test_what_only_caution_keeps_apart_is_said(tmp_path: Path) -> None:
     assert missed.score is not None
     assert missed.score >= THRESHOLD
     assert "duplicates are rare here (caution 83%): it counts as" in missed.explanation
+
+
+def test_which_words_stand_for_others_is_said(tmp_path: Path) -> None:
+    head, *_ = OFFERS
+    rows = [
+        head,
+        ("1", "wolf hand puppet plush toy", "", "", "30", "puppet"),
+        ("2", "fox hand puppet plush toy", "", "", "30.4", "puppet"),
+        ("3", "倩碧润肤日霜", "", "倩碧", "300", "cream"),
+        ("4", "倩碧润肤晚霜", "", "倩碧", "300", "cream"),
+    ]
+    _, mistakes = _explained(tmp_path, rows)
+    terms = {term.feature: term.words for m in mistakes.false_negatives for term in m.terms}
+    assert terms["exchanged"] == "the titles are the same but for words that stand for others: fox against wolf"
+    assert terms["price"] == "prices 30.40 and 30.00, nearly the same"
+    [chinese] = [m for m in mistakes.false_negatives if m.cause == "other_words"]
+    assert chinese.explanation.endswith("that only one of the titles says speak against it: 晚 against 日")
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "apart"),
+    [
+        ("Wolf hand puppet", "fox hand puppet", "wolf against fox"),
+        ("兰蔻清滢柔肤水 400ml 粉水", "兰蔻清滢柔肤水粉水400ml", ""),
+        ("雅诗兰黛小棕瓶精华 50ml", "雅诗兰黛小棕瓶眼霜 15ml", "精华, 50ml against 眼霜, 15ml"),
+        ("lamp WH-1000XM5", "lamp WH-1000XM5 正品", "正品 in one alone"),
+        ("lamp", "lamp", ""),
+        ("", "", ""),
+    ],
+)
+def test_what_only_one_of_two_titles_says(one: str, other: str, apart: str) -> None:
+    assert words_apart(one, other) == apart
+
+
+def test_variants_are_listed_and_a_missed_pair_may_be_one(tmp_path: Path) -> None:
+    head, *_ = OFFERS
+    rows = [
+        head,
+        ("1", "Sony headphones WH-1000XM5 black", "", "", "300", "headphones"),
+        ("2", "Sony headphones WH-1000XM5 silver", "", "", "300", "headphones"),
+        ("3", "雅诗兰黛小棕瓶精华 50ml", "", "雅诗兰黛", "620", "50"),
+        ("4", "雅诗兰黛小棕瓶精华 30ml", "", "雅诗兰黛", "420", "30"),
+    ]
+    report, mistakes = _explained(tmp_path, rows)
+    assert report.relations == {"same": 0, "variant": 2}
+    assert [(v.earlier.identity, v.later.identity, v.same) for v in mistakes.variants] == [
+        ("offers/1", "offers/2", True),
+        ("offers/3", "offers/4", False),
+    ]
+    assert mistakes.variants[0].reason.startswith(
+        "another colour of “Sony headphones WH-1000XM5 black”: silver here, black there; titles "
+    )
+    assert dict(mistakes.missed_causes) == {"variant": 1}
+    [missed] = mistakes.false_negatives
+    assert missed.explanation == "the later one was stated to be a variant of the earlier one"
+    assert missed.reason == mistakes.variants[0].reason
 
 
 def test_what_the_columns_of_truth_lack_is_said(tmp_path: Path) -> None:
