@@ -102,7 +102,9 @@ def _contracts(settings: Settings) -> Iterator[Check]:
         except ConfigError as error:
             yield _failed(f"contract of {topic}", error)
         else:
-            yield _ok(f"contract of {topic}", f"{contract.name} {contract.version}")
+            named = settings.products.get(topic) or settings.behaviors.get(topic)
+            built_in = "" if named else ", the built-in sample: the settings name no contract for this topic"
+            yield _ok(f"contract of {topic}", f"{contract.name} {contract.version}{built_in}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -121,6 +121,19 @@ def test_without_kafka_the_rest_is_still_looked_at(streamgauge: Run, tmp_path: P
     assert next(iter(checks)) == "kafka"
 
 
+def test_a_built_in_sample_is_told_from_a_contract_of_ones_own(streamgauge: Run, tmp_path: Path) -> None:
+    config = tmp_path / "s.toml"
+    own = Path(__file__).resolve().parents[2] / "contracts" / "abt-buy.yaml"
+    config.write_text(f'products = {{goods = "{own}"}}\n[kafka]\nbootstrap_servers = "no.such.host.invalid:9092"\n')
+    assert diagnose(streamgauge, config)[1]["contract of goods"] == ("ok", "abt-buy 1.0.0", "")
+    config.write_text('[kafka]\nbootstrap_servers = "no.such.host.invalid:9092"\n')
+    _, checks = diagnose(streamgauge, config)
+    for kind in ("products", "behaviors"):
+        assert checks[f"contract of {kind}"] == (
+            "ok", f"{kind} 1.0.0, the built-in sample: the settings name no contract for this topic", ""
+        )  # fmt: skip
+
+
 def test_a_contract_of_the_wrong_kind_fails_as_a_worker_would(streamgauge: Run, tmp_path: Path) -> None:
     contracts = Path(__file__).resolve().parents[2] / "contracts"
     config = tmp_path / "s.toml"
