@@ -12,6 +12,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 __all__ = ["COMMANDS", "Command", "build", "main"]
 
@@ -67,6 +68,19 @@ _GROUPS = {
 }
 
 
+class _Group(TyperGroup):
+    """A group that takes the beginning of a command for a mistyped one; typer finds those that are spelled alike."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """As typer does. Fails with a suggestion where commands begin with what was given."""
+        given = args[0]
+        if given not in self.commands:
+            begun = [name for name in self.commands if given and name.startswith(given)]
+            if begun:
+                ctx.fail(f"No such command {given!r}. Did you mean {', '.join(map(repr, begun))}?")
+        return super().resolve_command(ctx, args)
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit: 0 done, 1 an error that a person can put right, 2 bad usage, 130 Ctrl-C."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
@@ -80,6 +94,7 @@ def build(arguments: Sequence[str]) -> typer.Typer:
     """The app with every command; only the one that is called is more than its name and its line of help."""
     app = typer.Typer(
         name="streamgauge",
+        cls=_Group,
         help="Finds and repairs faults in an online shop's product and behaviour events as they pass through Kafka.",
         add_completion=False,
         pretty_exceptions_enable=False,
@@ -93,7 +108,7 @@ def build(arguments: Sequence[str]) -> typer.Typer:
         parent = app
         if group:
             if group[0] not in groups:
-                groups[group[0]] = typer.Typer(no_args_is_help=True)
+                groups[group[0]] = typer.Typer(cls=_Group, no_args_is_help=True)
                 app.add_typer(groups[group[0]], name=group[0], help=_GROUPS[group[0]])
             parent = groups[group[0]]
         called = list(arguments[: len(group) + 1]) == [*group, name]

@@ -59,6 +59,23 @@ def test_bad_usage_is_exit_code_2(streamgauge: Run, arguments: list[str]) -> Non
 
 
 @pytest.mark.parametrize(
+    ("arguments", "meant"),
+    [
+        (["evaluate", "dup"], "No such command 'dup'. Did you mean 'duplicates'?"),
+        (["evaluate", "m"], "No such command 'm'. Did you mean 'matcher'?"),
+        (["re"], "No such command 're'. Did you mean 'replay', 'rebuild'?"),
+        (["evaluate", "duplicate"], "No such command 'duplicate'. Did you mean 'duplicates'?"),
+        (["doctr"], "No such command 'doctr'. Did you mean 'doctor'?"),
+        (["evaluate", "nonsense"], "No such command 'nonsense'."),
+    ],
+)
+def test_a_mistyped_command_is_told_what_was_meant(streamgauge: Run, arguments: list[str], meant: str) -> None:
+    code, out, err = streamgauge(*arguments)
+    assert (code, out) == (2, "")
+    assert re.search(rf"{re.escape(meant)} *│", err)
+
+
+@pytest.mark.parametrize(
     ("text", "message"),
     [
         (None, "There is no settings file"),
