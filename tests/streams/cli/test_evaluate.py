@@ -150,6 +150,20 @@ def test_what_is_asked_wrongly_is_said_in_a_sentence(
     assert "Traceback" not in err
 
 
+def test_the_command_of_the_readme(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    root = Path(__file__).parents[3]
+    monkeypatch.chdir(root)
+    readme = (root / "README.md").read_text(encoding="utf-8").splitlines()
+    [command] = [line for line in readme if line.startswith("streamgauge evaluate duplicates ")]
+    with pytest.raises(SystemExit) as ended:
+        main([*command.split()[1:], "--json"])
+    out, err = capsys.readouterr()
+    report = json.loads(out)
+    assert (ended.value.code, err) == (0, "")
+    assert (report["records"], report["truth_unknown"], report["precision"]) == (16, 0, 1)
+    assert report["input"] == {"rows": 16, "left_out": [], "absent": {}, "looked": None}
+
+
 def test_help_teaches(capsys: pytest.CaptureFixture[str]) -> None:
     assert call("--help") == 0
     out = capsys.readouterr().out
