@@ -80,6 +80,32 @@ def test_a_title_that_the_data_lacks_is_an_error(tmp_path: Path, capsys: pytest.
     )
 
 
+@pytest.mark.parametrize(
+    "command", ["evaluate anomalies", "train anomalies --out O", "train matcher --out O --pairs P"]
+)
+def test_the_others_say_the_same_of_their_files(
+    offers: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], command: str
+) -> None:
+    pairs = tmp_path / "pairs.csv"
+    pairs.write_text("a,b,label\n1,3,1\n")
+    words = [{"O": str(tmp_path / "out"), "P": str(pairs)}.get(word, word) for word in command.split()]
+    words += ["--contract", CONTRACT, *(["--pair-columns", "a,b,label"] if "matcher" in command else [])]
+    with Path(offers).open("ab") as file:
+        file.write(b"7,short\n")
+    with pytest.raises(SystemExit):
+        main([*words, "--data", offers])
+    said = capsys.readouterr().err.splitlines()[:2]
+    assert said[0] == "WARNING: 1 of 6 rows are not counted as products of their own:"
+    assert said[1].startswith(f"  {offers}: 1 row, in line 7: it does not fit the header.")
+    data = tmp_path / "other.csv"
+    data.write_text("id,title\n1,lamp\n")
+    with pytest.raises(SystemExit) as ended:
+        main([*words, "--data", str(data)])
+    assert ended.value.code == 1
+    err = capsys.readouterr().err
+    assert err.startswith(f"Error: {data}: The column 'name' (role title) of the contract is in none of the rows.")
+
+
 def test_a_name_without_a_format_is_to_be_changed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     data = tmp_path / "p.yaml"
     data.write_text("id: 1")
