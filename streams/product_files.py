@@ -13,6 +13,7 @@ from pathlib import Path
 
 from detectors.contract.model import Contract
 from detectors.contract.presence import Absent, absent_columns
+from detectors.contract.terms import NEEDED_ROLES
 from detectors.encoding import guess_encoding
 from detectors.intake import Taken
 from detectors.records import StoredRecord, split_identity
@@ -86,17 +87,19 @@ class ProductFiles:
         self._first: dict[str, int] = {}  # by identity
 
     def rows(self, part: int) -> Iterator[Row]:
-        """The rows of one file. Raises: FileError; InputError where it has not a column that the contract needs."""
+        """The rows of one file. Raises: FileError; InputError where it lacks the column of the id or title."""
         file = self._files[part]
         rows = read_rows(file.path, self._delimiter)
         first = list(islice(rows, _LOOK))
         seen = {name for row in first if row.fields is not None for name in row.fields}
         if seen:
             file.absent = tuple(absent_columns(self._contract, seen))
-        needed = [column.told(_looked(len(first))) for column in file.absent if column.needed]
-        if needed:
+        # Records without a column that is merely required are measured as they are.
+        roles = NEEDED_ROLES[self._contract.kind]
+        without = [column.told(_looked(len(first))) for column in file.absent if column.role in roles]
+        if without:
             raise InputError(
-                f"{file.path}: {' '.join(needed)}",
+                f"{file.path}: {' '.join(without)}",
                 "Correct the contract, or set --delimiter where another sign is between the fields.",
             )
         yield from chain(first, rows)

@@ -131,3 +131,18 @@ def test_columns_of_the_contract_that_the_data_lacks(tmp_path: Path) -> None:
     path.write_text("".join(f'{{"id": {n}, "title": "lamp"}}\n' for n in range(1_500)))
     with pytest.raises(InputError, match="is in none of the first 1,000 rows"):
         read(path)
+
+
+def test_a_column_that_is_merely_required_is_told_and_what_is_there_is_measured(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_text('{"id": 1, "name": "lamp"}\n')
+    text = (Path(__file__).parents[1] / "contracts" / "abt-buy.yaml").read_text("utf-8")
+    contract = tmp_path / "contract.yaml"
+    contract.write_text(text.replace("- name: manufacturer", "- name: manufacturer\n        required: true", 1))
+    files = ProductFiles(load_contract(contract), [path], None)
+    [row] = files.rows(0)
+    files.took(Intake(load_contract(contract)).take([files.record(0, row)]))
+    said: list[InputReport] = []
+    files.finish(said.append)
+    assert [column.name for column in said[0].absent[str(path)] if column.needed] == ["manufacturer"]
+    assert said[0].left_out == ()
