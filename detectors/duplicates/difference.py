@@ -25,6 +25,7 @@ _NAMES = {
     "size": ("g", "ml", "mm", "cu", "k"),
     "pack": ("pack", "片", "支", "件", "个", "瓶"),
     "storage": ("gb",),
+    "memory": ("gbram",),
     "capacity": ("mah",),
     "power": ("w", "btu"),
     "voltage": ("v",),
@@ -41,7 +42,7 @@ _KINDS |= {COLOUR_KIND: "colour", PACK_KIND: "pack"}
 _PACK, _SIZE, _USERS, _TERM = "pack", "size", "number of users", "licence term"
 CODE, _VERSION, _YEAR = "ending of the code", "version", "year"
 _UNITS = ("MB", "GB", "TB", "L", "W", "Hz", "MHz", "GHz", "MP", "V", "mAh", "BTU")
-_SHOWN = {unit.lower(): unit for unit in _UNITS} | {"cu": "cu ft", '"': "inch"}
+_SHOWN = {unit.lower(): unit for unit in _UNITS} | {"cu": "cu ft", '"': "inch", "gbram": "GB RAM"}
 
 _MONTHS = {"year": 12, "yr": 12, "年": 12}
 _TERM_SAID = re.compile(r"(?<![\d.])(\d{1,2})[ -]*(year|yr|month|年|个月)s?(?![a-z])")

@@ -184,6 +184,10 @@ _SAID_OF_ALL = (  # with what each begins
 _PROMOTION = re.compile(  # first, for speed, whether any of it can begin here
     f"(?=[{''.join(begin for begin, _ in _SAID_OF_ALL)}])(?:{'|'.join(said for _, said in _SAID_OF_ALL)})"
 )
+# Behind a number it is an amount, which is read as one; as a part of the word that follows it would make it another.
+_UNIT = re.compile(
+    "(?:毫升|千克|公斤|毫米|厘米|英寸|毫安|[克升斤米寸瓦伏片贴支件个瓶只盒袋包罐条对双块枚])(?!套)(?:装(?!置|备|饰|修))?"
+)
 _NO_BRAND = (0, "")
 _DROPPED = re.compile("['\u2019`\u00b4\u00ae\u2122]+")
 
@@ -288,12 +292,17 @@ def words_said(folded: str, words: Sequence[str]) -> TitleWords:
     numbers: dict[str, int] = {}
     traits = [0] * len(GROUPS)
     after_system = False
+    before = "~"
     for raw in words:
         if raw[0] > "\u2fff":
-            pairs = [*map(add, raw, raw[1:])] or [raw]
+            if before[0] <= "9" and before[-1] <= "9" and (unit := _UNIT.match(raw)):  # behind a number
+                raw = raw[unit.end() :]
+            before = "~"
+            pairs = [*map(add, raw, raw[1:])] or [raw] * bool(raw)
             tokens.update(zip(map(_HASHED.__getitem__, pairs), pairs, strict=True))
             after_system = False
             continue
+        before = raw
         word, token, more = _READ[raw]
         if more is None:
             after_system = False

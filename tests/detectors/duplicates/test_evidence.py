@@ -5,7 +5,7 @@ import pytest
 
 from detectors.duplicates.codes import codes_of, compounds, names_of, numbered_words
 from detectors.duplicates.evidence import EvidenceRows
-from detectors.duplicates.measures import measures
+from detectors.duplicates.measures import measures, measures_in_words
 from detectors.duplicates.sketch import flat_weights
 from detectors.records import Facts
 from detectors.standardise.chinese import fold
@@ -52,10 +52,50 @@ def test_compounds_lose_their_separators() -> None:
 
 @pytest.mark.parametrize(
     ("one", "other"),
-    [("0.5 l", "500ml"), ("500毫升", "500 ml"), ("1.5kg bag", "1500 g"), ("black", "黑色"), ("grey", "gray")],
+    [
+        ("0.5 l", "500ml"),
+        ("500毫升", "500 ml"),
+        ("1.5kg bag", "1500 g"),
+        ("black", "黑色"),
+        ("grey", "gray"),
+        ("荣耀x50 12+512g", "荣耀x50 12gb+512gb"),
+        ("小米14 8g+256g", "小米14 8gb/256gb"),
+        ("小米14 16+1t", "小米14 16g+1tb"),
+        ("金士顿 u盘 64g", "金士顿 u盘 64gb"),
+        ("移动硬盘 2t", "移动硬盘 2tb"),
+        ("荣耀x50 256g 雅丹黑", "荣耀x50 256gb 黑色"),
+    ],
 )
 def test_equal_measures(one: str, other: str) -> None:
     assert measures(one) == measures(other) != ()
+
+
+@pytest.mark.parametrize(
+    ("title", "amounts"),
+    [
+        ("荣耀x50 5g 12+512g 全网通", ["12 gb ram", "512 gb"]),
+        ("荣耀x50 5g手机", []),
+        ("5g router 4 port", ["4 port"]),
+        ("laptop 16gb ram 512gb ssd", ["16 gb ram", "512 gb"]),
+        ("iphone 15 128g 5g 黑", ["128 gb"]),
+        ("雅漾眼霜 5g 小样", ["5 g"]),  # of cream, not of networks
+        ("奶粉 800g", ["800 g"]),
+        ("vitamin 50/100g", ["100 g"]),
+        ("眼影 12g+8g", ["12 g", "8 g"]),
+    ],
+)
+def test_what_a_bare_g_is(title: str, amounts: list[str]) -> None:
+    assert measures_in_words(title) == amounts
+
+
+def test_the_end_of_a_word_is_a_colour_of_devices_alone() -> None:
+    assert len(measures("粉底 30ml 美白")) == 1
+    assert len(measures("小米14 256g 岩石青")) == 2
+
+
+def test_two_phones_of_one_generation_and_memory_differ_in_storage() -> None:
+    got = _pair(Facts("a/1", "荣耀X50 5G 12+256G 雅川青"), Facts("b/1", "荣耀X50 5G 12+512G 雅丹黑"))
+    assert got["units"] == 2  # storage and colour
 
 
 def _rows(*facts: Facts) -> EvidenceRows:

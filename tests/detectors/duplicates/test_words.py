@@ -32,6 +32,13 @@ def test_chinese_runs_are_pairs() -> None:
     assert title_words("自然堂 bb霜").words == ("自然", "然堂", "bb", "霜")
 
 
+def test_the_unit_behind_a_number_is_no_part_of_the_next_word() -> None:
+    assert title_words("天然水 550ml*24瓶整箱").words == title_words("天然水 550ml*24瓶 整箱").words
+    assert title_words("面膜 5片装 保湿").words == ("面膜", "5", "保湿")
+    assert title_words("护肤 3件套").words == ("护肤", "3", "件套")  # which says what it is
+    assert title_words("小米 x50 条形音箱").words == ("小米", "x50", "条形", "形音", "音箱")
+
+
 def test_words_that_a_title_spells_otherwise() -> None:
     title = "acrobat pro upg for mac, 2 lamps 正品"
     assert respelled(title, words_in(title)) == ["professional", "upgrade"]
