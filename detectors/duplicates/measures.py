@@ -18,6 +18,7 @@ __all__ = [
     "amounts_written",
     "measures",
     "measures_in_words",
+    "without_amounts",
 ]
 
 UNITS = 6  # amounts kept of one product
@@ -191,6 +192,15 @@ def _spelled_out(text: str) -> str:
         text = _STORAGE.sub(r"\1gb", text)
     network = _NETWORK_OF_DEVICE if device or _is_device(_MEASURE.findall(text)) else _NETWORK
     return network.sub(lambda m: f"net{m[m.lastindex or 0]}", text)
+
+
+def without_amounts(text: str, written: Iterable[tuple[str, str]]) -> str:
+    """A folded text without its amounts. written: of it, as in `amounts_written`."""
+    if all(unit not in UNIT for _, unit in written):
+        return text
+    if _speaks_of_g(text, _MEASURE.findall(text)):
+        text = _spelled_out(text)
+    return _MEASURE.sub(lambda match: " " if match[2] in UNIT else match[0], text)
 
 
 def _is_device(written: Iterable[tuple[str, str]]) -> bool:

@@ -191,6 +191,16 @@ def test_chinese_titles_without_a_code(one: str, other: str, differ: bool) -> No
     assert found.tolist() == [differ, differ]
 
 
+def test_amounts_may_be_written_otherwise() -> None:
+    one = Facts("a/1", "荣耀X50 5G 12GB+512GB 雅丹黑 智能手机")
+    rows = _rows(
+        one, Facts("a/2", "荣耀X50 12+512G 雅丹黑 5G手机 官方正品"), Facts("a/3", "荣耀 12GB+512GB 路由器 雅丹黑 家用")
+    )
+    pairs, never = (np.array([1, 2]), np.array([0, 0])), np.zeros(2, bool)
+    found = rows.other_products(*pairs, never, flat_weights()[None], np.zeros(2, np.intp))
+    assert found.tolist() == [False, True]
+
+
 def test_what_contradicts_titles_makes_two_products_of_chinese_ones_alone() -> None:
     rows = _rows(Facts("a/1", "自然堂活泉保湿睫毛膏"), Facts("a/2", "自然堂活泉保湿睫毛膏"), Facts("a/3", "sony tv"))
     pairs = np.array([1, 1, 2]), np.array([0, 0, 0])
