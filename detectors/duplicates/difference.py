@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from detectors.duplicates.codes import codes_of, has_codes, names_in, numbered_words
-from detectors.duplicates.measures import COLOUR_KIND, PACK_KIND, UNIT, amounts_said
+from detectors.duplicates.measures import COLOUR_KIND, MEMORY_KIND, PACK_KIND, UNIT, amounts_said
 from detectors.duplicates.words import GROUPS, without_promotion, words_in, words_said
 from detectors.records import Facts, split_identity
 from detectors.standardise.chinese import fold
@@ -25,7 +25,6 @@ _NAMES = {
     "size": ("g", "ml", "mm", "cu", "k"),
     "pack": ("pack", "片", "支", "件", "个", "瓶"),
     "storage": ("gb",),
-    "memory": ("gbram",),
     "capacity": ("mah",),
     "power": ("w", "btu"),
     "voltage": ("v",),
@@ -36,13 +35,14 @@ _NAMES = {
     "number of ports": ("port",),
     "number of colours": ("色",),
     "sun protection": ("spf",),
+    "network": ("network",),
 }
 _KINDS = {UNIT[unit][0]: name for name, units in _NAMES.items() for unit in units}
-_KINDS |= {COLOUR_KIND: "colour", PACK_KIND: "pack"}
+_KINDS |= {COLOUR_KIND: "colour", PACK_KIND: "pack", MEMORY_KIND: "memory and storage"}
 _PACK, _SIZE, _USERS, _TERM = "pack", "size", "number of users", "licence term"
 CODE, _VERSION, _YEAR = "ending of the code", "version", "year"
 _UNITS = ("MB", "GB", "TB", "L", "W", "Hz", "MHz", "GHz", "MP", "V", "mAh", "BTU")
-_SHOWN = {unit.lower(): unit for unit in _UNITS} | {"cu": "cu ft", '"': "inch", "gbram": "GB RAM"}
+_SHOWN = {unit.lower(): unit for unit in _UNITS} | {"cu": "cu ft", '"': "inch", "network": "G network"}
 
 _MONTHS = {"year": 12, "yr": 12, "年": 12}
 _TERM_SAID = re.compile(r"(?<![\d.])(\d{1,2})[ -]*(year|yr|month|年|个月)s?(?![a-z])")

@@ -163,8 +163,8 @@ class EvidenceRows:
         self._price = np.zeros(0)  # logarithms
         self._rate = np.zeros(0)  # logarithms, NaN for a currency without a rate
         self._currency = np.zeros(0, _U)
-        # Behind what is sketched, of a mostly Chinese title: its letters and digits, and its grams, without amounts
-        # and what is on offer.
+        # Behind what is sketched, of a mostly Chinese title: its letters and digits, and its grams, without what is on
+        # offer.
         self._said = _Column(self._texts, 1, lambda b: b.partition(b"\n")[2].decode(), "")
         self._grams = _Column(self._texts, 2, lambda b: np.frombuffer(b, "<i4").astype(np.intp), _NO_GRAMS)
         self._part: list[str] = []  # the part number

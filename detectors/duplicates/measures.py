@@ -11,6 +11,7 @@ from detectors.standardise.memoised import Known
 
 __all__ = [
     "COLOUR_KIND",
+    "MEMORY_KIND",
     "PACK_KIND",
     "UNIT",
     "UNITS",
@@ -18,7 +19,7 @@ __all__ = [
     "amounts_written",
     "measures",
     "measures_in_words",
-    "without_amounts",
+    "spelled_out",
 ]
 
 UNITS = 6  # amounts kept of one product
@@ -63,7 +64,7 @@ _KINDS: tuple[dict[str, float], ...] = (
     {"个": 1},
     {"瓶": 1},
     {"色": 1},
-    {"gbram": 1},  # a device's memory beside its storage
+    {"network": 1},  # its generation
 )
 UNIT = {unit: (kind, factor) for kind, units in enumerate(_KINDS) for unit, factor in units.items()}
 _COLOURS = {
@@ -89,57 +90,27 @@ _COLOURS = {
     )
     for colour in group
 }
-_STORED = frozenset(_KINDS[0])
-COLOUR_KIND, PACK_KIND = len(_KINDS), len(_KINDS) + 1
+COLOUR_KIND, PACK_KIND, MEMORY_KIND = len(_KINDS), len(_KINDS) + 1, len(_KINDS) + 2
 _COLOUR = re.compile(  # first, for speed, whether any of them can begin here
     rf"(?=[{''.join(sorted({colour[0] for colour in _COLOURS}))}])"
     rf"(?:\b(?:{'|'.join(c for c in _COLOURS if c.isascii())})\b|{'|'.join(c for c in _COLOURS if not c.isascii())})"
 )
 _CJK_UNITS = "|".join(sorted((u for u in UNIT if ord(u[0]) > 127), key=len, reverse=True))
 _MEASURE = re.compile(rf'(\d+(?:\.\d+)?)[ \t-]*("|[a-z]+|{_CJK_UNITS})')
-# What a bare G or T is. Of devices it is memory and storage: in pairs (`8+256G`, `16+1T`), and where the number is one
-# that hardly anything is weighed in. Or it is a generation of networks (`5G 手机`).
-_BARE = frozenset("gt")
-_DEVICE = re.compile(
-    r"手机|平板|笔记本|[u优硬]盘|内存|闪存|存储|固态|[td][fd]卡|\b(?:usb|ssd|iphone|ipad|smartphone|flash|memory)\b"
-)
+# A device's memory and storage together: `8+256G`, `12GB+512GB`, `16+1T`. A G alone may be a gram.
 _MEMORY = re.compile(
-    r"(?<![\d.])([1-4]|6|8|1[0268]|24|32|64)(?:gb?)? ?[+/] ?(?:(16|32|64|128|256|512|1024)gb?|([124])tb?)(?![a-z])"
+    r"(?<![\d.+])(?:([3468]|1[0268]|24) ?(?:gb?)? ?\+ ?(64|128|256|512|1024) ?gb?"
+    r"|(8|1[26]|24) ?(?:gb?)? ?\+ ?([124]) ?tb?)(?![a-z\d])"
 )
-_MEMORY_NAMED = re.compile(r"(?<![\d.])(\d{1,3}) ?gb? ?(?:ram(?![a-z])|运行内存|运存)")
-_STORAGE = re.compile(r"(?<![\d.])(128|256|512)[ -]?g(?![a-z])")
-_STORAGE_OF_DEVICE = re.compile(
-    r"(?<![\d.])(?:(8|16|32|64|120|128|240|250|256|480|500|512)[ -]?g|(\d{1,2})[ -]?t)(?![a-z])"
-)
-_OF_NETWORKS = "|".join(
-    (
-        *(
-            "手机",
-            "全网通",
-            "双模",
-            "智能",
-            "网",
-            "版",
-            "移动",
-            "联通",
-            "电信",
-            "平板",
-            "路由",
-            "lte",
-            "phone",
-            "smartphone",
-        ),
-        *("smartphone", "mobile", "cell", "unlocked", "sim", "router", "modem", "hotspot", "wireless", "tablet"),
-    )
-)
-_NETWORK = re.compile(
-    rf"(?<![\d.+])([2-6])g(?=[ -]*(?:{_OF_NETWORKS}))|(?:(?<=全网通)|(?<=双模)|(?<=支持)|(?<=lte ))([2-6])g(?![a-z])"
-)
-_NETWORK_OF_DEVICE = re.compile(r"(?<![\d.+])([2-6])g(?![a-z+])")
-# Devices are of colours that makers name: 雅丹黑, 远峰蓝.
+# What makers call the colours of such devices: 雅丹黑, 远峰蓝.
 _DEVICE_COLOUR = re.compile(
     "(?:(?<![\u4e00-\u9fff])[\u4e00-\u9fff]{1,3})?([黑白银灰红蓝绿青粉紫黄橙棕金])(?![\u4e00-\u9fff])"
 )
+_NETWORK = re.compile(
+    r"(?<![\d.+])([45])g(?: ?(?=手机|智能手机|全网通|双模|双卡|路由|wi-?fi)"
+    r"| (?=(?:lte|phone|smartphone|unlocked|router)\b))|(?:(?<=全网通)|(?<=双模))([45])g(?![a-z\d])"
+)
+_NETWORK_OF_DEVICE = re.compile(r"(?<![\d.+])([45])g(?![a-z\d+])")
 _SPF = re.compile(r"spf[ \t]*(\d+)")
 _TIMES = re.compile(
     r"(?:ml|g|kg|l|oz|mb|gb|cm|mm|毫升|升|千克|公斤|克|[片支瓶盒袋只个包罐])[ \t]*[*x×][ \t]*(\d{1,3})(?![\d.])"
@@ -165,46 +136,33 @@ def _amount(kind: int, value: str) -> int:
 _MEASURED = Known(_measure)
 
 
-def amounts_written(text: str) -> list[tuple[str, str]]:
-    """The amounts of a folded text, (value, unit), and what looks like one. As they are written there, but for a bare G
-    or T.
-    """
-    found = _MEASURE.findall(text)
-    return _MEASURE.findall(_spelled_out(text)) if _speaks_of_g(text, found) else found
-
-
-def _speaks_of_g(text: str, written: Iterable[tuple[str, str]]) -> bool:
-    """Whether `_spelled_out` may find something. written: what `_MEASURE` finds."""
-    units = {unit for _, unit in written}
-    return not _BARE.isdisjoint(units) or ("gb" in units and ("+" in text or "/" in text or "ram" in text))
-
-
-def _spelled_out(text: str) -> str:
-    """A folded text in which the unit of a bare G or T is written out where it is one of devices, memory has a unit of
-    its own (of two phones with the same memory the storage may differ), and a generation of networks has none.
-    """
-    device = _DEVICE.search(text) is not None
-    text = _MEMORY.sub(lambda m: f"{m[1]}gbram+{m[2]}gb" if m[2] else f"{m[1]}gbram+{m[3]}tb", text)
-    text = _MEMORY_NAMED.sub(r"\1gbram", text)
-    if device:
-        text = _STORAGE_OF_DEVICE.sub(lambda m: f"{m[1]}gb" if m[1] else f"{m[2]}tb", text)
-    else:
-        text = _STORAGE.sub(r"\1gb", text)
-    network = _NETWORK_OF_DEVICE if device or _is_device(_MEASURE.findall(text)) else _NETWORK
-    return network.sub(lambda m: f"net{m[m.lastindex or 0]}", text)
-
-
-def without_amounts(text: str, written: Iterable[tuple[str, str]]) -> str:
-    """A folded text without its amounts. written: of it, as in `amounts_written`."""
-    if all(unit not in UNIT for _, unit in written):
+def spelled_out(text: str) -> str:
+    """A folded text in which a device's memory and storage are written as `8gb+256gb`, whatever it wrote."""
+    if "+" not in text:
         return text
-    if _speaks_of_g(text, _MEASURE.findall(text)):
-        text = _spelled_out(text)
-    return _MEASURE.sub(lambda match: " " if match[2] in UNIT else match[0], text)
+    return _MEMORY.sub(lambda m: f"{m[1]}gb+{m[2]}gb" if m[1] else f"{m[3]}gb+{m[4]}tb", text)
 
 
-def _is_device(written: Iterable[tuple[str, str]]) -> bool:
-    return any(unit in _STORED for _, unit in written)
+def amounts_written(text: str) -> list[tuple[str, str]]:
+    """The amounts of a folded text as they are written, (value, unit), and what looks like one. A generation of
+    networks has the unit `network`.
+    """
+    text = spelled_out(text)
+    found = _MEASURE.findall(text)
+    if ("5", "g") in found or ("4", "g") in found:
+        return _MEASURE.findall(_networks_said(text))
+    return found
+
+
+def _networks_said(text: str) -> str:
+    network = _NETWORK_OF_DEVICE if "+" in text and _MEMORY.search(text) else _NETWORK
+    return network.sub(lambda m: f"{m[m.lastindex or 0]} network ", text)
+
+
+def _memories(text: str) -> list[tuple[str, str]]:
+    """Of each memory and storage of a folded text both in GB."""
+    found = _MEMORY.findall(text) if "+" in text else []
+    return [(memory or more, storage or str(1024 * int(much))) for memory, storage, more, much in found]
 
 
 _COLOUR_AMOUNTS = {word: _amount(COLOUR_KIND, colour) for word, colour in _COLOURS.items()}
@@ -223,7 +181,10 @@ def measures(text: str, written: Iterable[tuple[str, str]] | None = None) -> tup
     pack = _pack(text)
     if pack:
         found[pack] = None
-    if not text.isascii() and _is_device(written):
+    if memories := _memories(text):
+        # Of two that share one of the two no amount in GB tells that they differ. A bare G is a gram elsewhere.
+        both = [_amount(MEMORY_KIND, "+".join(memory)) for memory in memories]
+        found = dict.fromkeys((*both, *(_MEASURED[storage, "g"] for _, storage in memories))) | found
         text = _DEVICE_COLOUR.sub(r" \1色", text)
     if colours := _COLOUR.findall(text):
         return (*dict.fromkeys([_COLOUR_AMOUNTS[colour] for colour in colours]), *found)[:UNITS]
@@ -244,9 +205,9 @@ def _pack(text: str) -> int:
 def measures_in_words(folded: str) -> list[str]:
     """The amounts of a folded text as they are written there, such as `500 ml`."""
     return [
-        f"{value} {unit.replace('gbram', 'gb ram')}"
+        f"{value} {unit}"
         for value, unit in amounts_written(folded)
-        if unit in UNIT and len(value) <= _LONGEST
+        if unit in UNIT and unit != "network" and len(value) <= _LONGEST
     ]
 
 
@@ -254,12 +215,17 @@ def amounts_said(folded: str) -> tuple[list[tuple[int, str, str]], str]:
     """The colours and amounts of a folded text, and what it says beside them.
 
     Of each the kind (an index into what units name; `COLOUR_KIND` and `PACK_KIND` beside those), its value in the
-    kind's base unit, and how it is written. How many are sold together is `PACK_KIND`, where it is more than one.
+    kind's base unit, and how it is written. How many are sold together is `PACK_KIND`, where it is more than one; a
+    device's memory and storage together are `MEMORY_KIND`.
     """
     said: list[tuple[int, str, str]] = []
 
     def colour(match: re.Match[str]) -> str:
         said.append((COLOUR_KIND, _COLOURS[match.group()], match.group()))
+        return " "
+
+    def device_colour(match: re.Match[str]) -> str:
+        said.append((COLOUR_KIND, _COLOURS[f"{match[1]}色"], match.group()))
         return " "
 
     def amount(match: re.Match[str]) -> str:
@@ -281,9 +247,10 @@ def amounts_said(folded: str) -> tuple[list[tuple[int, str, str]], str]:
             said.append((PACK_KIND, match.group(1), match.group(1)))
         return match.group()[: match.start(1) - match.start()].rstrip(" \t*x×") + " "
 
-    if _speaks_of_g(folded, _MEASURE.findall(folded)):
-        folded = _spelled_out(folded)
-    if not folded.isascii() and _is_device(_MEASURE.findall(folded)):
-        folded = _DEVICE_COLOUR.sub(r" \1色", folded)
+    if memories := _memories(folded):
+        said += [(MEMORY_KIND, "+".join(memory), f"{' + '.join(memory)} GB") for memory in memories]
+        folded = _DEVICE_COLOUR.sub(device_colour, _MEMORY.sub(" ", _networks_said(folded)))
+    else:
+        folded = _networks_said(folded) if "g" in folded else folded
     rest = _TIMES.sub(times, _PACKED.sub(pack, _COLOUR.sub(colour, folded)))
     return said, _MEASURE.sub(amount, rest)

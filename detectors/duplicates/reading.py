@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from detectors.duplicates.codes import CODES, codes_of_product, compounds, numbered_words, squeezed_code, stems_of
 from detectors.duplicates.grams import gram_counts
-from detectors.duplicates.measures import UNIT, UNITS, amounts_written, measures, without_amounts
+from detectors.duplicates.measures import UNIT, UNITS, amounts_written, measures, spelled_out
 from detectors.duplicates.words import (
     GROUPS,
     NUMBERS,
@@ -73,8 +73,8 @@ class Readings:
     whether a Chinese title speaks of a set; and how many bytes each of the following has.
     tokens: (n, TOKENS) uint32 hashes of the title's words in their order, then zeros.
     names: the long codes, with spaces between. words: those of the tokens, with spaces between. said: of a mostly
-    Chinese title the letters and digits, without amounts and what is on offer; grams: its grams, as int32, each once.
-    Of other titles both are empty. sketched: what is sketched of the title and the brand.
+    Chinese title the letters and digits, without what is on offer; grams: its grams, as int32, each once. Of other
+    titles both are empty. sketched: what is sketched of the title and the brand.
     """
 
     fixed: NDArray[Any]
@@ -90,6 +90,7 @@ def read(folded: Sequence[str], facts: Sequence[Facts]) -> Readings:
     """Read these products. folded: the titles as `fold` leaves them."""
     n = len(folded)
     fixed = np.zeros(n, _FIXED)
+    folded = [*map(spelled_out, folded)]
     # Found once here and handed on: to remember more than the last few titles costs more than to read them.
     numbered, written = [*map(numbered_words, folded)], [*map(amounts_written, folded)]
     words = [*map(words_in, folded)]
@@ -113,7 +114,7 @@ def read(folded: Sequence[str], facts: Sequence[Facts]) -> Readings:
     tokens = np.zeros((n, TOKENS), np.uint32)
     filled = _filled([title.tokens for title in titles], TOKENS)
     tokens[filled] = [token for title in titles for token in title.tokens]
-    said, buckets, fixed["set"] = _chinese(folded, written)
+    said, buckets, fixed["set"] = _chinese(folded)
     kept = [" ".join(title.words).encode() for title in titles]
     sketched = [
         _sketched(text, [*compounds(mine), *respelled(text, all_words)], brand)
@@ -199,16 +200,10 @@ def _numbers(titles: Sequence[TitleWords], written: Sequence[Iterable[tuple[str,
     return numbers
 
 
-def _chinese(
-    folded: Sequence[str], written: Sequence[Iterable[tuple[str, str]]]
-) -> tuple[list[bytes], list[bytes], NDArray[np.bool_]]:
+def _chinese(folded: Sequence[str]) -> tuple[list[bytes], list[bytes], NDArray[np.bool_]]:
     """What mostly Chinese titles say, their grams, and whether they speak of a set."""
     said, buckets, is_set = [b""] * len(folded), [b""] * len(folded), np.zeros(len(folded), bool)
-    texts = {
-        i: without_amounts(without_promotion(text), amounts)
-        for i, (text, amounts) in enumerate(zip(folded, written, strict=True))
-        if _mostly_cjk(text)
-    }
+    texts = {i: without_promotion(text) for i, text in enumerate(folded) if _mostly_cjk(text)}
     if texts:
         counts = gram_counts(list(texts.values()))
         ends = np.searchsorted(counts.row, np.arange(1, len(texts)))

@@ -184,10 +184,8 @@ _SAID_OF_ALL = (  # with what each begins
 _PROMOTION = re.compile(  # first, for speed, whether any of it can begin here
     f"(?=[{''.join(begin for begin, _ in _SAID_OF_ALL)}])(?:{'|'.join(said for _, said in _SAID_OF_ALL)})"
 )
-# Behind a number it is an amount, which is read as one; as a part of the word that follows it would make it another.
-_UNIT = re.compile(
-    "(?:毫升|千克|公斤|毫米|厘米|英寸|毫安|[克升斤米寸瓦伏片贴支件个瓶只盒袋包罐条对双块枚])(?!套)(?:装(?!置|备|饰|修))?"
-)
+# Behind a number it is a word of its own, whatever follows: 24瓶整箱 is 24瓶 整箱.
+_UNIT = re.compile("(?<=[0-9])(毫升|[瓶盒袋罐片]装?|克(?!拉))(?=[\u4e00-\u9fff])")
 _NO_BRAND = (0, "")
 _DROPPED = re.compile("['\u2019`\u00b4\u00ae\u2122]+")
 
@@ -285,24 +283,19 @@ def title_words(folded: str) -> TitleWords:
 
 def words_said(folded: str, words: Sequence[str]) -> TitleWords:
     """What `title_words` gives of a title, whose words, as in `words_in`, are known already."""
-    text = _DROPPED.sub("", folded if folded.isascii() else without_promotion(folded))
+    text = _DROPPED.sub("", folded if folded.isascii() else _UNIT.sub(r"\1 ", without_promotion(folded)))
     if text != folded:
         words = words_in(text)
     tokens: dict[int, str] = {}
     numbers: dict[str, int] = {}
     traits = [0] * len(GROUPS)
     after_system = False
-    before = "~"
     for raw in words:
         if raw[0] > "\u2fff":
-            if before[0] <= "9" and before[-1] <= "9" and (unit := _UNIT.match(raw)):  # behind a number
-                raw = raw[unit.end() :]
-            before = "~"
-            pairs = [*map(add, raw, raw[1:])] or [raw] * bool(raw)
+            pairs = [*map(add, raw, raw[1:])] or [raw]
             tokens.update(zip(map(_HASHED.__getitem__, pairs), pairs, strict=True))
             after_system = False
             continue
-        before = raw
         word, token, more = _READ[raw]
         if more is None:
             after_system = False

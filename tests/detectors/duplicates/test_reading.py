@@ -39,7 +39,7 @@ def test_what_is_read_of_a_title() -> None:
     assert found.names == [b"pslx350h", b"", b""]
     assert found.words[0] == b"sony ps lx350h turntable 2.5 kg 8"
     assert (found.tokens[0] != 0).sum() == 7
-    assert [said.decode() for said in found.said] == ["", "索尼无线耳机套装黑色", ""]
+    assert [said.decode() for said in found.said] == ["", "索尼无线耳机套装500ml黑色", ""]
     assert [len(grams) > 0 for grams in found.grams] == [False, True, False]
     assert found.fixed["set"].tolist() == [False, True, False]
 

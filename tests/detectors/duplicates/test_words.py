@@ -32,11 +32,11 @@ def test_chinese_runs_are_pairs() -> None:
     assert title_words("自然堂 bb霜").words == ("自然", "然堂", "bb", "霜")
 
 
-def test_the_unit_behind_a_number_is_no_part_of_the_next_word() -> None:
+def test_a_unit_behind_a_number_is_a_word_of_its_own() -> None:
     assert title_words("天然水 550ml*24瓶整箱").words == title_words("天然水 550ml*24瓶 整箱").words
-    assert title_words("面膜 5片装 保湿").words == ("面膜", "5", "保湿")
-    assert title_words("护肤 3件套").words == ("护肤", "3", "件套")  # which says what it is
-    assert title_words("小米 x50 条形音箱").words == ("小米", "x50", "条形", "形音", "音箱")
+    assert title_words("面膜 5片装保湿").words == ("面膜", "5", "片装", "保湿")
+    assert title_words("可乐 6罐").words != title_words("可乐 6瓶").words
+    assert title_words("2024 双肩包 5克拉").words == ("2024", "双肩", "肩包", "5", "克拉")
 
 
 def test_words_that_a_title_spells_otherwise() -> None:
