@@ -100,7 +100,8 @@ _MEASURE = re.compile(rf'(\d+(?:\.\d+)?)[ \t-]*("|[a-z]+|{_CJK_UNITS})')
 # A device's memory and storage together: `8+256G`, `12GB+512GB`, `16+1T`. A G alone may be a gram.
 _PLUS = r"(?: ?gb? ?\+ ?|\+| \+ )"  # and no Galaxy S10+ 128GB
 _MEMORY = re.compile(
-    rf"(?<![a-z\d.+])(?:([3468]|1[0268]|24){_PLUS}(64|128|256|512|1024) ?gb?|(8|1[26]|24){_PLUS}([124]) ?tb?)(?![a-z\d])"
+    rf"(?<![a-z\d.+])(?:([3468]|1[0268]|24){_PLUS}(64|128|256|512|1024) ?gb?"
+    rf"|(8|1[26]|24){_PLUS}([124]) ?tb?)(?![a-z\d])"
 )
 # What makers call the colours of such devices: 雅丹黑, 远峰蓝.
 _DEVICE_COLOUR = re.compile(
