@@ -22,7 +22,7 @@ __all__ = ["CODE", "Difference", "differences", "variant_reason"]
 
 # What differs in amounts of a unit, or of the others of its kind.
 _NAMES = {
-    "size": ("g", "ml", "mm", "cu", "k"),
+    "size": ("g", "ml", "mm", "cu", "k", "码"),
     "pack": ("pack", "片", "支", "件", "个", "瓶"),
     "storage": ("gb",),
     "capacity": ("mah",),

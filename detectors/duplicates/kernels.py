@@ -69,6 +69,7 @@ _SPACE = ord(" ")
 _LINE = 64  # bytes that a processor fetches at once
 _HEAD = 8  # bytes of `packed_body` before the codes
 _NONE = np.float32(-1e9)
+_HAN, _HAN_BEGINS = 3, 0xE3  # bytes of a Chinese character, and the least that the first of them can be
 _EXCHANGED_SHARE = 1 / 3  # of the words that both titles have
 
 
@@ -348,6 +349,45 @@ def stands_inside(
     return False
 
 
+@_compiled(_BYTES, _array(types.bool_, 1), types.int64, _I64, _I64_2D, types.int64, types.int64)
+def _some_is_new(
+    joined: NDArray[np.uint8],
+    held: NDArray[np.bool_],
+    size: int,
+    first_word: NDArray[np.int64],
+    word_at: NDArray[np.int64],
+    mine: int,
+    theirs: int,
+) -> bool:
+    """Whether a word of mine that is held, of `size` words, says what theirs do not. Chinese characters that all stand
+    among theirs too only stand in another order, or otherwise beside each other.
+    """
+    first, end = first_word[theirs], first_word[theirs + 1]
+    for x in range(size):
+        if not held[x]:
+            continue
+        word = first_word[mine] + x
+        if word >= first_word[mine + 1]:
+            return True
+        start, stop = word_at[word, 0], word_at[word, 1]
+        if joined[start] < _HAN_BEGINS or (stop - start) % _HAN != 0:
+            return True
+        for begin in range(start, stop, _HAN):
+            there = False
+            for other in range(first, end):
+                at, last = word_at[other, 0], word_at[other, 1]
+                while not there and at < last and joined[at] >= _HAN_BEGINS:
+                    there = (
+                        joined[at] == joined[begin]
+                        and joined[at + 1] == joined[begin + 1]
+                        and joined[at + 2] == joined[begin + 2]
+                    )
+                    at += _HAN
+            if not there:
+                return True
+    return False
+
+
 @_compiled(
     _ROWS, _ROWS, _ROWS, _ROWS, _U32_2D, _array(types.uint8, 2), _ROWS, types.uint32,
     _BYTES, _I64_2D, _I64, _I64_2D, _U32_2D,
@@ -421,7 +461,11 @@ def words_compared(
         least = min(size - count, other_size - other_count)
         few = max(1.0, least * _EXCHANGED_SHARE)
         sums[i, 0], sums[i, 1], sums[i, 2], sums[i, 3], sums[i, 4] = shared, only, other_only, rarest, other_rarest
-        exchanged[i] = count > 0 and other_count > 0 and count <= few and other_count <= few and least > 0
+        exchanged[i] = (
+            (count > 0 and other_count > 0 and count <= few and other_count <= few and least > 0)
+            and _some_is_new(joined, own, size, first_word, word_at, place[i], other_place[i])
+            and _some_is_new(joined, other_own, other_size, first_word, word_at, other_place[i], place[i])
+        )
     return sums, exchanged
 
 

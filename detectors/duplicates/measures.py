@@ -65,6 +65,7 @@ _KINDS: tuple[dict[str, float], ...] = (
     {"瓶": 1},
     {"色": 1},
     {"network": 1},  # its generation
+    {"码": 1},  # sizes of clothes
 )
 UNIT = {unit: (kind, factor) for kind, units in enumerate(_KINDS) for unit, factor in units.items()}
 _COLOURS = {
@@ -97,11 +98,13 @@ _COLOUR = re.compile(  # first, for speed, whether any of them can begin here
 )
 _CJK_UNITS = "|".join(sorted((u for u in UNIT if ord(u[0]) > 127), key=len, reverse=True))
 _MEASURE = re.compile(rf'(\d+(?:\.\d+)?)[ \t-]*("|[a-z]+|{_CJK_UNITS})')
+_ELSEWHERE = {"毫升": "ml", "升": "l", "千克": "kg", "公斤": "kg", "克": "g", "毫米": "mm", "厘米": "cm", "听": "罐"}
+_CHINESE_UNIT = re.compile(r"(?<=\d) ?(毫升|升(?![级降])|千克|公斤|克(?![拉罗])|毫米|厘米|听(?!诊))")
 # A device's memory and storage together: `8+256G`, `12GB+512GB`, `16+1T`. A G alone may be a gram.
 _PLUS = r"(?: ?gb? ?\+ ?|\+| \+ )"  # and no Galaxy S10+ 128GB
 _MEMORY = re.compile(
-    rf"(?<![a-z\d.+])(?:([3468]|1[0268]|24){_PLUS}(64|128|256|512|1024) ?gb?"
-    rf"|(8|1[26]|24){_PLUS}([124]) ?tb?)(?![a-z\d])"
+    rf"(?<![a-z\d.+])(?:([3468]|1[0268]|24)(?:{_PLUS}(64|128|256|512|1024) ?gb?|(?: ?gb? |\+)(128|256|512)(?:gb?)?)"
+    rf"|(8|1[26]|24){_PLUS}([124]) ?tb?)(?![a-z\d.+*×])"
 )
 # What makers call the colours of such devices: 雅丹黑, 远峰蓝.
 _DEVICE_COLOUR = re.compile(
@@ -112,6 +115,7 @@ _NETWORK = re.compile(
     r"| (?=(?:lte|phone|smartphone|unlocked|router)\b))|(?:(?<=全网通)|(?<=双模))([45])g(?![a-z\d])"
 )
 _NETWORK_OF_DEVICE = re.compile(r"(?<![\d.+])([45])g(?![a-z\d+])")
+_LETTER_SIZE = re.compile("(?<![a-z])([2-6]?x{0,3}[sml])码")
 _SPF = re.compile(r"spf[ \t]*(\d+)")
 _TIMES = re.compile(
     r"(?:ml|g|kg|l|oz|mb|gb|cm|mm|毫升|升|千克|公斤|克|[片支瓶盒袋只个包罐])[ \t]*[*x×][ \t]*(\d{1,3})(?![\d.])"
@@ -138,10 +142,18 @@ _MEASURED = Known(_measure)
 
 
 def spelled_out(text: str) -> str:
-    """A folded text in which a device's memory and storage are written as `8gb+256gb`, whatever it wrote."""
-    if "+" not in text:
+    """A folded text in which Chinese units behind numbers are written as elsewhere (`30毫升` as `30ml`), and a device's
+    memory and storage as `8gb+256gb`.
+    """
+    if not text.isascii():
+        text = _CHINESE_UNIT.sub(_unit_elsewhere, text)
+    if not _memories(text):
         return text
-    return _MEMORY.sub(lambda m: f"{m[1]}gb+{m[2]}gb" if m[1] else f"{m[3]}gb+{m[4]}tb", text)
+    return _MEMORY.sub(lambda m: f"{m[1]}gb+{m[2] or m[3]}gb" if m[1] else f"{m[4]}gb+{m[5]}tb", text)
+
+
+def _unit_elsewhere(match: re.Match[str]) -> str:
+    return f"{_ELSEWHERE[match[1]]} " if match.end() < len(match.string) else _ELSEWHERE[match[1]]
 
 
 def amounts_written(text: str) -> list[tuple[str, str]]:
@@ -156,14 +168,16 @@ def amounts_written(text: str) -> list[tuple[str, str]]:
 
 
 def _networks_said(text: str) -> str:
-    network = _NETWORK_OF_DEVICE if "+" in text and _MEMORY.search(text) else _NETWORK
+    network = _NETWORK_OF_DEVICE if _memories(text) else _NETWORK
     return network.sub(lambda m: f"{m[m.lastindex or 0]} network ", text)
 
 
 def _memories(text: str) -> list[tuple[str, str]]:
     """Of each memory and storage of a folded text both in GB."""
-    found = _MEMORY.findall(text) if "+" in text else []
-    return [(memory or more, storage or str(1024 * int(much))) for memory, storage, more, much in found]
+    if "+" not in text and "g " not in text and "gb " not in text:
+        return []
+    found = _MEMORY.findall(text)
+    return [(memory or more, storage or bare or str(1024 * int(much))) for memory, storage, bare, more, much in found]
 
 
 _COLOUR_AMOUNTS = {word: _amount(COLOUR_KIND, colour) for word, colour in _COLOURS.items()}
@@ -179,6 +193,8 @@ def measures(text: str, written: Iterable[tuple[str, str]] | None = None) -> tup
     found.pop(0, None)
     if "spf" in text:
         found |= dict.fromkeys([_MEASURED[value, "spf"] for value in _SPF.findall(text)])
+    if "码" in text:
+        found |= dict.fromkeys([_amount(UNIT["码"][0], size) for size in _LETTER_SIZE.findall(text)])
     pack = _pack(text)
     if pack:
         found[pack] = None

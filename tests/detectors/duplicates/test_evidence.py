@@ -60,6 +60,7 @@ def test_compounds_lose_their_separators() -> None:
         ("grey", "gray"),
         ("荣耀x50 12+512g", "荣耀x50 12gb+512gb"),
         ("小米14 16+1t", "小米14 16g+1tb"),
+        ("小米14 16+512 白", "小米14 16g 512g 白"),
         ("荣耀x50 8+256g 雅丹黑", "荣耀x50 8 + 256 gb 黑色"),
     ],
 )
@@ -79,6 +80,8 @@ def test_equal_measures(one: str, other: str) -> None:
         ("chocolate 256g", ["256 g"]),
         ("galaxy s10+ 128gb", ["128 gb"]),
         ("iphone 8+ 64gb", ["64 gb"]),
+        ("iphone 8 256gb", ["256 gb"]),
+        ("糖果 8g 64g", ["8 g", "64 g"]),
         ("饼干 8g+16g", ["8 g", "16 g"]),
         ("laptop ssd 512gb ram 16gb", ["512 gb", "16 gb"]),
     ],
@@ -105,6 +108,9 @@ def test_the_end_of_a_word_is_a_colour_of_devices_alone() -> None:
         ("Samsung Galaxy S10+ 128GB", "Samsung Galaxy 128GB", 0),
         ("iPhone 8+ 64GB", "iPhone 64GB", 0),
         ("chocolate 256g", "chocolate 100g", 1),
+        ("纯棉T恤 L码", "纯棉T恤 XL码", 1),
+        ("跑步鞋 42码", "跑步鞋 42.5码", 1),
+        ("纯棉T恤 L码", "纯棉T恤 M码 L码", 0),
         ("金士顿 内存条 2G", "金士顿 内存条 4G", 1),
     ],
 )

@@ -40,6 +40,15 @@ def test_a_word_that_stands_for_another() -> None:
     assert features.of("exchanged").tolist() == [[1, 0]]
 
 
+def test_another_order_of_chinese_words_puts_none_in_the_place_of_another() -> None:
+    features = compared(
+        "雅诗兰黛小棕瓶特润修护肌活精华露75ml",
+        "雅诗兰黛特润修护肌活精华露 小棕瓶 75ml",
+        "雅诗兰黛小棕瓶特润修护肌活精华水75ml",
+    )
+    assert features.of("exchanged").tolist() == [[0, 1]]
+
+
 @pytest.mark.parametrize(
     ("one", "other", "feature", "value"),
     [

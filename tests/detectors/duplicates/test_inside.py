@@ -81,7 +81,14 @@ def test_words_that_both_say_one_says_and_that_stand_inside(
         rarest = [max(one, default=0) for one in weight]
         assert sums[i].tolist() == [whole - sum(weight[0]), sum(weight[0]), sum(weight[1]), *rarest]
         least = min(len(said[x]) - len(own[0]), len(said[y]) - len(own[1]))
-        assert exchanged[i] == (least > 0 and min(map(len, own)) > 0 and max(map(len, own)) <= max(1, least / 3))
+        few = least > 0 and min(map(len, own)) > 0 and max(map(len, own)) <= max(1, least / 3)
+        assert exchanged[i] == (few and _new(own[0], said[y]) and _new(own[1], said[x]))
+
+
+def _new(own: list[bytes], others: list[bytes]) -> bool:
+    """Whether one of these words is more than Chinese characters that the others have too."""
+    han = "中".encode()
+    return any(word.replace(han, b"") or not any(other.startswith(han) for other in others) for word in own)
 
 
 def test_nothing_is_there() -> None:
