@@ -8,7 +8,7 @@ import sys
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -226,7 +226,9 @@ def _records(settings: Settings, topic: ExistingTopic) -> Iterator[Check]:
         contract = None  # told already
     decoded = [(record, fields) for record in sample if (fields := _fields(record.value)) is not None]
     if contract is not None and decoded:
-        yield from _columns(topic, contract, {column for _, fields in decoded for column in fields}, len(decoded))
+        yield from _columns(
+            topic, contract, dict.fromkeys(column for _, fields in decoded for column in fields), len(decoded)
+        )
     if topic.name in settings.rekey:
         yield _ok(name, "re-keyed by the worker")
     elif topic.name in settings.products and contract is not None:
@@ -244,7 +246,7 @@ def _fields(value: bytes | None) -> dict[str, Any] | None:
     return fields if isinstance(fields, dict) else None
 
 
-def _columns(topic: ExistingTopic, contract: Contract, seen: set[str], count: int) -> Iterator[Check]:
+def _columns(topic: ExistingTopic, contract: Contract, seen: Collection[str], count: int) -> Iterator[Check]:
     from detectors.contract.presence import absent_columns
 
     for column in absent_columns(contract, seen):

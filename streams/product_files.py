@@ -91,7 +91,7 @@ class ProductFiles:
         file = self._files[part]
         rows = read_rows(file.path, self._delimiter)
         first = list(islice(rows, _LOOK))
-        seen = {name for row in first if row.fields is not None for name in row.fields}
+        seen = dict.fromkeys(name for row in first if row.fields is not None for name in row.fields)
         if seen:
             file.absent = tuple(absent_columns(self._contract, seen))
         # Records without a column that is merely required are measured as they are.

@@ -38,7 +38,10 @@ class Absent:
 
 
 def absent_columns(contract: Contract, seen: Collection[str]) -> list[Absent]:
-    """The columns of a contract that are not among the names seen in the data, in the contract's order."""
+    """The columns of a contract that are not among the names seen in the data, in the contract's order.
+
+    seen: in the data's order; of names that are as close the first is the one that was meant.
+    """
     strange = [name for name in seen if name not in contract.known_columns]
     absent = []
     for column in contract.columns:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -52,18 +52,19 @@ def _widths(lines: list[str], delimiter: str) -> list[int]:
         return []
 
 
-def noting_columns(rows: Iterable[Row], after: int, tell: Callable[[set[str], int], None]) -> Iterator[Row]:
-    """The rows as they are. tell: called once, with the columns seen and in how many rows, after `after` rows or all.
+def noting_columns(rows: Iterable[Row], after: int, tell: Callable[[Collection[str], int], None]) -> Iterator[Row]:
+    """The rows as they are. tell: called once, after `after` rows or all, with the columns in the order in which they
+    were seen and in how many rows that was.
 
     Rows that do not read are not counted; where none reads it is not called.
     """
-    seen: set[str] = set()
+    seen: dict[str, None] = {}
     count = 0
     told = False
     for row in rows:
         yield row
         if not told and row.fields is not None:
-            seen.update(row.fields)
+            seen.update(dict.fromkeys(row.fields))
             count += 1
             if count == after:
                 told = True

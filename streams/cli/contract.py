@@ -48,7 +48,7 @@ def check(
         rows, _ = _sample(data, delimiter, format)
         if not rows:
             raise InputError(f"{data} has no rows to look at.", "Give a sample of a few hundred.")
-        absent = absent_columns(parse_contract(text, str(file)), {name for row in rows for name in row})
+        absent = absent_columns(parse_contract(text, str(file)), dict.fromkeys(name for row in rows for name in row))
     wrong = len(problems) + sum(column.needed for column in absent)
     if json:
         listed, advised = (

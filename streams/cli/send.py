@@ -18,7 +18,7 @@ from streams.cli.screen import errors, output
 from streams.files import FileFormat, Row, not_utf8, read_rows
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Collection, Iterable, Iterator
 
     from detectors.contract.model import Contract
     from streams.sender import Sent
@@ -181,7 +181,7 @@ def _without_keys(settings: Settings, topic: str) -> str:
     return f"{text}, and records of one product or user can come in several partitions."
 
 
-def _absent(contract: Contract, path: Path, seen: set[str], rows: int) -> None:
+def _absent(contract: Contract, path: Path, seen: Collection[str], rows: int) -> None:
     from detectors.contract.presence import absent_columns
 
     for column in absent_columns(contract, seen):

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from itertools import permutations
 from pathlib import Path
 
 import pyarrow
@@ -12,7 +13,7 @@ from detectors.intake import Intake
 from streams.errors import InputError
 from streams.product_files import InputReport, ProductFiles
 
-CONTRACT = load_contract(Path(__file__).parents[1] / "contracts" / "abt-buy.yaml")
+ABT_BUY = Path(__file__).parents[1] / "contracts" / "abt-buy.yaml"
 HEAD = "id,name,description,price,manufacturer\n"
 ROWS = ["1,雅诗兰黛小棕瓶精华,,620,雅诗兰黛", "2,兰蔻清滢柔肤水,,350,兰蔻", "3,desk lamp,,9,Acme"]
 
@@ -23,9 +24,9 @@ def write(folder: Path, name: str, *lines: str | bytes) -> Path:
     return path
 
 
-def read(*paths: Path) -> InputReport:
-    files = ProductFiles(CONTRACT, paths, None)
-    intake = Intake(CONTRACT)
+def read(*paths: Path, contract: Path = ABT_BUY) -> InputReport:
+    files = ProductFiles(load_contract(contract), paths, None)
+    intake = Intake(load_contract(contract))
     for part in range(len(paths)):
         for row in files.rows(part):
             files.took(intake.take([files.record(part, row)]))
@@ -133,16 +134,22 @@ def test_columns_of_the_contract_that_the_data_lacks(tmp_path: Path) -> None:
         read(path)
 
 
+def test_of_names_that_are_as_close_the_first_of_the_header_is_meant(tmp_path: Path) -> None:
+    path, contract = tmp_path / "a.csv", tmp_path / "contract.yaml"
+    text = ABT_BUY.read_text("utf-8")
+    contract.write_text(text.replace("- name: description", "- name: 品牌商品说明", 1))
+    for names in permutations(("品牌", "商品", "说明")):
+        path.write_text(f"id,name,{','.join(names)}\n1,lamp,a,b,c\n")
+        meant = {column.name: column.meant for column in read(path, contract=contract).absent[str(path)]}
+        assert meant["品牌商品说明"] == names[0]
+
+
 def test_a_column_that_is_merely_required_is_told_and_what_is_there_is_measured(tmp_path: Path) -> None:
     path = tmp_path / "a.jsonl"
     path.write_text('{"id": 1, "name": "lamp"}\n')
-    text = (Path(__file__).parents[1] / "contracts" / "abt-buy.yaml").read_text("utf-8")
+    text = ABT_BUY.read_text("utf-8")
     contract = tmp_path / "contract.yaml"
     contract.write_text(text.replace("- name: manufacturer", "- name: manufacturer\n        required: true", 1))
-    files = ProductFiles(load_contract(contract), [path], None)
-    [row] = files.rows(0)
-    files.took(Intake(load_contract(contract)).take([files.record(0, row)]))
-    said: list[InputReport] = []
-    files.finish(said.append)
-    assert [column.name for column in said[0].absent[str(path)] if column.needed] == ["manufacturer"]
-    assert said[0].left_out == ()
+    report = read(path, contract=contract)
+    assert [column.name for column in report.absent[str(path)] if column.needed] == ["manufacturer"]
+    assert report.left_out == ()

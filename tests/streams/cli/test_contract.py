@@ -1,12 +1,15 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
+from itertools import permutations
 from pathlib import Path
 
 import pytest
 
-from streams.cli.columns import likely_delimiter
+from streams.cli.columns import likely_delimiter, noting_columns
 from streams.cli.main import main
+from streams.files import read_rows
 
 _CONTRACTS = Path(__file__).parents[2] / "contracts"
 
@@ -123,6 +126,20 @@ def test_columns_that_are_in_no_row(tmp_path: Path, capsys: pytest.CaptureFixtur
     data.write_text("id,name\n")
     assert call("check", str(contract), "--data", str(data)) == 1
     assert "has no rows to look at" in capsys.readouterr().err
+
+
+def test_columns_are_noted_in_the_order_of_the_header(tmp_path: Path) -> None:
+    data = tmp_path / "goods.csv"
+    orders = list(permutations(("id", "name", "maker", "price")))
+    seen: list[tuple[list[str], int]] = []
+
+    def tell(columns: Collection[str], count: int) -> None:
+        seen.append((list(columns), count))
+
+    for names in orders:
+        data.write_text(f"{','.join(names)}\n1,2,3,4\n5,6,7,8\n")
+        assert len(list(noting_columns(read_rows(data), 1_000, tell))) == 2
+    assert seen == [(list(names), 2) for names in orders]
 
 
 def test_a_key_without_the_source_is_warned_of(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
