@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import chain, islice
 from pathlib import Path
+from typing import Any
 
 from detectors.contract.model import Contract
 from detectors.contract.presence import Absent, absent_columns
@@ -22,7 +22,7 @@ from streams.files import FileFormat, Row, format_of, not_utf8, read_rows
 
 __all__ = ["InputReport", "LeftOut", "OnInput", "ProductFiles"]
 
-_LOOK = 1_000  # rows in which the columns of the contract are looked for
+_NAMES = 1_000  # columns that the contract does not have, of which one may be meant
 _FOREIGN = 50  # rows from which the encoding is guessed
 
 
@@ -48,14 +48,14 @@ class LeftOut:
 
 @dataclass(frozen=True, slots=True)
 class InputReport:
-    """rows: of all files. left_out: by file and reason. absent: by file, columns of the contract that it has not, in
-    the first `looked` rows; None for all.
+    """rows: of all files. left_out: by file and reason. absent: by file, columns of the contract that it has not.
+    looked: by file, in how many first rows these were looked for, where it was not read to its end.
     """
 
     rows: int
     left_out: tuple[LeftOut, ...]
     absent: Mapping[str, tuple[Absent, ...]]
-    looked: int | None
+    looked: Mapping[str, int]
 
 
 OnInput = Callable[[InputReport], None]
@@ -64,9 +64,15 @@ OnInput = Callable[[InputReport], None]
 
 @dataclass(slots=True)
 class _File:
-    """What was noticed of one file. foreign: some rows that are no UTF-8. local: whether others are, and not ASCII."""
+    """What was noticed of one file. names: columns, in the order of its rows; of a file with a header, of the header.
+    rows: how many were read. whole: whether there are no others. foreign: some that are no UTF-8. local: whether others
+    are, and not ASCII.
+    """
 
     path: Path
+    names: dict[str, None] = field(default_factory=dict)
+    rows: int = 0
+    whole: bool = False
     absent: tuple[Absent, ...] = ()
     foreign: list[bytes] = field(default_factory=list)
     local: bool = False
@@ -87,22 +93,17 @@ class ProductFiles:
         self._first: dict[str, int] = {}  # by identity
 
     def rows(self, part: int) -> Iterator[Row]:
-        """The rows of one file. Raises: FileError; InputError where it lacks the column of the id or title."""
+        """The rows of one file. Raises: FileError; InputError where its header lacks the column of the id or title."""
         file = self._files[part]
-        rows = read_rows(file.path, self._delimiter)
-        first = list(islice(rows, _LOOK))
-        seen = dict.fromkeys(name for row in first if row.fields is not None for name in row.fields)
-        if seen:
-            file.absent = tuple(absent_columns(self._contract, seen))
-        # Records without a column that is merely required are measured as they are.
-        roles = NEEDED_ROLES[self._contract.kind]
-        without = [column.told(_looked(len(first))) for column in file.absent if column.role in roles]
-        if without:
-            raise InputError(
-                f"{file.path}: {' '.join(without)}",
-                "Correct the contract, or set --delimiter where another sign is between the fields.",
-            )
-        yield from chain(first, rows)
+        header = _has_header(file.path)
+        for row in read_rows(file.path, self._delimiter):
+            file.rows += 1
+            if row.fields is not None and not (header and file.names):
+                self._note_columns(file, row.fields)
+                if header:
+                    self._look_for_columns(file)
+            yield row
+        file.whole = True
 
     def record(self, part: int, row: Row, value: bytes | None = None) -> StoredRecord:
         """The row as a record; the file's name stands in for the source. value: in the place of the row's own."""
@@ -135,7 +136,11 @@ class ProductFiles:
                 )
 
     def finish(self, on_input: OnInput | None = None) -> None:
-        """Say what became of all rows. Raises: InputError where there is none that reads."""
+        """Say what became of all rows. Raises: InputError where there is none that reads, or none of a file has the
+        column of the id or title.
+        """
+        for file in self._files:
+            self._look_for_columns(file)
         left_out = tuple(
             _said(file, found)
             for file in self._files
@@ -146,8 +151,28 @@ class ProductFiles:
                 f"None of the {len(self._places):,} rows can be read as a product.", "\n".join(map(str, left_out))
             )
         if on_input is not None:
-            absent = {str(file.path): file.absent for file in self._files if file.absent}
-            on_input(InputReport(len(self._places), left_out, absent, _looked(len(self._places))))
+            lacking = [file for file in self._files if file.absent]
+            absent = {str(file.path): file.absent for file in lacking}
+            looked = {str(file.path): rows for file in lacking if (rows := _looked(file)) is not None}
+            on_input(InputReport(len(self._places), left_out, absent, looked))
+
+    def _note_columns(self, file: _File, fields: Mapping[str, Any]) -> None:
+        if not fields.keys() <= file.names.keys():
+            for name in fields:
+                if len(file.names) < _NAMES or name in self._contract.known_columns:
+                    file.names[name] = None
+
+    def _look_for_columns(self, file: _File) -> None:
+        if not file.names:
+            return  # nothing of it reads
+        file.absent = tuple(absent_columns(self._contract, file.names))
+        # Records without a column that is merely required are measured as they are.
+        roles = NEEDED_ROLES[self._contract.kind]
+        if without := [column.told(_looked(file)) for column in file.absent if column.role in roles]:
+            todo = "Correct the contract."
+            if format_of(file.path) is FileFormat.CSV:
+                todo = "Correct the contract, or set --delimiter where another sign is between the fields."
+            raise InputError(f"{file.path}: {' '.join(without)}", todo)
 
     def _note_unread(self, number: int, file: _File, row: Row) -> None:
         try:
@@ -178,8 +203,13 @@ class ProductFiles:
         return place if len(self._files) == 1 else f"{place} of {self._files[part].path}"
 
 
-def _looked(rows: int) -> int | None:
-    return None if rows < _LOOK else _LOOK
+def _has_header(path: Path) -> bool:
+    return format_of(path) is not FileFormat.JSONL
+
+
+def _looked(file: _File) -> int | None:
+    """In how many rows its columns were looked for; None for all."""
+    return None if file.whole or _has_header(file.path) else file.rows
 
 
 def _place(row: int, line: int | None) -> str:

@@ -22,7 +22,7 @@ class InputTold:
         self.report = report
         for file, columns in report.absent.items():
             for column in columns:
-                _say(f"WARNING: {file}: {column.told(report.looked)}")
+                _say(f"WARNING: {file}: {column.told(report.looked.get(file))}")
         out = sum(found.rows for found in report.left_out)
         if out:
             _say(f"WARNING: {out:,} of {report.rows:,} rows are not counted as products of their own:")

@@ -12,6 +12,7 @@ from detectors.contract.load import load_contract
 from detectors.intake import Intake
 from streams.errors import InputError
 from streams.product_files import InputReport, ProductFiles
+from streams.sample import read_sample
 
 ABT_BUY = Path(__file__).parents[1] / "contracts" / "abt-buy.yaml"
 HEAD = "id,name,description,price,manufacturer\n"
@@ -37,7 +38,7 @@ def read(*paths: Path, contract: Path = ABT_BUY) -> InputReport:
 
 
 def test_sound_files_leave_nothing_out(tmp_path: Path) -> None:
-    assert read(write(tmp_path, "a.csv", *ROWS)) == InputReport(3, (), {}, None)
+    assert read(write(tmp_path, "a.csv", *ROWS)) == InputReport(3, (), {}, {})
 
 
 def test_what_is_left_out_is_counted_with_its_place_and_its_reason(tmp_path: Path) -> None:
@@ -121,17 +122,70 @@ def test_columns_of_the_contract_that_the_data_lacks(tmp_path: Path) -> None:
     path.write_text("".join(json.dumps({"id": n, "name": "lamp", "price": n, "maker": "Acme"}) + "\n" for n in (1, 2)))
     report = read(path)
     assert [column.name for column in report.absent[str(path)]] == ["description", "manufacturer"]
-    assert report.looked is None
+    assert report.looked == {}
     path.write_text('{"id": 1, "title": "lamp", "price": 1}\n')
     with pytest.raises(InputError) as error:
         read(path)
     assert str(error.value) == (
         f"{path}: The column 'name' (role title) of the contract is in none of the rows. Did you mean 'title'? "
-        "Correct the contract, or set --delimiter where another sign is between the fields."
+        "Correct the contract."
     )
-    path.write_text("".join(f'{{"id": {n}, "title": "lamp"}}\n' for n in range(1_500)))
-    with pytest.raises(InputError, match="is in none of the first 1,000 rows"):
+
+
+def test_json_lines_may_have_a_column_late(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    rows = [f'{{"id": {n}, "maker": "Acme"}}\n' for n in range(1_500)]
+    path.write_text("".join([*rows, '{"id": "late", "name": "lamp"}\n']))
+    report = read(path)
+    assert report.rows == 1_501
+    assert [column.name for column in report.absent[str(path)]] == ["description", "price", "manufacturer"]
+    assert report.looked == {}
+    path.write_text("".join(rows))
+    with pytest.raises(InputError, match=r"'name' \(role title\) of the contract is in none of the rows\.") as error:
         read(path)
+    assert error.value.hint == "Correct the contract."
+
+
+def test_json_lines_that_are_not_read_to_their_end_are_told_by_the_rows_that_were(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_text("".join(f'{{"id": {n}, "name": "lamp", "price": 1}}\n' for n in range(1_500)))
+    said: list[InputReport] = []
+    records = read_sample(load_contract(ABT_BUY), [path], limit=1_200, on_input=said.append)
+    assert (len(records), said[0].rows, said[0].looked) == (1_200, 1_200, {str(path): 1_200})
+    path.write_text("".join(f'{{"id": {n}, "title": "lamp"}}\n' for n in range(1_500)))
+    with pytest.raises(InputError, match="is in none of the first 1,200 rows"):
+        read_sample(load_contract(ABT_BUY), [path], limit=1_200)
+
+
+def test_names_without_end_are_not_kept_and_those_of_the_contract_are_found(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    strange = [json.dumps({"id": n, f"x{n}": 1, f"y{n}": 2}) for n in range(800)]
+    path.write_text("\n".join([*strange, '{"id": "late", "name": "lamp", "manufacturers": "Acme"}']))
+    report = read(path)
+    assert [(column.name, column.meant) for column in report.absent[str(path)]] == [
+        ("description", None),
+        ("price", None),
+        ("manufacturer", None),
+    ]
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.parquet"])
+def test_a_header_without_the_title_is_refused_at_once(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    table = {"id": [str(n) for n in range(3)], "title": ["lamp"] * 3}
+    if name == "a.csv":
+        path.write_text("id,title\n" + "broken\n" + "".join(f"{n},lamp\n" for n in range(3)))
+    else:
+        pyarrow.parquet.write_table(pyarrow.table(table), path)
+    files = ProductFiles(load_contract(ABT_BUY), [path], None)
+    taken: list[int] = []
+    with pytest.raises(InputError) as error:
+        taken.extend(row.number for row in files.rows(0) if row.fields is not None)
+    assert taken == []
+    assert "The column 'name' (role title) of the contract is in none of the rows." in error.value.message
+    assert error.value.hint == "Correct the contract" + (
+        ", or set --delimiter where another sign is between the fields." if name == "a.csv" else "."
+    )
 
 
 def test_of_names_that_are_as_close_the_first_of_the_header_is_meant(tmp_path: Path) -> None:

@@ -187,7 +187,7 @@ def test_the_command_of_the_readme(monkeypatch: pytest.MonkeyPatch, capsys: pyte
     report = json.loads(out)
     assert (ended.value.code, err) == (0, "")
     assert (report["records"], report["truth_unknown"], report["precision"]) == (16, 0, 1)
-    assert report["input"] == {"rows": 16, "left_out": [], "absent": {}, "looked": None}
+    assert report["input"] == {"rows": 16, "left_out": [], "absent": {}, "looked": {}}
 
 
 def test_help_teaches(capsys: pytest.CaptureFixture[str]) -> None:
