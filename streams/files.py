@@ -22,7 +22,7 @@ from detectors.careful_json import read_carefully
 from detectors.encoding import guess_encoding
 from streams.errors import InputError
 
-__all__ = ["FileError", "FileFormat", "Row", "format_of", "not_utf8", "read_rows"]
+__all__ = ["FileError", "FileFormat", "Row", "delimiter_of", "format_of", "not_utf8", "read_rows"]
 
 _MAX_FIELD = 16 * 1024 * 1024  # characters; the csv module's own limit of 131,072 is below what shops write
 _MAX_QUOTED_LINES = 1_000  # a quoted field over more lines than this is a quote that was never closed
@@ -79,10 +79,22 @@ def format_of(path: Path, todo: str = "rename it to end in .csv, .tsv, .jsonl or
     raise FileError(f"The name {path.name} does not tell the format: {todo}.")
 
 
+def delimiter_of(path: Path, given: str | None = None) -> str:
+    """What is between the fields of a CSV file. given: one character, or `\\t` for a tab; None is a tab for `.tsv` and
+    a comma for all else. Raises: FileError.
+    """
+    delimiter = given or ("\t" if path.suffix.lower() == ".tsv" else ",")
+    if delimiter == "\\t":
+        return "\t"
+    if len(delimiter) != 1:
+        raise FileError(f"The delimiter {delimiter!r} is not one character: name one, such as ',' or '\\t' for a tab.")
+    return delimiter
+
+
 def read_rows(path: Path, delimiter: str | None = None, format: FileFormat | None = None) -> Iterator[Row]:  # noqa: A002 -- the option's name
     """The rows of a file, in its order, without holding the file in memory. The path `-` is standard input.
 
-    delimiter: of CSV; None is a tab for `.tsv` and a comma for all else. format: None goes by the file's name.
+    delimiter: of CSV, as `delimiter_of` takes it. format: None goes by the file's name.
     Raises: FileError.
     """
     format = format or format_of(path)  # noqa: A001 -- the option's name
@@ -91,9 +103,7 @@ def read_rows(path: Path, delimiter: str | None = None, format: FileFormat | Non
     if format is FileFormat.PARQUET:
         yield from _parquet(path)
         return
-    delimiter = delimiter or ("\t" if path.suffix.lower() == ".tsv" else ",")
-    if len(delimiter) != 1:
-        raise FileError(f"The delimiter {delimiter!r} is not one character: name one, such as ',' or '#'.")
+    delimiter = delimiter_of(path, delimiter)
     with _opened(path) as file:
         yield from _csv(file, path, delimiter) if format is FileFormat.CSV else _json_lines(file)
 

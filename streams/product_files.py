@@ -17,6 +17,7 @@ from detectors.contract.terms import NEEDED_ROLES
 from detectors.encoding import guess_encoding
 from detectors.intake import Taken
 from detectors.records import StoredRecord, split_identity
+from streams.delimiters import asked_delimiter
 from streams.errors import InputError
 from streams.files import FileFormat, Row, format_of, not_utf8, read_rows
 
@@ -168,11 +169,14 @@ class ProductFiles:
         file.absent = tuple(absent_columns(self._contract, file.names))
         # Records without a column that is merely required are measured as they are.
         roles = NEEDED_ROLES[self._contract.kind]
-        if without := [column.told(_looked(file)) for column in file.absent if column.role in roles]:
+        if without := [column for column in file.absent if column.role in roles]:
             todo = "Correct the contract."
-            if format_of(file.path) is FileFormat.CSV:
+            if (asked := asked_delimiter(file.path, given=self._delimiter)) is not None:
+                todo = f"The file has {asked}"
+                without = [replace(column, meant=None) for column in without]  # the header as a whole was not meant
+            elif format_of(file.path) is FileFormat.CSV:
                 todo = "Correct the contract, or set --delimiter where another sign is between the fields."
-            raise InputError(f"{file.path}: {' '.join(without)}", todo)
+            raise InputError(f"{file.path}: {' '.join(column.told(_looked(file)) for column in without)}", todo)
 
     def _note_unread(self, number: int, file: _File, row: Row) -> None:
         try:

@@ -13,8 +13,9 @@ from detectors.contract.check import check_contract, contract_advice
 from detectors.contract.draft import SAMPLE, draft_contract
 from detectors.contract.load import parse_contract
 from detectors.contract.presence import Absent, absent_columns
-from streams.cli.columns import format_told, likely_delimiter
+from streams.cli.columns import format_told
 from streams.cli.screen import errors
+from streams.delimiters import likely_delimiter
 from streams.errors import InputError
 from streams.files import FileFormat, read_rows
 
@@ -92,14 +93,13 @@ def draft(
 
 def _sample(path: Path, delimiter: str | None, format: FileFormat | None) -> tuple[list[dict[str, Any]], int]:  # noqa: A002 -- the same
     """The first rows of a file, and how many rows beside them do not read."""
-    if delimiter is None and (found := likely_delimiter(path, format)) is not None:
+    if delimiter is None and (found := likely_delimiter(path, format_told(path, format))) is not None:
         delimiter, name = found
         errors.print(
             f"The fields of {path} are taken to be between {name}; --delimiter says otherwise.",
             markup=False,
             soft_wrap=True,
         )
-    delimiter = "\t" if delimiter == "\\t" else delimiter
     rows = [row.fields for row in islice(read_rows(path, delimiter, format_told(path, format)), SAMPLE)]
     good = [fields for fields in rows if fields is not None]
     return good, len(rows) - len(good)

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from streams.cli.options import ConfigOption, JsonOption, load_settings
+from streams.cli.options import ConfigOption, DelimiterOption, JsonOption, PairsDelimiterOption, load_settings
 
 __all__ = ["anomalies", "duplicates", "matcher"]
 
@@ -34,7 +34,9 @@ def duplicates(
         str | None,
         typer.Option(metavar="COLUMN", help="Truth as a column of the data: rows with the same value are one product."),
     ] = None,
-    delimiter: Annotated[str, typer.Option(help="Between the fields of data and truth.")] = ",",
+    delimiter: Annotated[
+        str | None, typer.Option(help="Between the fields of data and truth. Default: a comma; a tab for .tsv.")
+    ] = None,
     interleave: Annotated[bool, typer.Option(help="Mix the files by position instead of one after the other.")] = False,
     errors: Annotated[
         int,
@@ -171,7 +173,7 @@ def anomalies(
     ] = 0.05,
     limit: Annotated[int, typer.Option(min=200, help="Records of the files, at most.")] = 10_000,
     seed: Annotated[int, typer.Option(help="For the faults planted; not the one of training.")] = 1_000_003,
-    delimiter: Annotated[str | None, typer.Option(help="Between the fields of the data.")] = None,
+    delimiter: DelimiterOption = None,
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -233,8 +235,8 @@ def matcher(
     pair_columns: Annotated[
         str, typer.Option(metavar="A,B,LABEL", help="Its columns, such as ltable_id,rtable_id,label.")
     ],
-    delimiter: Annotated[str, typer.Option(help="Between the fields of the data.")] = ",",
-    pairs_delimiter: Annotated[str, typer.Option(help="Between the fields of the pairs.")] = ",",
+    delimiter: DelimiterOption = None,
+    pairs_delimiter: PairsDelimiterOption = None,
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:

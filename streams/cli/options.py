@@ -14,7 +14,14 @@ from streams.errors import ConfigError
 if TYPE_CHECKING:
     from streams.settings import Settings
 
-__all__ = ["ConfigOption", "JsonOption", "ServersOption", "load_settings"]
+__all__ = [
+    "ConfigOption",
+    "DelimiterOption",
+    "JsonOption",
+    "PairsDelimiterOption",
+    "ServersOption",
+    "load_settings",
+]
 
 ConfigOption = Annotated[
     Path | None,
@@ -29,6 +36,13 @@ ServersOption = Annotated[
     str | None, typer.Option("--bootstrap-servers", metavar="HOST:PORT,...", help="Where Kafka is; overrides settings.")
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
+DelimiterOption = Annotated[
+    str | None, typer.Option("--delimiter", help="Between the fields of the data. Default: a comma; a tab for .tsv.")
+]
+PairsDelimiterOption = Annotated[
+    str | None,
+    typer.Option("--pairs-delimiter", help="Between the fields of the pairs. Default: a comma; a tab for .tsv."),
+]
 
 
 _DEFAULT = Path("streamgauge.toml")

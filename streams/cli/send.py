@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,9 +11,10 @@ import orjson
 import typer
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from streams.cli.columns import format_told, likely_delimiter, noting_columns
+from streams.cli.columns import format_told, noting_columns
 from streams.cli.options import ConfigOption, JsonOption, ServersOption, load_settings
 from streams.cli.screen import errors, output
+from streams.delimiters import asked_delimiter
 from streams.files import FileFormat, Row, not_utf8, read_rows
 
 if TYPE_CHECKING:
@@ -64,13 +64,9 @@ def send(
     settings = load_settings(config, bootstrap_servers)
     largest = _largest_record(settings, topic)
     started = time.monotonic()
-    delimiter = "\t" if delimiter == "\\t" else delimiter
     for path in files:
-        if delimiter is None and (found := likely_delimiter(path, format)) is not None:
-            _say(
-                f"WARNING: {path} has one column between commas and several between {found[1]}: "
-                f"is --delimiter {shlex.quote(found[0])} meant?"
-            )
+        if delimiter is None and (asked := asked_delimiter(path, format_told(path, format))) is not None:
+            _say(f"WARNING: {path} has {asked}")
     if contract is None and key is None and topic not in settings.rekey:
         _say(_without_keys(settings, topic))
     job = _Job(settings, topic, format, delimiter, contract, key, source, per_second, largest, limit, resume)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import orjson
 import typer
 
-from streams.cli.options import ConfigOption, JsonOption, load_settings
+from streams.cli.options import ConfigOption, DelimiterOption, JsonOption, PairsDelimiterOption, load_settings
 from streams.cli.screen import errors, output
 from streams.logs import configure_logs
 
@@ -31,7 +31,7 @@ def encoder(
     ] = None,
     contract: Annotated[Path | None, typer.Option(help="The contract of these files.")] = None,
     dims: Annotated[int, typer.Option(min=16, max=384, help="Length of a vector.")] = 256,
-    delimiter: Annotated[str | None, typer.Option(help="Between the fields of the files.")] = None,
+    delimiter: DelimiterOption = None,
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -86,7 +86,7 @@ def anomalies(
         float, typer.Option(min=0.00001, max=0.1, help="Share of sound records that each kind may accuse.")
     ] = 0.001,
     seed: Annotated[int, typer.Option(help="For the faults that it learns from.")] = 0,
-    delimiter: Annotated[str | None, typer.Option(help="Between the fields of the files.")] = None,
+    delimiter: DelimiterOption = None,
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -134,8 +134,8 @@ def matcher(
     valid: Annotated[
         Path | None, typer.Option(metavar="FILE", help="More labelled pairs, that the choices rest on too.")
     ] = None,
-    delimiter: Annotated[str, typer.Option(help="Between the fields of the data.")] = ",",
-    pairs_delimiter: Annotated[str, typer.Option(help="Between the fields of the pairs.")] = ",",
+    delimiter: DelimiterOption = None,
+    pairs_delimiter: PairsDelimiterOption = None,
     seed: Annotated[int, typer.Option(help="For the samples that each tree sees.")] = 0,
     config: ConfigOption = None,
     as_json: JsonOption = False,

@@ -16,9 +16,10 @@ from detectors.duplicates.matcher import COLUMNS, Matcher, columns_of
 from detectors.duplicates.view import CatalogueView, Hits
 from models.matcher import LabelledPairs
 from models.protocol import Encoder
+from streams.delimiters import no_column
 from streams.errors import InputError
 from streams.evaluate.duplicates.run import Run
-from streams.files import FileError, read_rows
+from streams.files import read_rows
 from streams.product_files import OnInput, ProductFiles
 
 __all__ = ["MatcherReport", "evaluate_matcher", "labelled_pairs", "pair_columns"]
@@ -69,8 +70,8 @@ def labelled_pairs(
     columns: tuple[str, str, str],
     encoder: Encoder,
     *,
-    delimiter: str = ",",
-    pairs_delimiter: str = ",",
+    delimiter: str | None = None,
+    pairs_delimiter: str | None = None,
     on_input: OnInput | None = None,
     progress: Progress | None = None,
 ) -> LabelledPairs:
@@ -104,8 +105,8 @@ def evaluate_matcher(
     encoder: Encoder,
     matcher: Matcher,
     *,
-    delimiter: str = ",",
-    pairs_delimiter: str = ",",
+    delimiter: str | None = None,
+    pairs_delimiter: str | None = None,
     on_input: OnInput | None = None,
     progress: Progress | None = None,
 ) -> MatcherReport:
@@ -139,7 +140,7 @@ def _candidates(
     contract: Contract,
     files: Sequence[Path],
     encoder: Encoder,
-    delimiter: str,
+    delimiter: str | None,
     on_input: OnInput | None,
     progress: Progress | None,
     matcher: Matcher | None = None,
@@ -177,14 +178,13 @@ def _candidates(
     return run, LabelledPairs(later, earlier, columns, np.full(len(later), -1, np.int8))
 
 
-def _labels(path: Path, columns: tuple[str, str, str], delimiter: str) -> Iterator[Label]:
+def _labels(path: Path, columns: tuple[str, str, str], delimiter: str | None) -> Iterator[Label]:
     for row in read_rows(path, delimiter):
         if row.fields is None:
             raise InputError(f"Row {row.number} of {path} does not fit its header.", "Check the file.")
         missing = [column for column in columns if column not in row.fields]
         if missing:
-            there = ", ".join(row.fields)
-            raise FileError(f"{path} has no column {missing[0]!r}, it has {there}: set --pair-columns.")
+            raise no_column(path, missing[0], row.fields, "--pair-columns", delimiter, "--pairs-delimiter")
         a, b, label = (str(row.fields[column]).strip() for column in columns)
         if label not in ("0", "1"):
             raise InputError(f"Row {row.number} of {path} is labelled {label!r}.", "A label is 1 (same product) or 0.")

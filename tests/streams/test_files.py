@@ -53,8 +53,12 @@ def test_delimiters(tmp_path: Path) -> None:
     assert [row.fields for row in read_rows(path, "#")] == [{"id": "1", "name": "x"}]
     path = write(tmp_path, "a.tsv", b"id\tname\n1\tx\n")
     assert [row.fields for row in read_rows(path)] == [{"id": "1", "name": "x"}]
-    with pytest.raises(FileError, match="not one character"):
+    assert [row.fields for row in read_rows(write(tmp_path, "b.csv", b"id\tname\n1\tx\n"), r"\t")] == [
+        {"id": "1", "name": "x"}
+    ]
+    with pytest.raises(FileError) as error:
         list(read_rows(path, "||"))
+    assert str(error.value) == r"The delimiter '||' is not one character: name one, such as ',' or '\t' for a tab."
 
 
 def test_json_lines_are_sent_as_they_are(tmp_path: Path) -> None:

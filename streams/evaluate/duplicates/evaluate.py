@@ -65,7 +65,7 @@ def evaluate_duplicates(
     truth: Path | None = None,
     truth_columns: tuple[str, str] | None = None,
     truth_cluster: str | None = None,
-    delimiter: str = ",",
+    delimiter: str | None = None,
     interleave: bool = False,
     errors: int = 0,
     curve: bool = False,
@@ -103,7 +103,7 @@ def evaluate_duplicates(
         batch = []
         for number, (part, row) in chunk:
             value = None
-            if truth_cluster is not None and (name := value_of(row, truth_cluster, files[part])) is not None:
+            if truth_cluster is not None and (name := value_of(row, truth_cluster, files[part], delimiter)) is not None:
                 values[number] = name
                 if rows_by_number:
                     value = orjson.dumps({**(row.fields or {}), truth_cluster: str(number)})

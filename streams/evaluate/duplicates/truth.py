@@ -7,10 +7,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from streams.delimiters import no_column
 from streams.errors import InputError
 from streams.evaluate.duplicates.run import Run
 from streams.evaluate.duplicates.scores import Counts, pair_counts, pairs_among
-from streams.files import FileError, Row, read_rows
+from streams.files import Row, read_rows
 
 __all__ = ["Truth", "TruthPairs", "read_pairs", "truth_of_column", "truth_of_pairs", "value_of"]
 
@@ -63,19 +64,18 @@ class TruthPairs:
     ids: Sequence[tuple[str, str]]
 
 
-def read_pairs(path: Path, columns: tuple[str, str], delimiter: str) -> TruthPairs:
+def read_pairs(path: Path, columns: tuple[str, str], delimiter: str | None) -> TruthPairs:
     """The pairs of a file. Raises: FileError, InputError."""
     return TruthPairs(path, columns, list(_ids(path, columns, delimiter)))
 
 
-def _ids(path: Path, columns: tuple[str, str], delimiter: str) -> Iterator[tuple[str, str]]:
+def _ids(path: Path, columns: tuple[str, str], delimiter: str | None) -> Iterator[tuple[str, str]]:
     for row in read_rows(path, delimiter):
         if row.fields is None:
             raise InputError(f"Row {row.number} of {path} does not fit its header.", "Check the file and --delimiter.")
         missing = [column for column in columns if column not in row.fields]
         if missing:
-            there = ", ".join(row.fields)
-            raise FileError(f"{path} has no column {missing[0]!r}, it has {there}: set --truth-columns or --delimiter.")
+            raise no_column(path, missing[0], row.fields, "--truth-columns", delimiter)
         yield str(row.fields[columns[0]]).strip(), str(row.fields[columns[1]]).strip()
 
 
@@ -105,13 +105,12 @@ def truth_of_pairs(given: TruthPairs, run: Run, second: int) -> Truth:
     return Truth(closure.names(), frozenset(pairs), unknown)
 
 
-def value_of(row: Row, column: str, path: Path) -> str | None:
+def value_of(row: Row, column: str, path: Path, delimiter: str | None) -> str | None:
     """What a row has in the column that is the truth; None for nothing. Raises: FileError for no such column."""
     if row.fields is None:
         return None
     if column not in row.fields:
-        there = ", ".join(row.fields)
-        raise FileError(f"{path} has no column {column!r}, it has {there}: set --truth-cluster or --delimiter.")
+        raise no_column(path, column, row.fields, "--truth-cluster", delimiter)
     value = row.fields[column]
     return None if value is None else str(value).strip() or None
 

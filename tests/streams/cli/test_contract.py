@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from streams.cli.columns import likely_delimiter, noting_columns
+from streams.cli.columns import noting_columns
 from streams.cli.main import main
 from streams.files import read_rows
 
@@ -95,14 +95,6 @@ def test_a_name_without_a_format_can_be_given_one(
     assert capsys.readouterr().err == said
     assert call("draft", "--data", str(data), "--format", "csv", *more) == 0
     assert "role title" in capsys.readouterr().out
-
-
-def test_one_column_may_be_all_there_is(tmp_path: Path) -> None:
-    data = tmp_path / "goods.csv"
-    for text in ("word\na;b\nc;d\n", "a,b;c\n1,2;3\n", "", "a;b\n1\n2\n3\n"):
-        data.write_text(text)
-        assert likely_delimiter(data, None) is None, text
-    assert likely_delimiter(tmp_path / "goods.jsonl", None) is None
 
 
 def test_columns_that_are_in_no_row(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

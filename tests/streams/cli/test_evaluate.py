@@ -80,6 +80,36 @@ def test_a_title_that_the_data_lacks_is_an_error(tmp_path: Path, capsys: pytest.
     )
 
 
+def test_tabs_between_the_fields(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    text = "".join("\t".join(row) + "\n" for row in OFFERS)
+    data, same = tmp_path / "offers.csv", tmp_path / "offers.tsv"
+    data.write_text(text)
+    same.write_text(text)
+    assert call("--data", str(data), "--truth-cluster", "product") == 1
+    assert capsys.readouterr().err == (
+        f"Error: {data}: The column 'id' (role id) of the contract is in none of the rows. "
+        "The column 'name' (role title) of the contract is in none of the rows.\n"
+        "The file has one column between commas and several between tabs: is --delimiter '\\t' meant?\n"
+    )
+    for arguments in (["--data", str(data), "--delimiter", "\\t"], ["--data", str(same)]):
+        assert call(*arguments, "--truth-cluster", "product", "--json") == 0
+        report = json.loads(capsys.readouterr().out)
+        assert (report["records"], report["f1"], report["input"]["left_out"]) == (5, 0.4, [])
+
+
+def test_tabs_in_the_truth(offers: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    truth = tmp_path / "truth.tsv"
+    truth.write_text("a\tb\n1\t3\n2\t4\n")
+    assert call("--data", offers, "--truth", str(truth), "--truth-columns", "a,b", "--json") == 0
+    assert json.loads(capsys.readouterr().out)["f1"] == 1
+    wrong = truth.rename(tmp_path / "truth.csv")
+    assert call("--data", offers, "--truth", str(wrong), "--truth-columns", "a,b") == 1
+    assert capsys.readouterr().err == (
+        f"Error: {wrong} has no column 'a': it has one column between commas and several between tabs: "
+        "is --delimiter '\\t' meant?\n"
+    )
+
+
 @pytest.mark.parametrize(
     "command", ["evaluate anomalies", "train anomalies --out O", "train matcher --out O --pairs P"]
 )
