@@ -74,7 +74,9 @@ def duplicates(
 
     What the lines mean:
 
-    truth unknown: true pairs of which a record is not in the data or was left out; nothing else counts them.
+    truth unknown: true pairs that no other line counts. With --truth those that name an id that no product has; with
+    --truth-cluster those of a row that reads and is no product, such as one without an id. Other rows that were left
+    out are in no line: one that does not read has no value in that column, and of rows with one id the last counts.
 
     recall at 1, at 10: how often a product's true partner was its first candidate, or among its first ten.
 

@@ -25,7 +25,8 @@ class InputTold:
                 _say(f"WARNING: {file}: {column.told(report.looked.get(file))}")
         out = sum(found.rows for found in report.left_out)
         if out:
-            _say(f"WARNING: {out:,} of {report.rows:,} rows are not counted as products of their own:")
+            are = "is not counted as a product of its own" if out == 1 else "are not counted as products of their own"
+            _say(f"WARNING: {out:,} of {report.rows:,} rows {are}; all figures are of the rest:")
             for found in report.left_out:
                 _say(f"  {found}")
 

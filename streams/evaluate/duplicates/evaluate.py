@@ -32,13 +32,13 @@ Progress = Callable[[int], None]
 class DuplicatesReport:
     """What was found, against the truth.
 
-    records: products in the end. truth_unknown: true pairs of which a record is not in the data or was refused; not
-    counted below. precision, recall, f1: over all pairs inside the final clusters, against the pairs as the truth
-    gives them. recall_at_1, recall_at_10: of a file of pairs the share of true pairs whose earlier record was among
-    the first 1 or 10 candidates of the later one; of a column the share of records with a true partner before them
-    that met one there. clusters: against the true clusters, the transitive closure of the true pairs.
-    relations: pairs that hold at the end, by relation. caution: how much more was asked of pairs without a code, in the
-    end. seconds: of all stages. errors, curve: where asked for.
+    records: products in the end. truth_unknown: true pairs that nothing below counts, as `Truth.unknown` has them.
+    precision, recall, f1: over all pairs inside the final clusters, against the pairs as the truth gives them.
+    recall_at_1, recall_at_10: of a file of pairs the share of true pairs whose earlier record was among the first 1 or
+    10 candidates of the later one; of a column the share of records with a true partner before them that met one there.
+    clusters: against the true clusters, the transitive closure of the true pairs. relations: pairs that hold at the
+    end, by relation. caution: how much more was asked of pairs without a code, in the end. seconds: of all stages.
+    errors, curve: where asked for.
     """
 
     records: int

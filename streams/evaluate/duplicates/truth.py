@@ -22,7 +22,8 @@ class Truth:
 
     product: identity -> name of its true cluster (of pairs: their transitive closure), also of products that have no
     partner. pairs: (earlier, later) as a file of pairs names them, with no closure; None where a column is the truth.
-    unknown: true pairs of which a record is not in the data or was refused.
+    unknown: of a file the pairs that name an id that no product has; of a column the pairs of a row that reads and was
+    refused. What does not read has no value there, and of rows with one id the last one counts.
     """
 
     product: Mapping[str, str | int]

@@ -125,7 +125,7 @@ def test_the_others_say_the_same_of_their_files(
     with pytest.raises(SystemExit):
         main([*words, "--data", offers])
     said = capsys.readouterr().err.splitlines()[:2]
-    assert said[0] == "WARNING: 1 of 6 rows are not counted as products of their own:"
+    assert said[0] == ("WARNING: 1 of 6 rows is not counted as a product of its own; all figures are of the rest:")
     assert said[1].startswith(f"  {offers}: 1 row, in line 7: it does not fit the header.")
     data = tmp_path / "other.csv"
     data.write_text("id,title\n1,lamp\n")
@@ -156,7 +156,9 @@ def test_what_is_left_out_is_told_beside_the_figures(offers: str, capsys: pytest
         ("wrong_encoding", 1, 7),
         ("not_a_row", 1, 8),
     ]
-    assert err.splitlines()[0] == "WARNING: 2 of 7 rows are not counted as products of their own:"
+    assert err.splitlines()[0] == (
+        "WARNING: 2 of 7 rows are not counted as products of their own; all figures are of the rest:"
+    )
     assert err.splitlines()[1].startswith(f"  {offers}: 1 row, in line 7: {offers} is not UTF-8")
 
 
@@ -226,7 +228,7 @@ def test_help_teaches(capsys: pytest.CaptureFixture[str]) -> None:
     for word in ("--truth-cluster", "--errors", "--curve", "--plot", "--truth pairs.csv --truth-columns idA,idB"):
         assert word in out
     for meaning in (
-        "truth unknown: ",
+        "truth unknown: true pairs that no other line counts.",
         "caution: 0 to 1.",
         f"from {THRESHOLD:.2f} on",
         "pairs: same are links, variant",

@@ -19,6 +19,7 @@ from streams.evaluate.duplicates.mistakes import Mistakes
 from streams.evaluate.duplicates.scores import ClusterScores
 from streams.evaluate.duplicates.verdict import words_apart
 from streams.files import FileError
+from streams.product_files import InputReport
 from streams.settings import Settings
 from tests.benchmarks.duplicates import SETS, measure
 from tests.streams.evaluate.duplicates.words import Words
@@ -184,6 +185,27 @@ def test_refused_records_and_their_pairs_are_counted(tmp_path: Path) -> None:
     report = evaluate_duplicates(_marketplace(), [data], Words(), truth_cluster="product", delimiter="#")
     # Four speakers make six pairs, three of them with the one that was refused.
     assert (report.records, report.truth_unknown, report.recall) == (7, 3, 0.6667)
+
+
+def test_what_does_not_read_and_what_comes_again_are_in_no_figure(tmp_path: Path) -> None:
+    head, *rows = OFFERS
+    again = ("7", "Umbrella", "", "", "9", "umbrella")  # was said to be a printer
+    data = _write(tmp_path / "offers.csv", [head, *rows, again])
+    with data.open("ab") as file:
+        file.write("8#索尼音箱###20#speaker\n9#索尼音箱\n".encode("gb18030"))
+    said: list[InputReport] = []
+    report = evaluate_duplicates(
+        _marketplace(), [data], Words(), truth_cluster="product", delimiter="#", on_input=said.append
+    )
+    assert sorted((found.reason, found.rows) for found in said[0].left_out) == [
+        ("repeated_id", 1),
+        ("wrong_encoding", 2),
+    ]
+    assert (report.records, report.truth_unknown, report.precision, report.recall) == (7, 0, 1, 1)
+    # A file of pairs names the ids of these rows too.
+    truth = _write(tmp_path / "truth.csv", [("a", "b"), ("1", "4"), ("1", "8"), ("2", "7"), ("7", "9")])
+    report = evaluate_duplicates(_marketplace(), [data], Words(), truth=truth, truth_columns=("a", "b"), delimiter="#")
+    assert (report.truth_unknown, report.recall) == (2, 0.5)
 
 
 def test_the_curve_has_the_rules_own_threshold(tmp_path: Path) -> None:
