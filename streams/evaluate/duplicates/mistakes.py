@@ -20,7 +20,7 @@ from detectors.records import Facts, split_identity
 from detectors.standardise.chinese import fold
 from streams.evaluate.duplicates.run import Run
 from streams.evaluate.duplicates.truth import Truth
-from streams.evaluate.duplicates.verdict import Term, Verdict, verdicts, words_apart
+from streams.evaluate.duplicates.verdict import Term, Verdict, terms_of, verdicts, words_apart
 
 __all__ = ["Mistake", "Mistakes", "Offer", "Variant", "find_mistakes"]
 
@@ -131,7 +131,7 @@ class _Search:
         causes = {(b, a): self._missed_cause(b, a, judged.get((b, a))) for a, b in missed}
         missed_causes = Counter(cause for cause, _ in causes.values())
         against = Counter(
-            min(judged[pair].terms, key=lambda term: term.points).feature
+            min(points := judged[pair].points, key=points.__getitem__)
             for pair, (cause, _) in causes.items()
             if cause == "below_threshold"
         )
@@ -152,12 +152,12 @@ class _Search:
         )
 
     def _variants(self, n: int) -> tuple[Variant, ...]:
-        found = [
-            Variant(self._offer(later), self._offer(said.identity), said.similarity, said.reason, same)
-            for later, said in self._run.variants()
-            for same in (self._same(later, said.identity),)
-        ]
-        return tuple(sorted(found, key=lambda v: (not v.same, -v.similarity, v.later.identity, v.earlier.identity))[:n])
+        found = [(not self._same(later, said.identity), later, said) for later, said in self._run.variants()]
+        found.sort(key=lambda pair: (pair[0], -pair[2].similarity, pair[1], pair[2].identity))
+        return tuple(
+            Variant(self._offer(later), self._offer(said.identity), said.similarity, said.reason, not differ)
+            for differ, later, said in found[:n]
+        )
 
     def _same(self, a: str, b: str) -> bool:
         return self._truth.product[a] == self._truth.product[b]
@@ -193,7 +193,7 @@ class _Search:
             cause=cause,
             explanation=self._why_wrong(link, cause),
             reason=link.reason,
-            terms=verdict.terms,
+            terms=terms_of(self._run.view, link.earlier, link.later, verdict),
             cluster=self._size[self._clusters[link.later]],
         )
 
@@ -253,9 +253,7 @@ class _Search:
         said = {c.identity: c for c in self._run.said[later].candidates}.get(earlier)
         if said is None:
             if verdict.vetoed:
-                apart = words_apart(self._facts(later).title, self._facts(earlier).title)
-                why = "the score is enough, but words that only one of the titles says speak against it"
-                return "other_words", f"{why}: {apart}" if apart else why
+                return "other_words", "the score is enough, but words that only one of the titles says speak against it"
             if verdict.score < THRESHOLD:
                 return "below_threshold", f"the score {verdict.score:.2f} is below the threshold {THRESHOLD:.2f}"
             return "unsaid", "the rule takes the pair with what is known now, it did not when the later one came"
@@ -289,6 +287,8 @@ class _Search:
                 why += f"; the rule would give it {verdict.score:.2f}"
         else:
             similarity = self._run.looked[later].similarity[place]
+        if cause == "other_words" and (apart := words_apart(self._facts(earlier).title, self._facts(later).title)):
+            why += f": {apart}"
         return Mistake(
             later=self._offer(later),
             earlier=self._offer(earlier),
@@ -299,7 +299,7 @@ class _Search:
             cause=cause,
             explanation=why,
             reason="" if said is None else said.reason,
-            terms=() if verdict is None else verdict.terms,
+            terms=() if verdict is None else terms_of(self._run.view, earlier, later, verdict),
             cluster=self._size[self._clusters[later]] + self._size[self._clusters[earlier]],
         )
 

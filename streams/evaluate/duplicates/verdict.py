@@ -20,10 +20,11 @@ from detectors.duplicates.view import CatalogueView, Hits
 from detectors.records import Facts
 from detectors.standardise.chinese import fold
 
-__all__ = ["Term", "Verdict", "verdicts", "words_apart"]
+__all__ = ["Term", "Verdict", "terms_of", "verdicts", "words_apart"]
 
 _PIECE = re.compile(r"[^\W_]+(?:[-./'][^\W_]+)*")
 _CHINESE = re.compile(r"([\u2e80-\u9fff])")
+_COMPARED = 100  # pieces of a title; comparing takes time by their square, or worse
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,12 +41,15 @@ class Verdict:
     """What the rule says of a pair.
 
     vetoed: the score is enough, yet the pair is not taken, because other words of the titles speak of two products.
-    terms: weightiest first; features that say nothing are left out.
+    points: by feature what it adds to the score, weightiest first; features that say nothing are left out.
+    similarity: of the titles, 0-1. price_ratio: of the dearer one to the other.
     """
 
     score: float
     vetoed: bool
-    terms: tuple[Term, ...]
+    points: Mapping[str, float]
+    similarity: float
+    price_ratio: float
 
 
 def verdicts(
@@ -59,7 +63,6 @@ def verdicts(
         return []
     hits = _as_hits(view, asked)
     column = np.array([list(line).index(earlier) for _, earlier, line in asked])
-    each = np.arange(len(asked))
     taken = [
         earlier in {candidate.identity for candidate in said.candidates if candidate.relation == SAME}
         for said, (_, earlier, _) in zip(statements(view, hits, clean=clean), asked, strict=True)
@@ -68,22 +71,29 @@ def verdicts(
     features = features_of(view, hits, comparison)
     scores, gained = rule_scores(features, clean=clean), points(features, clean=clean)
     found = []
-    for i, (later, earlier, line) in enumerate(asked):
-        a, b = view.entry_at(view.row_of(later)), view.entry_at(view.row_of(earlier))
-        times = math.exp(float(comparison.price[i, column[i]]))
-        words = {
-            **_words(a.facts_read, b.facts_read, a.match_price, b.match_price, times),
-            "similarity": f"titles {line[earlier]:.0%} alike",
-        }
-        terms = [
-            Term(name, round(float(gain), 3), words.get(name, name.replace("_", " ")))
-            for name, gain in ((name, gains[each, column][i]) for name, gains in gained.items())
-            if gain
-        ]
-        terms.sort(key=lambda term: (-abs(term.points), term.feature))
+    for i, (_, earlier, line) in enumerate(asked):
+        gains = {name: round(float(gain[i, column[i]]), 3) for name, gain in gained.items() if gain[i, column[i]]}
         score = round(float(scores[i, column[i]]), 4)
-        found.append(Verdict(score, score >= THRESHOLD and not taken[i], tuple(terms)))
+        found.append(
+            Verdict(
+                score,
+                score >= THRESHOLD and not taken[i],
+                dict(sorted(gains.items(), key=lambda item: (-abs(item[1]), item[0]))),
+                line[earlier],
+                math.exp(float(comparison.price[i, column[i]])),
+            )
+        )
     return found
+
+
+def terms_of(view: CatalogueView, earlier: str, later: str, verdict: Verdict) -> tuple[Term, ...]:
+    """The evidence of a verdict in words; of what the two say differently, the earlier one's comes first."""
+    a, b = view.entry_at(view.row_of(earlier)), view.entry_at(view.row_of(later))
+    words = {
+        **_words(a.facts_read, b.facts_read, a.match_price, b.match_price, verdict.price_ratio),
+        "similarity": f"titles {verdict.similarity:.0%} alike",
+    }
+    return tuple(Term(name, gain, words.get(name, name.replace("_", " "))) for name, gain in verdict.points.items())
 
 
 def _as_hits(view: CatalogueView, asked: Sequence[tuple[str, str, Mapping[str, float]]]) -> Hits:
@@ -129,10 +139,12 @@ def _words(a: Facts, b: Facts, price_a: float | None, price_b: float | None, tim
 
 
 def words_apart(one: str, other: str) -> str:
-    """What only one of two titles says, in words; of Chinese the characters. Empty where nothing is found."""
+    """What only one of two titles says near its beginning, in words; of Chinese the characters. Empty where nothing is
+    found.
+    """
     a, b = _pieces(one), _pieces(other)
     only_a, only_b = [], []
-    for what, i, j, m, n in SequenceMatcher(None, a, b, autojunk=False).get_opcodes():
+    for what, i, j, m, n in SequenceMatcher(None, a[:_COMPARED], b[:_COMPARED], autojunk=False).get_opcodes():
         if what != "equal":
             only_a += _own(a[i:j], b)
             only_b += _own(b[m:n], a)
