@@ -22,7 +22,7 @@ from detectors.careful_json import read_carefully
 from detectors.encoding import guess_encoding
 from streams.errors import InputError
 
-__all__ = ["FileError", "FileFormat", "Row", "delimiter_of", "format_of", "not_utf8", "read_rows"]
+__all__ = ["FileError", "FileFormat", "Row", "delimiter_of", "format_of", "not_utf8", "read_rows", "rows_not_utf8"]
 
 _MAX_FIELD = 16 * 1024 * 1024  # characters; the csv module's own limit of 131,072 is below what shops write
 _MAX_QUOTED_LINES = 1_000  # a quoted field over more lines than this is a quote that was never closed
@@ -242,16 +242,35 @@ def not_utf8(path: Path, raw: bytes) -> str:
 
     raw: bytes of it, whole lines, among them some that are not UTF-8.
     """
-    likely = guess_encoding(raw)
-    codec = "ENCODING" if likely is None else likely.partition(" (")[0].replace(" ", "_")
-    looks = "" if likely is None else f" but looks like {likely}"
+    codec, looks = _likely_encoding(raw)
     if str(path) == "-":
-        return f"Standard input is not UTF-8{looks}: convert it first, as in `... | iconv -f {codec} -t UTF-8 | ...`."
+        return f"Standard input is not UTF-8{looks}: convert it first, as in {_piped(codec)}."
+    return f"{path} is not UTF-8{looks}: convert it first: {_converted(path, codec)}."
+
+
+def rows_not_utf8(path: Path, raw: bytes) -> str:
+    """The same of rows of a file that was named before."""
+    codec, looks = _likely_encoding(raw)
+    if str(path) == "-":
+        return f"the text is not UTF-8{looks}. Convert it first, as in {_piped(codec)}."
+    return f"the text is not UTF-8{looks}. Convert the file in its folder: {_converted(Path(path.name), codec)}."
+
+
+def _likely_encoding(raw: bytes) -> tuple[str, str]:
+    """The name that iconv has for it, and what to say."""
+    likely = guess_encoding(raw)
+    if likely is None:
+        return "ENCODING", ""
+    return likely.partition(" (")[0].replace(" ", "_"), f" but looks like {likely}"
+
+
+def _piped(codec: str) -> str:
+    return f"`... | iconv -f {codec} -t UTF-8 | ...`"
+
+
+def _converted(path: Path, codec: str) -> str:
     target = path.with_name(f"{path.stem}.utf8{path.suffix}")
-    return (
-        f"{path} is not UTF-8{looks}: convert it first: "
-        f"`iconv -f {codec} -t UTF-8 {shlex.quote(str(path))} > {shlex.quote(str(target))}`."
-    )
+    return f"`iconv -f {codec} -t UTF-8 {shlex.quote(str(path))} > {shlex.quote(str(target))}`"
 
 
 def _parquet(path: Path) -> Iterator[Row]:

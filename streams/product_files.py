@@ -19,7 +19,7 @@ from detectors.intake import Taken
 from detectors.records import StoredRecord, split_identity
 from streams.delimiters import asked_delimiter
 from streams.errors import InputError
-from streams.files import FileFormat, Row, format_of, not_utf8, read_rows
+from streams.files import FileFormat, Row, format_of, read_rows, rows_not_utf8
 
 __all__ = ["InputReport", "LeftOut", "OnInput", "ProductFiles"]
 
@@ -225,7 +225,7 @@ def _said(file: _File, found: LeftOut) -> LeftOut:
     if found.reason != "wrong_encoding" or not file.foreign:
         return found
     if not file.local:
-        return replace(found, message=not_utf8(file.path, b"\n".join(file.foreign)))
+        return replace(found, message=rows_not_utf8(file.path, b"\n".join(file.foreign)))
     likely = guess_encoding(b"\n".join(file.foreign))
     looks = "" if likely is None else f" but looks like {likely}"
     return replace(

@@ -82,9 +82,10 @@ def test_a_file_in_another_encoding_is_told_with_the_command_that_converts_it(tm
     [found] = read(path).left_out
     assert (found.reason, found.rows, found.line) == ("wrong_encoding", 2, 2)
     assert found.message == (
-        f"{path} is not UTF-8 but looks like GB18030 (GBK): convert it first: "
-        f"`iconv -f GB18030 -t UTF-8 {path} > {tmp_path / 'a.utf8.csv'}`."
+        "the text is not UTF-8 but looks like GB18030 (GBK). Convert the file in its folder: "
+        "`iconv -f GB18030 -t UTF-8 a.csv > a.utf8.csv`."
     )
+    assert str(found) == f"{path}: 2 rows, the first in line 2: {found.message}"
 
 
 def test_where_only_some_rows_are_in_another_encoding_the_file_is_not_to_be_converted(tmp_path: Path) -> None:
@@ -100,7 +101,9 @@ def test_where_no_row_reads_there_is_nothing_to_measure(tmp_path: Path) -> None:
     path = write(tmp_path, "a.csv", *(row.encode("gb18030") for row in ROWS[:2]))
     with pytest.raises(InputError, match=r"None of the 2 rows can be read as a product\.") as error:
         read(path)
-    assert error.value.hint.startswith(f"{path}: 2 rows, the first in line 2: {path} is not UTF-8 but looks like GB180")
+    assert error.value.hint.startswith(
+        f"{path}: 2 rows, the first in line 2: the text is not UTF-8 but looks like GB180"
+    )
 
 
 def test_json_lines_and_parquet(tmp_path: Path) -> None:

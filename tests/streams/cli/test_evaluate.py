@@ -159,7 +159,7 @@ def test_what_is_left_out_is_told_beside_the_figures(offers: str, capsys: pytest
     assert err.splitlines()[0] == (
         "WARNING: 2 of 7 rows are not counted as products of their own; all figures are of the rest:"
     )
-    assert err.splitlines()[1].startswith(f"  {offers}: 1 row, in line 7: {offers} is not UTF-8")
+    assert err.splitlines()[1].startswith(f"  {offers}: 1 row, in line 7: the text is not UTF-8")
 
 
 def test_variants_on_a_terminal(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
