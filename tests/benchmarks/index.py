@@ -68,7 +68,9 @@ _LOOKUPS = 8192
 _ASKED = 1024  # products, and pairs of them, whose exact neighbours are computed
 _CHANGED = 4096
 _SEARCHED_FETCHES = 200  # of the growth, spread evenly: fetches whose products are looked up and decided at once
-_COST_FETCHES = 40  # the last of the growth, for the cost per record, and as many before them; at most half of all
+_COST_FETCHES = (
+    40  # the last of the growth, for the cost per record, and as many before them; at most half of all, but one
+)
 _RECORD = struct.Struct("<HIHH")
 _Record = tuple[bytes, bytes | None, Sequence[tuple[str, bytes]]]  # key, value, headers
 _SAYS_WAITING = Path("/proc/thread-self/schedstat")  # of the thread that opens it
@@ -308,7 +310,7 @@ def measure(path: Path, size: int) -> dict[str, Any]:
     every = max(1, fetches // _SEARCHED_FETCHES)
     identity_of: list[str] = []
     applied = decided = read_us = 0.0
-    measured = min(_COST_FETCHES, fetches // 4)
+    measured = cost_fetches(fetches)
     costs: list[float] = []
     with_epoch: list[float] = []
     started = time.monotonic()
@@ -376,6 +378,11 @@ def measure(path: Path, size: int) -> dict[str, Any]:
     figures |= _changes(growth, identity_of, rng)
     figures["encoder_titles_per_s"] = _encoder_speed(view, identity_of[:_CHANGED])
     return figures
+
+
+def cost_fetches(fetches: int) -> int:
+    """How many of the last fetches the cost per record is of; one at least, or there is no figure."""
+    return max(1, min(_COST_FETCHES, fetches // 4))
 
 
 def _encoder_speed(view: CatalogueView, identities: Sequence[str]) -> int:
