@@ -150,6 +150,7 @@ def test_what_is_left_out_is_told_beside_the_figures(offers: str, capsys: pytest
         file.write("6,台灯,,5,,lamp\n".encode("gb18030") + b"7,short\n")
     assert call("--data", offers, "--truth-cluster", "product", "--json") == 0
     out, err = capsys.readouterr()
+    assert out.count("\n") == 1  # the object and nothing else
     report = json.loads(out)
     assert (report["records"], report["input"]["rows"]) == (5, 7)
     assert [(found["reason"], found["rows"], found["line"]) for found in report["input"]["left_out"]] == [
@@ -234,3 +235,46 @@ def test_help_teaches(capsys: pytest.CaptureFixture[str]) -> None:
         "pairs: same are links, variant",
     ):
         assert meaning in " ".join(out.split())
+
+
+def test_a_matcher_over_files_with_tabs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = [f"{brand} {thing}" for brand in ("Sony", "Bose", "Canon") for thing in ("lamp", "mouse", "camera", "desk")]
+    names = [f"{words[n % len(words)]} kind{n} model" for n in range(60)]
+    one, two, pairs = tmp_path / "one.tsv", tmp_path / "two.tsv", tmp_path / "pairs.txt"
+    one.write_text("id\tname\tprice\n" + "".join(f"{n}\t{name}\t20\n" for n, name in enumerate(names)))
+    two.write_text("id\tname\tprice\n" + "".join(f"{n}\tnew {name}\t21\n" for n, name in enumerate(names)) + "60\n")
+    labels = [(n, m, int(n == m)) for n in range(60) for m in (n, (n + 12) % 60)]
+    pairs.write_text("a\tb\tlabel\n" + "".join(f"{a}\t{b}\t{label}\n" for a, b, label in labels))
+    files = ["--contract", CONTRACT, "--data", str(one), "--data", str(two), "--pairs", str(pairs)]
+    files += ["--pair-columns", "a,b,label"]
+    folder = str(tmp_path / "matcher")
+    with pytest.raises(SystemExit) as ended:
+        main(["train", "matcher", *files, "--out", folder])
+    assert ended.value.code == 1
+    assert capsys.readouterr().err == (
+        f"Error: {pairs} has no column 'a': it has one column between commas and several between tabs: "
+        "is --pairs-delimiter '\\t' meant?\n"
+    )
+    files += ["--pairs-delimiter", "\\t"]
+    for command in (["train", "matcher", "--out", folder], ["evaluate", "matcher", "--model", folder]):
+        with pytest.raises(SystemExit) as ended:
+            main([*command, *files, "--json"])
+        out, err = capsys.readouterr()
+        assert (ended.value.code, out.count("\n")) == (0, 1)
+        assert err.splitlines()[-2:] == [
+            "WARNING: 1 of 121 rows is not counted as a product of its own; all figures are of the rest:",
+            f"  {two}: 1 row, in line 62: it does not fit the header. Give it as many fields as the header has, "
+            "and close its quotes.",
+        ]
+    report = json.loads(out)
+    assert (report["pairs"], report["same"], report["unknown"]) == (120, 60, 0)
+    assert report["input"]["rows"] == 121
+    assert [(found["file"], found["reason"], found["line"]) for found in report["input"]["left_out"]] == [
+        (str(two), "not_a_row", 62)
+    ]
+    lacking = ["description", "manufacturer"]
+    assert {file: [column["name"] for column in columns] for file, columns in report["input"]["absent"].items()} == {
+        str(one): lacking,
+        str(two): lacking,
+    }
+    assert report["input"]["looked"] == {}
