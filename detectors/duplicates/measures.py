@@ -98,8 +98,11 @@ _COLOUR = re.compile(  # first, for speed, whether any of them can begin here
 )
 _CJK_UNITS = "|".join(sorted((u for u in UNIT if ord(u[0]) > 127), key=len, reverse=True))
 _MEASURE = re.compile(rf'(\d+(?:\.\d+)?)[ \t-]*("|[a-z]+|{_CJK_UNITS})')
-_ELSEWHERE = {"毫升": "ml", "升": "l", "千克": "kg", "公斤": "kg", "克": "g", "毫米": "mm", "厘米": "cm", "听": "罐"}
-_CHINESE_UNIT = re.compile(r"(?<=\d) ?(毫升|升(?![级降])|千克|公斤|克(?![拉罗])|毫米|厘米|听(?!诊))")
+# Of what Chinese titles say of weight and volume, the factor to grams or millilitres.
+_BASE = {"毫升": (1, "ml"), "升": (1000, "ml"), "l": (1000, "ml"), "克": (1, "g"), "千克": (1000, "g")}
+_BASE |= {"公斤": (1000, "g"), "kg": (1000, "g"), "斤": (500, "g")}
+_WEIGHED = re.compile(r"(\d{1,6}(?:\.\d{1,3})?) ?(毫升|升(?![级降])|千克|公斤|斤|克(?![拉罗])|(?:l|kg)(?![a-z\d]))")
+_CANS = re.compile(r"(?<=\d)听(?!诊)")
 # A device's memory and storage together: `8+256G`, `12GB+512GB`, `16+1T`. A G alone may be a gram.
 _PLUS = r"(?: ?gb? ?\+ ?|\+| \+ )"  # and no Galaxy S10+ 128GB
 _MEMORY = re.compile(
@@ -142,18 +145,20 @@ _MEASURED = Known(_measure)
 
 
 def spelled_out(text: str) -> str:
-    """A folded text in which Chinese units behind numbers are written as elsewhere (`30毫升` as `30ml`), and a device's
-    memory and storage as `8gb+256gb`.
+    """A folded text as it is compared with others: where it is not of ASCII alone, what it says of weight and volume is
+    in grams and millilitres (`1.5升` as `1500ml`); a device's memory and storage are written as `8gb+256gb`.
     """
     if not text.isascii():
-        text = _CHINESE_UNIT.sub(_unit_elsewhere, text)
+        text = _CANS.sub("罐", _WEIGHED.sub(_in_base, text))
     if not _memories(text):
         return text
     return _MEMORY.sub(lambda m: f"{m[1]}gb+{m[2] or m[3]}gb" if m[1] else f"{m[4]}gb+{m[5]}tb", text)
 
 
-def _unit_elsewhere(match: re.Match[str]) -> str:
-    return f"{_ELSEWHERE[match[1]]} " if match.end() < len(match.string) else _ELSEWHERE[match[1]]
+def _in_base(match: re.Match[str]) -> str:
+    factor, unit = _BASE[match[2]]
+    value = str(round(float(match[1]) * factor, 3)).removesuffix(".0")
+    return f"{value}{unit} " if match.end() < len(match.string) else f"{value}{unit}"
 
 
 def amounts_written(text: str) -> list[tuple[str, str]]:

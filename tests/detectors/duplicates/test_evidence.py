@@ -5,7 +5,7 @@ import pytest
 
 from detectors.duplicates.codes import codes_of, compounds, names_of, numbered_words
 from detectors.duplicates.evidence import EvidenceRows
-from detectors.duplicates.measures import measures, measures_in_words
+from detectors.duplicates.measures import measures, measures_in_words, spelled_out
 from detectors.duplicates.sketch import flat_weights
 from detectors.records import Facts
 from detectors.standardise.chinese import fold
@@ -88,6 +88,23 @@ def test_equal_measures(one: str, other: str) -> None:
 )
 def test_what_a_g_is(title: str, amounts: list[str]) -> None:
     assert measures_in_words(title) == amounts
+
+
+@pytest.mark.parametrize(
+    ("title", "spelled"),
+    [
+        ("精华 30毫升正品", "精华 30ml 正品"),
+        ("洗衣液 2升", "洗衣液 2000ml"),
+        ("大米10斤", "大米5000g"),
+        ("猫粮 2.5kg 成猫", "猫粮 2500g  成猫"),
+        ("可乐330ml*24听", "可乐330ml*24罐"),
+        ("净化器 5升级版 5克拉", "净化器 5升级版 5克拉"),
+        ("荣耀x50 8g 256g", "荣耀x50 8gb+256gb"),
+        ("cola 1.5l", "cola 1.5l"),
+    ],
+)
+def test_titles_as_they_are_compared(title: str, spelled: str) -> None:
+    assert spelled_out(title) == spelled_out(spelled_out(title)) == spelled
 
 
 def test_the_end_of_a_word_is_a_colour_of_devices_alone() -> None:
