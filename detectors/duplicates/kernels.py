@@ -461,10 +461,9 @@ def words_compared(
         least = min(size - count, other_size - other_count)
         few = max(1.0, least * _EXCHANGED_SHARE)
         sums[i, 0], sums[i, 1], sums[i, 2], sums[i, 3], sums[i, 4] = shared, only, other_only, rarest, other_rarest
-        exchanged[i] = (
-            (count > 0 and other_count > 0 and count <= few and other_count <= few and least > 0)
-            and _some_is_new(joined, own, size, first_word, word_at, place[i], other_place[i])
-            and _some_is_new(joined, other_own, other_size, first_word, word_at, other_place[i], place[i])
+        exchanged[i] = (count > 0 and other_count > 0 and count <= few and other_count <= few and least > 0) and (
+            _some_is_new(joined, own, size, first_word, word_at, place[i], other_place[i])
+            or _some_is_new(joined, other_own, other_size, first_word, word_at, other_place[i], place[i])
         )
     return sums, exchanged
 

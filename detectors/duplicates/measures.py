@@ -78,7 +78,6 @@ _COLOURS = {
         ("red", "红色"),
         ("blue", "navy", "蓝色", "藏青色"),
         ("green", "绿色"),
-        ("青色",),
         ("pink", "粉色", "粉红色"),
         ("purple", "violet", "plum", "紫色"),
         ("yellow", "黄色"),
@@ -101,17 +100,19 @@ _MEASURE = re.compile(rf'(\d+(?:\.\d+)?)[ \t-]*("|[a-z]+|{_CJK_UNITS})')
 # Of what Chinese titles say of weight and volume, the factor to grams or millilitres.
 _BASE = {"毫升": (1, "ml"), "升": (1000, "ml"), "l": (1000, "ml"), "克": (1, "g"), "千克": (1000, "g")}
 _BASE |= {"公斤": (1000, "g"), "kg": (1000, "g"), "斤": (500, "g")}
-_WEIGHED = re.compile(r"(\d{1,6}(?:\.\d{1,3})?) ?(毫升|升(?![级降])|千克|公斤|斤|克(?![拉罗])|(?:l|kg)(?![a-z\d]))")
-_CANS = re.compile(r"(?<=\d)听(?!诊)")
+_WEIGHED = re.compile(
+    r"(?<![a-z\d./-])(\d{1,6}(?:\.\d{1,3})?) ?(毫升|升(?![级降])|千克|公斤|斤|克(?![拉罗])|(?:l(?!码)|kg)(?![a-z\d]))"
+)
+_CANS = re.compile(r"(?<=\d)听(?![诊力说课写])")
 # A device's memory and storage together: `8+256G`, `12GB+512GB`, `16+1T`. A G alone may be a gram.
 _PLUS = r"(?: ?gb? ?\+ ?|\+| \+ )"  # and no Galaxy S10+ 128GB
-_MEMORY = re.compile(
-    rf"(?<![a-z\d.+])(?:([3468]|1[0268]|24)(?:{_PLUS}(64|128|256|512|1024) ?gb?|(?: ?gb? |\+)(128|256|512)(?:gb?)?)"
-    rf"|(8|1[26]|24){_PLUS}([124]) ?tb?)(?![a-z\d.+*×])"
+_MEMORY = re.compile(  # 4G 128GB may be a network and a storage
+    rf"(?<![a-z\d.+])(?:([3468]|1[0268]|24)(?:{_PLUS}(64|128|256|512|1024) ?gb?|(?: ?gb |(?<!4)g )(128|256|512)gb?"
+    rf"|\+(128|256|512))|(8|1[26]|24){_PLUS}([124]) ?tb?)(?![a-z\d.+*×])"
 )
 # What makers call the colours of such devices: 雅丹黑, 远峰蓝.
 _DEVICE_COLOUR = re.compile(
-    "(?:(?<![\u4e00-\u9fff])[\u4e00-\u9fff]{1,3})?([黑白银灰红蓝绿青粉紫黄橙棕金])(?![\u4e00-\u9fff])"
+    "(?:(?<![\u4e00-\u9fff])[\u4e00-\u9fff]{1,3})?([黑白银灰红蓝绿粉紫黄橙棕]|(?<![瑰粉槟])金)(?![\u4e00-\u9fff])"
 )
 _NETWORK = re.compile(
     r"(?<![\d.+])([45])g(?: ?(?=手机|智能手机|全网通|双模|双卡|路由|wi-?fi)"
@@ -144,15 +145,18 @@ def _amount(kind: int, value: str) -> int:
 _MEASURED = Known(_measure)
 
 
-def spelled_out(text: str) -> str:
-    """A folded text as it is compared with others: where it is not of ASCII alone, what it says of weight and volume is
-    in grams and millilitres (`1.5升` as `1500ml`); a device's memory and storage are written as `8gb+256gb`.
+def spelled_out(text: str, *, chinese: bool = False) -> str:
+    """A folded text as it is compared with others: a device's memory and storage are written as `8gb+256gb`. chinese:
+    also write weight and volume in grams and millilitres (`1.5升` as `1500ml`).
     """
-    if not text.isascii():
-        text = _CANS.sub("罐", _WEIGHED.sub(_in_base, text))
-    if not _memories(text):
-        return text
-    return _MEMORY.sub(lambda m: f"{m[1]}gb+{m[2] or m[3]}gb" if m[1] else f"{m[4]}gb+{m[5]}tb", text)
+    if _memories(text):
+        text = _MEMORY.sub(_in_gb, text)
+    return _CANS.sub("罐", _WEIGHED.sub(_in_base, text)) if chinese else text
+
+
+def _in_gb(match: re.Match[str]) -> str:
+    memory, storage, spaced, bare, more, much = match.groups()
+    return f"{memory}gb+{storage or spaced or bare}gb" if memory else f"{more}gb+{much}tb"
 
 
 def _in_base(match: re.Match[str]) -> str:
@@ -182,7 +186,10 @@ def _memories(text: str) -> list[tuple[str, str]]:
     if "+" not in text and "g " not in text and "gb " not in text:
         return []
     found = _MEMORY.findall(text)
-    return [(memory or more, storage or bare or str(1024 * int(much))) for memory, storage, bare, more, much in found]
+    return [
+        (memory or more, storage or spaced or bare or str(1024 * int(much)))
+        for memory, storage, spaced, bare, more, much in found
+    ]
 
 
 _COLOUR_AMOUNTS = {word: _amount(COLOUR_KIND, colour) for word, colour in _COLOURS.items()}
@@ -199,7 +206,7 @@ def measures(text: str, written: Iterable[tuple[str, str]] | None = None) -> tup
     if "spf" in text:
         found |= dict.fromkeys([_MEASURED[value, "spf"] for value in _SPF.findall(text)])
     if "码" in text:
-        found |= dict.fromkeys([_amount(UNIT["码"][0], size) for size in _LETTER_SIZE.findall(text)])
+        found |= dict.fromkeys([_letter_size(size) for size in _LETTER_SIZE.findall(text)])
     pack = _pack(text)
     if pack:
         found[pack] = None
@@ -211,6 +218,10 @@ def measures(text: str, written: Iterable[tuple[str, str]] | None = None) -> tup
     if colours := _COLOUR.findall(text):
         return (*dict.fromkeys([_COLOUR_AMOUNTS[colour] for colour in colours]), *found)[:UNITS]
     return tuple(found)[:UNITS]
+
+
+def _letter_size(written: str) -> int:
+    return _amount(UNIT["码"][0], written.replace("xxx", "3x").replace("xx", "2x"))
 
 
 def _pack(text: str) -> int:

@@ -90,7 +90,7 @@ def read(folded: Sequence[str], facts: Sequence[Facts]) -> Readings:
     """Read these products. folded: the titles as `fold` leaves them."""
     n = len(folded)
     fixed = np.zeros(n, _FIXED)
-    folded = [*map(spelled_out, folded)]
+    folded = [spelled_out(text, chinese=_mostly_cjk(text)) for text in folded]
     # Found once here and handed on: to remember more than the last few titles costs more than to read them.
     numbered, written = [*map(numbered_words, folded)], [*map(amounts_written, folded)]
     words = [*map(words_in, folded)]

@@ -23,7 +23,7 @@ def told(one: str, other: str, **more: str) -> list[tuple[str, str, str]]:
         ("Running shoe size 42", "Running shoe size 43", "size", "42", "43"),
         ("Nova SSD 500GB", "Nova SSD 1TB", "storage", "500 GB", "1 TB"),
         ("荣耀X50 5G 12+256G 手机", "荣耀X50 12GB+512GB 手机", "memory and storage", "12 + 256 GB", "12 + 512 GB"),
-        ("小米14 8+256G 岩石青", "小米14 8+256G 雪山粉", "colour", "岩石青", "雪山粉"),
+        ("小米14 8+256G 岩石灰", "小米14 8+256G 雪山粉", "colour", "岩石灰", "雪山粉"),
         ("荣耀X50 4G手机", "荣耀X50 5G手机", "network", "4 G network", "5 G network"),
         ("Nova charger 45 W", "Nova charger 65 W", "power", "45 W", "65 W"),
         ("Nova puzzle 100 pieces", "Nova puzzle 500 pieces", "pack", "100 pieces", "500 pieces"),

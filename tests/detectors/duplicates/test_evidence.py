@@ -6,6 +6,7 @@ import pytest
 from detectors.duplicates.codes import codes_of, compounds, names_of, numbered_words
 from detectors.duplicates.evidence import EvidenceRows
 from detectors.duplicates.measures import measures, measures_in_words, spelled_out
+from detectors.duplicates.reading import read
 from detectors.duplicates.sketch import flat_weights
 from detectors.records import Facts
 from detectors.standardise.chinese import fold
@@ -100,27 +101,36 @@ def test_what_a_g_is(title: str, amounts: list[str]) -> None:
         ("可乐330ml*24听", "可乐330ml*24罐"),
         ("净化器 5升级版 5克拉", "净化器 5升级版 5克拉"),
         ("荣耀x50 8g 256g", "荣耀x50 8gb+256gb"),
-        ("cola 1.5l", "cola 1.5l"),
+        ("手机 y13l 3l码", "手机 y13l 3l码"),  # a model and a size
+        ("雅思15听力", "雅思15听力"),
     ],
 )
-def test_titles_as_they_are_compared(title: str, spelled: str) -> None:
-    assert spelled_out(title) == spelled_out(spelled_out(title)) == spelled
+def test_chinese_titles_as_they_are_compared(title: str, spelled: str) -> None:
+    assert spelled_out(title, chinese=True) == spelled_out(spelled_out(title, chinese=True), chinese=True) == spelled
+
+
+def test_other_titles_keep_their_units() -> None:
+    found = read(["coca-cola 可乐 2l", "可口可乐 2升"], [Facts("a/1"), Facts("a/2")])
+    assert found.words == [b"coca cola \xe5\x8f\xaf\xe4\xb9\x90 2l", "可口 口可 可乐 2000ml".encode()]
 
 
 def test_the_end_of_a_word_is_a_colour_of_devices_alone() -> None:
     assert len(measures("粉底 30ml 美白")) == 1
-    assert len(measures("小米14 8+256g 岩石青")) == len(measures("小米14 8+256g")) + 1
+    assert len(measures("小米14 8+256g 岩石黑")) == len(measures("小米14 8+256g")) + 1
 
 
 @pytest.mark.parametrize(
     ("one", "other", "kinds"),
     [
-        ("荣耀X50 5G 12+256G 雅川青", "荣耀X50 5G 12GB+256GB 雅川青", 0),
-        ("荣耀X50 5G 12+256G 雅川青", "荣耀X50 5G 12+512G 雅丹黑", 3),  # colour, both together, and storage
+        ("荣耀X50 5G 12+256G 雅川绿", "荣耀X50 5G 12GB+256GB 雅川绿", 0),
+        ("荣耀X50 5G 12+256G 雅川绿", "荣耀X50 5G 12+512G 雅丹黑", 3),  # colour, both together, and storage
         ("荣耀X50 5G 8+256G", "荣耀X50 5G 12+256G", 1),
         ("荣耀X50 12+512G", "荣耀X50 256G", 1),
         ("荣耀X50 12+512G", "荣耀X50 256GB", 1),
         ("荣耀X50 5G手机", "荣耀X50 4G手机", 1),
+        ("Samsung Galaxy A52 4G 128GB", "Samsung Galaxy A52 5G 128GB", 1),
+        ("OPPO R9s 4+128G 玫瑰金", "OPPO R9s 4GB+128GB 粉色", 0),
+        ("纯棉T恤 XXL码", "纯棉T恤 2XL码", 0),
         ("laptop 8GB RAM", "laptop 16GB", 1),
         ("Samsung Galaxy S10+ 128GB", "Samsung Galaxy 128GB", 0),
         ("iPhone 8+ 64GB", "iPhone 64GB", 0),
