@@ -151,7 +151,10 @@ def spelled_out(text: str, *, chinese: bool = False) -> str:
     """
     if _memories(text):
         text = _MEMORY.sub(_in_gb, text)
-    return _CANS.sub("罐", _WEIGHED.sub(_in_base, text)) if chinese else text
+    if not chinese:
+        return text
+    text = _WEIGHED.sub(_in_base, text)
+    return _CANS.sub("罐", text) if "听" in text else text
 
 
 def _in_gb(match: re.Match[str]) -> str:
@@ -183,7 +186,7 @@ def _networks_said(text: str) -> str:
 
 def _memories(text: str) -> list[tuple[str, str]]:
     """Of each memory and storage of a folded text both in GB."""
-    if "+" not in text and "g " not in text and "gb " not in text:
+    if "+" not in text and "gb " not in text and ("g " not in text or text.isascii()):
         return []
     found = _MEMORY.findall(text)
     return [

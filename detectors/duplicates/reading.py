@@ -90,7 +90,8 @@ def read(folded: Sequence[str], facts: Sequence[Facts]) -> Readings:
     """Read these products. folded: the titles as `fold` leaves them."""
     n = len(folded)
     fixed = np.zeros(n, _FIXED)
-    folded = [spelled_out(text, chinese=_mostly_cjk(text)) for text in folded]
+    chinese = [*map(_mostly_cjk, folded)]
+    folded = [spelled_out(text, chinese=mostly) for text, mostly in zip(folded, chinese, strict=True)]
     # Found once here and handed on: to remember more than the last few titles costs more than to read them.
     numbered, written = [*map(numbered_words, folded)], [*map(amounts_written, folded)]
     words = [*map(words_in, folded)]
@@ -114,7 +115,7 @@ def read(folded: Sequence[str], facts: Sequence[Facts]) -> Readings:
     tokens = np.zeros((n, TOKENS), np.uint32)
     filled = _filled([title.tokens for title in titles], TOKENS)
     tokens[filled] = [token for title in titles for token in title.tokens]
-    said, buckets, fixed["set"] = _chinese(folded)
+    said, buckets, fixed["set"] = _chinese(folded, chinese)
     kept = [" ".join(title.words).encode() for title in titles]
     sketched = [
         _sketched(text, [*compounds(mine), *respelled(text, all_words)], brand)
@@ -200,10 +201,10 @@ def _numbers(titles: Sequence[TitleWords], written: Sequence[Iterable[tuple[str,
     return numbers
 
 
-def _chinese(folded: Sequence[str]) -> tuple[list[bytes], list[bytes], NDArray[np.bool_]]:
+def _chinese(folded: Sequence[str], chinese: Sequence[bool]) -> tuple[list[bytes], list[bytes], NDArray[np.bool_]]:
     """What mostly Chinese titles say, their grams, and whether they speak of a set."""
     said, buckets, is_set = [b""] * len(folded), [b""] * len(folded), np.zeros(len(folded), bool)
-    texts = {i: without_promotion(text) for i, text in enumerate(folded) if _mostly_cjk(text)}
+    texts = {i: without_promotion(text) for i, text in enumerate(folded) if chinese[i]}
     if texts:
         counts = gram_counts(list(texts.values()))
         ends = np.searchsorted(counts.row, np.arange(1, len(texts)))
