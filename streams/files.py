@@ -248,9 +248,13 @@ def not_utf8(path: Path, raw: bytes) -> str:
     return f"{path} is not UTF-8{looks}: convert it first: {_converted(path, codec)}."
 
 
-def rows_not_utf8(path: Path, raw: bytes) -> str:
-    """The same of rows of a file that was named before."""
+def rows_not_utf8(path: Path, raw: bytes, *, others: bool) -> str:
+    """The same of rows of a file that was named before. others: whether other rows of it are UTF-8, so that to convert
+    the file would spoil them.
+    """
     codec, looks = _likely_encoding(raw)
+    if others:
+        return f"the text is not UTF-8{looks}, while other rows are UTF-8. Have all written as UTF-8."
     if str(path) == "-":
         return f"the text is not UTF-8{looks}. Convert it first, as in {_piped(codec)}."
     return f"the text is not UTF-8{looks}. Convert the file in its folder: {_converted(Path(path.name), codec)}."

@@ -14,7 +14,6 @@ from typing import Any
 from detectors.contract.model import Contract
 from detectors.contract.presence import Absent, absent_columns
 from detectors.contract.terms import NEEDED_ROLES
-from detectors.encoding import guess_encoding
 from detectors.intake import Taken
 from detectors.records import StoredRecord, split_identity
 from streams.delimiters import asked_delimiter
@@ -224,10 +223,4 @@ def _said(file: _File, found: LeftOut) -> LeftOut:
     """What is said of these rows in the end, when it is known which encoding theirs may be."""
     if found.reason != "wrong_encoding" or not file.foreign:
         return found
-    if not file.local:
-        return replace(found, message=rows_not_utf8(file.path, b"\n".join(file.foreign)))
-    likely = guess_encoding(b"\n".join(file.foreign))
-    looks = "" if likely is None else f" but looks like {likely}"
-    return replace(
-        found, message=f"the text is not UTF-8{looks}, while other rows are UTF-8. Have all written as UTF-8."
-    )
+    return replace(found, message=rows_not_utf8(file.path, b"\n".join(file.foreign), others=file.local))

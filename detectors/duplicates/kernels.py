@@ -349,6 +349,22 @@ def stands_inside(
     return False
 
 
+@_compiled(_BYTES, types.int64, types.int64, types.int64, _I64_2D)
+def _stands_in_words(joined: NDArray[np.uint8], begin: int, first: int, end: int, word_at: NDArray[np.int64]) -> bool:
+    """Whether the Chinese character that begins there stands in one of the words from first to end."""
+    for word in range(first, end):
+        at, last = word_at[word, 0], word_at[word, 1]
+        while at < last and joined[at] >= _HAN_BEGINS:
+            if (
+                joined[at] == joined[begin]
+                and joined[at + 1] == joined[begin + 1]
+                and joined[at + 2] == joined[begin + 2]
+            ):
+                return True
+            at += _HAN
+    return False
+
+
 @_compiled(_BYTES, _array(types.bool_, 1), types.int64, _I64, _I64_2D, types.int64, types.int64)
 def _some_is_new(
     joined: NDArray[np.uint8],
@@ -373,17 +389,7 @@ def _some_is_new(
         if joined[start] < _HAN_BEGINS or (stop - start) % _HAN != 0:
             return True
         for begin in range(start, stop, _HAN):
-            there = False
-            for other in range(first, end):
-                at, last = word_at[other, 0], word_at[other, 1]
-                while not there and at < last and joined[at] >= _HAN_BEGINS:
-                    there = (
-                        joined[at] == joined[begin]
-                        and joined[at + 1] == joined[begin + 1]
-                        and joined[at + 2] == joined[begin + 2]
-                    )
-                    at += _HAN
-            if not there:
+            if not _stands_in_words(joined, begin, first, end, word_at):
                 return True
     return False
 

@@ -97,9 +97,8 @@ _COLOUR = re.compile(  # first, for speed, whether any of them can begin here
 )
 _CJK_UNITS = "|".join(sorted((u for u in UNIT if ord(u[0]) > 127), key=len, reverse=True))
 _MEASURE = re.compile(rf'(\d+(?:\.\d+)?)[ \t-]*("|[a-z]+|{_CJK_UNITS})')
-# Of what Chinese titles say of weight and volume, the factor to grams or millilitres.
-_BASE = {"毫升": (1, "ml"), "升": (1000, "ml"), "l": (1000, "ml"), "克": (1, "g"), "千克": (1000, "g")}
-_BASE |= {"公斤": (1000, "g"), "kg": (1000, "g"), "斤": (500, "g")}
+# What Chinese titles say of weight and volume.
+_BASE = {UNIT[unit][0]: unit for unit in ("g", "ml")}
 _WEIGHED = re.compile(
     r"(?<![a-z\d./-])(\d{1,6}(?:\.\d{1,3})?) ?(毫升|升(?![级降])|千克|公斤|斤|克(?![拉罗])|(?:l(?!码)|kg)(?![a-z\d]))"
 )
@@ -149,7 +148,7 @@ def spelled_out(text: str, *, chinese: bool = False) -> str:
     """A folded text as it is compared with others: a device's memory and storage are written as `8gb+256gb`. chinese:
     also write weight and volume in grams and millilitres (`1.5升` as `1500ml`).
     """
-    if _memories(text):
+    if _may_say_memory(text):
         text = _MEMORY.sub(_in_gb, text)
     if not chinese:
         return text
@@ -163,16 +162,15 @@ def _in_gb(match: re.Match[str]) -> str:
 
 
 def _in_base(match: re.Match[str]) -> str:
-    factor, unit = _BASE[match[2]]
-    value = str(round(float(match[1]) * factor, 3)).removesuffix(".0")
-    return f"{value}{unit} " if match.end() < len(match.string) else f"{value}{unit}"
+    kind, factor = UNIT[match[2]]
+    amount = str(round(float(match[1]) * factor, 3)).removesuffix(".0") + _BASE[kind]
+    return f"{amount} " if match.end() < len(match.string) else amount
 
 
 def amounts_written(text: str) -> list[tuple[str, str]]:
-    """The amounts of a folded text as they are written, (value, unit), and what looks like one. A generation of
-    networks has the unit `network`.
+    """The amounts of a text, as `spelled_out` leaves it, as they are written: (value, unit), and what looks like one.
+    A generation of networks has the unit `network`.
     """
-    text = spelled_out(text)
     found = _MEASURE.findall(text)
     if ("5", "g") in found or ("4", "g") in found:
         return _MEASURE.findall(_networks_said(text))
@@ -186,13 +184,16 @@ def _networks_said(text: str) -> str:
 
 def _memories(text: str) -> list[tuple[str, str]]:
     """Of each memory and storage of a folded text both in GB."""
-    if "+" not in text and "gb " not in text and ("g " not in text or text.isascii()):
-        return []
-    found = _MEMORY.findall(text)
+    found = _MEMORY.findall(text) if _may_say_memory(text) else []
     return [
         (memory or more, storage or spaced or bare or str(1024 * int(much)))
         for memory, storage, spaced, bare, more, much in found
     ]
+
+
+def _may_say_memory(text: str) -> bool:
+    """For speed: most texts do not."""
+    return "+" in text or "gb " in text or ("g " in text and not text.isascii())
 
 
 _COLOUR_AMOUNTS = {word: _amount(COLOUR_KIND, colour) for word, colour in _COLOURS.items()}
@@ -203,7 +204,9 @@ def measures(text: str, written: Iterable[tuple[str, str]] | None = None) -> tup
 
     written: of the text, as in `amounts_written`, for who has them already.
     """
-    written = amounts_written(text) if written is None else written
+    if written is None:
+        text = spelled_out(text)
+        written = amounts_written(text)
     found = dict.fromkeys(map(_MEASURED.__getitem__, written))
     found.pop(0, None)
     if "spf" in text:
@@ -242,7 +245,7 @@ def measures_in_words(folded: str) -> list[str]:
     """The amounts of a folded text as they are written there, such as `500 ml`."""
     return [
         f"{value} {unit}"
-        for value, unit in amounts_written(folded)
+        for value, unit in amounts_written(spelled_out(folded))
         if unit in UNIT and unit != "network" and len(value) <= _LONGEST
     ]
 
@@ -283,10 +286,9 @@ def amounts_said(folded: str) -> tuple[list[tuple[int, str, str]], str]:
             said.append((PACK_KIND, match.group(1), match.group(1)))
         return match.group()[: match.start(1) - match.start()].rstrip(" \t*x×") + " "
 
-    if memories := _memories(folded):
+    memories, folded = _memories(folded), _networks_said(folded)
+    if memories:
         said += [(MEMORY_KIND, "+".join(memory), f"{' + '.join(memory)} GB") for memory in memories]
-        folded = _DEVICE_COLOUR.sub(device_colour, _MEMORY.sub(" ", _networks_said(folded)))
-    else:
-        folded = _networks_said(folded) if "g" in folded else folded
+        folded = _DEVICE_COLOUR.sub(device_colour, _MEMORY.sub(" ", folded))
     rest = _TIMES.sub(times, _PACKED.sub(pack, _COLOUR.sub(colour, folded)))
     return said, _MEASURE.sub(amount, rest)

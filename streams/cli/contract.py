@@ -93,13 +93,14 @@ def draft(
 
 def _sample(path: Path, delimiter: str | None, format: FileFormat | None) -> tuple[list[dict[str, Any]], int]:  # noqa: A002 -- the same
     """The first rows of a file, and how many rows beside them do not read."""
-    if delimiter is None and (found := likely_delimiter(path, format_told(path, format))) is not None:
+    told = format_told(path, format)
+    if delimiter is None and (found := likely_delimiter(path, told)) is not None:
         delimiter, name = found
         errors.print(
             f"The fields of {path} are taken to be between {name}; --delimiter says otherwise.",
             markup=False,
             soft_wrap=True,
         )
-    rows = [row.fields for row in islice(read_rows(path, delimiter, format_told(path, format)), SAMPLE)]
+    rows = [row.fields for row in islice(read_rows(path, delimiter, told), SAMPLE)]
     good = [fields for fields in rows if fields is not None]
     return good, len(rows) - len(good)

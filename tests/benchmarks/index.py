@@ -68,9 +68,8 @@ _LOOKUPS = 8192
 _ASKED = 1024  # products, and pairs of them, whose exact neighbours are computed
 _CHANGED = 4096
 _SEARCHED_FETCHES = 200  # of the growth, spread evenly: fetches whose products are looked up and decided at once
-_COST_FETCHES = (
-    40  # the last of the growth, for the cost per record, and as many before them; at most half of all, but one
-)
+# The last of the growth, for the cost per record, and as many before them; where there are few, a quarter of all each.
+_COST_FETCHES = 40
 _RECORD = struct.Struct("<HIHH")
 _Record = tuple[bytes, bytes | None, Sequence[tuple[str, bytes]]]  # key, value, headers
 _SAYS_WAITING = Path("/proc/thread-self/schedstat")  # of the thread that opens it
